@@ -1,0 +1,202 @@
+//! Write Switchboard plugins in Rust.
+//!
+//! A plugin is a WebAssembly component that exports one or more of Switchboard's interfaces. Implement the trait of each
+//! interface you serve for one type, and export it:
+//!
+//! ```no_run
+//! use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Run};
+//! use switchboard_guest_sdk::{config, text_to};
+//!
+//! struct Greeter;
+//!
+//! impl Guest for Greeter {
+//!     fn event_kinds() -> Vec<String> {
+//!         vec!["message.received".to_owned()]
+//!     }
+//!
+//!     fn respond(_run: Run, event: Event) -> Result<Vec<Command>, String> {
+//!         match event.fact {
+//!             Fact::MessageReceived(message) if !message.from_me => {
+//!                 Ok(vec![Command::Send(text_to(&message.chat, "Good day!"))])
+//!             }
+//!             _ => Ok(vec![]),
+//!         }
+//!     }
+//! }
+//!
+//! switchboard_guest_sdk::export_responder!(Greeter);
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib`; the file below `target/` is ready to upload.
+
+mod bindings;
+pub mod fields;
+pub mod http;
+
+use bindings::switchboard::plugin as host;
+use serde::de::DeserializeOwned;
+
+pub use host::types;
+use host::types::{Content, Extras, Outgoing};
+
+/// The host's verbs for keys; only for plugins that the operator installs.
+pub use host::keys;
+/// The host's verbs for a tenant's messages.
+pub use host::messages;
+/// The host's verbs for a tenant's sessions.
+pub use host::sessions;
+
+/// The interface `router`: HTTP request → response.
+pub mod router {
+    pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
+        Credential, CredentialPlace, Guest, Refusal, RefusedRequest, Request, Response, Route,
+    };
+}
+
+/// The interface `responder`: event → commands.
+pub mod responder {
+    pub use crate::bindings::responder_world::exports::switchboard::plugin::responder::{Command, Guest, Run};
+    pub use crate::types::{Event, Fact, Incoming};
+}
+
+/// The interface `auth-policy`: may this principal do this?
+pub mod auth_policy {
+    pub use crate::bindings::auth_policy_world::exports::switchboard::plugin::auth_policy::{Guest, Question, Verdict};
+}
+
+/// The interface `template`: name and parameters → message content.
+pub mod template {
+    pub use crate::bindings::template_world::exports::switchboard::plugin::template::{
+        Guest, StoredTemplate, TemplateError,
+    };
+}
+
+/// The interface `webhook`: event → outgoing request.
+pub mod webhook {
+    pub use crate::bindings::webhook_world::exports::switchboard::plugin::webhook::{Guest, Payload, Signing};
+}
+
+/// The interface `sender-route`: which session sends this?
+pub mod sender_route {
+    pub use crate::bindings::sender_route_world::exports::switchboard::plugin::sender_route::{Candidate, Guest, Question};
+}
+
+#[doc(hidden)]
+pub use bindings::{auth_policy_world, responder_world, router_world, sender_route_world, template_world, webhook_world};
+
+/// Exports a type as the component's `router`.
+#[macro_export]
+macro_rules! export_router {
+    ($plugin:ident) => {
+        $crate::router_world::export_router_world!($plugin with_types_in $crate::router_world);
+    };
+}
+
+/// Exports a type as the component's `responder`.
+#[macro_export]
+macro_rules! export_responder {
+    ($plugin:ident) => {
+        $crate::responder_world::export_responder_world!($plugin with_types_in $crate::responder_world);
+    };
+}
+
+/// Exports a type as the component's `auth-policy`.
+#[macro_export]
+macro_rules! export_auth_policy {
+    ($plugin:ident) => {
+        $crate::auth_policy_world::export_auth_policy_world!($plugin with_types_in $crate::auth_policy_world);
+    };
+}
+
+/// Exports a type as the component's `template`.
+#[macro_export]
+macro_rules! export_template {
+    ($plugin:ident) => {
+        $crate::template_world::export_template_world!($plugin with_types_in $crate::template_world);
+    };
+}
+
+/// Exports a type as the component's `webhook`.
+#[macro_export]
+macro_rules! export_webhook {
+    ($plugin:ident) => {
+        $crate::webhook_world::export_webhook_world!($plugin with_types_in $crate::webhook_world);
+    };
+}
+
+/// Exports a type as the component's `sender-route`.
+#[macro_export]
+macro_rules! export_sender_route {
+    ($plugin:ident) => {
+        $crate::sender_route_world::export_sender_route_world!($plugin with_types_in $crate::sender_route_world);
+    };
+}
+
+/// The plugin's configuration.
+///
+/// # Errors
+/// A sentence that names what is wrong with the JSON: return it, and the customer sees it.
+pub fn config<T: DeserializeOwned>() -> Result<T, String> {
+    serde_json::from_str(&host::config::read()).map_err(|error| format!("configuration: {error}"))
+}
+
+/// A plain text for `to`.
+pub fn text_to(to: &str, text: impl Into<String>) -> Outgoing {
+    Outgoing { to: to.to_owned(), content: Content::Text(text.into()), extras: no_extras() }
+}
+
+/// No quote, no mentions, not view-once.
+pub fn no_extras() -> Extras {
+    Extras { quote: None, mentions: Vec::new(), view_once: false }
+}
+
+/// The plugin's log.
+pub mod log {
+    use crate::host::log::{Level, write};
+
+    /// For whoever develops the plugin.
+    pub fn debug(message: &str) {
+        write(Level::Debug, message);
+    }
+
+    /// For whoever runs it.
+    pub fn info(message: &str) {
+        write(Level::Info, message);
+    }
+
+    /// Something is odd.
+    pub fn warn(message: &str) {
+        write(Level::Warn, message);
+    }
+
+    /// Something failed.
+    pub fn error(message: &str) {
+        write(Level::Error, message);
+    }
+}
+
+/// `at_ms` as ISO 8601 in UTC, such as `2026-01-15T12:00:00.000Z`; an empty text when it is out of range.
+pub fn iso8601(at_ms: u64) -> String {
+    use time::format_description::well_known::Iso8601;
+    let moment = i128::from(at_ms) * 1_000_000;
+    time::OffsetDateTime::from_unix_timestamp_nanos(moment)
+        .ok()
+        .and_then(|moment| moment.format(&Iso8601::<{ iso_config() }>).ok())
+        .unwrap_or_default()
+}
+
+const fn iso_config() -> time::format_description::well_known::iso8601::EncodedConfig {
+    use time::format_description::well_known::iso8601::{Config, TimePrecision};
+    const DIGITS: Option<std::num::NonZeroU8> = std::num::NonZeroU8::new(3);
+    Config::DEFAULT.set_time_precision(TimePrecision::Second { decimal_digits: DIGITS }).encode()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_time_is_written_as_iso_8601_with_milliseconds() {
+        assert_eq!(super::iso8601(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(super::iso8601(1_768_478_400_123), "2026-01-15T12:00:00.123Z");
+    }
+}

@@ -1,0 +1,60 @@
+//! The inbox: what WhatsApp tells a session becomes durable events.
+
+use std::sync::Arc;
+
+use super::wakes::Wakes;
+use crate::clock::Clock;
+use crate::records::event::Incoming;
+use crate::records::id::{SessionId, TenantId};
+use crate::records::message::MessageState;
+use crate::records::session::Session;
+use crate::storage::{SessionChange, Storage, StorageError};
+
+/// Writes down what happens to one session.
+#[derive(Clone)]
+pub struct Inbox {
+    /// Where it is written.
+    pub storage: Storage,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whom to tell.
+    pub wakes: Arc<Wakes>,
+    /// Whose session it is.
+    pub tenant: TenantId,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl Inbox {
+    /// Messages came in. They are durable when this returns `Ok`, and only then may WhatsApp be told so.
+    ///
+    /// # Errors
+    /// When storage fails or the session is gone: WhatsApp is to deliver them again.
+    pub async fn messages(&self, incoming: &[Incoming]) -> Result<usize, StorageError> {
+        let new = self.storage.record_inbound(self.tenant, self.session, self.clock.now(), incoming).await?;
+        if new > 0 {
+            self.wakes.events_have_more(self.tenant);
+        }
+        Ok(new)
+    }
+
+    /// A receipt for messages of this session came in.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn receipt(&self, whatsapp_ids: &[String], state: MessageState) -> Result<(), StorageError> {
+        self.storage.record_receipt(self.tenant, self.session, whatsapp_ids, state, self.clock.now()).await?;
+        self.wakes.events_have_more(self.tenant);
+        Ok(())
+    }
+
+    /// The session changed. `None` when it is gone.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn session(&self, change: &SessionChange) -> Result<Option<Session>, StorageError> {
+        let session = self.storage.change_session(self.tenant, self.session, self.clock.now(), change).await?;
+        self.wakes.events_have_more(self.tenant);
+        Ok(session)
+    }
+}

@@ -1,0 +1,13 @@
+//! How messages and events move: intake, outbox, inbox and responders.
+//!
+//! Workers never call each other. They meet only in storage; a wake says that there is something new to look at, and a
+//! missed wake costs time and never a message, because every worker looks at storage first.
+
+pub mod inbox;
+pub mod intake;
+pub mod outbox_worker;
+pub mod responder_worker;
+pub mod wakes;
+
+#[cfg(test)]
+mod tests;

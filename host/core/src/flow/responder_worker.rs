@@ -1,0 +1,262 @@
+//! Lets responders answer events: owes the runs, runs them, and keeps their effects.
+//!
+//! Runs of one subscription are serial within a chat and parallel across chats. A run's commands and the end of its work
+//! record are one commit, so that a crash or a trap repeats the run and never sends twice.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+
+use super::intake::{Intake, IntakeError, SendWish};
+use super::wakes::Wakes;
+use crate::clock::{Clock, Timestamp};
+use crate::entropy::Entropy;
+use crate::records::content::{Content, Extras};
+use crate::records::event::Event;
+use crate::records::id::TenantId;
+use crate::records::plugin::Work;
+use crate::rules::backoff::RESPONDER;
+use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
+
+/// Events that a cursor passes in one commit.
+const CURSOR_STEP_EVENTS: usize = 256;
+/// Owed runs that are looked at in one turn.
+const TURN_RUNS: usize = 256;
+/// Runs of one tenant and subscription that are under way at once.
+const RUNS_AT_ONCE: usize = 16;
+/// Tenants that are served at once.
+const TENANTS_AT_ONCE: usize = 8;
+/// Tries of one run before it is set aside.
+pub const RUN_TRIES_MAX: u32 = 8;
+/// Commands that one run may return.
+pub const COMMANDS_MAX: usize = 64;
+
+/// A responder that serves a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Name of its owner and its own, such as `operator/auto-reply`.
+    pub name: String,
+    /// The event types that it asked for.
+    pub event_types: Vec<String>,
+}
+
+/// A wish of a responder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Send this from the session that the event happened to.
+    Send {
+        /// A telephone number or a JID.
+        to: String,
+        /// What to say.
+        content: Content,
+        /// What goes with it.
+        extras: Extras,
+    },
+}
+
+/// Runs responders. The plugin runtime implements it.
+#[async_trait]
+pub trait Responders: Send + Sync {
+    /// The responders that serve `tenant`, in the order they run.
+    fn subscriptions(&self, tenant: TenantId) -> Vec<Subscription>;
+    /// Runs one. `run_id` is the same for every try of the same run.
+    ///
+    /// # Errors
+    /// Why it failed, for people: the plugin's own words, a trap or a limit.
+    async fn run(&self, tenant: TenantId, subscription: &str, run_id: &str, event: &Event) -> Result<Vec<Command>, String>;
+}
+
+/// Serves the responders of every tenant.
+pub struct ResponderWorker {
+    /// Events, cursors and work.
+    pub storage: Storage,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Spreads retries.
+    pub entropy: Arc<dyn Entropy>,
+    /// Says when there is more.
+    pub wakes: Arc<Wakes>,
+    /// Judges what responders want to send.
+    pub intake: Intake,
+    /// Runs them.
+    pub responders: Arc<dyn Responders>,
+}
+
+impl ResponderWorker {
+    /// Serves until the future is dropped. Dropping it loses nothing: what was not settled runs again.
+    pub async fn run(&self) {
+        let mut sleepers: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
+        loop {
+            match self.storage.tenants().await {
+                Ok(tenants) => break tenants.iter().for_each(|tenant| self.wakes.events_have_more(tenant.id)),
+                Err(StorageError::Closed) => return,
+                Err(error) => {
+                    tracing::error!(%error, "what responders owe cannot be looked up");
+                    self.clock.sleep_until(self.clock.now().plus(RESPONDER.first)).await;
+                }
+            }
+        }
+        loop {
+            let mut tenants = match sleepers.values().min() {
+                None => self.wakes.tenants_with_events().await,
+                Some(&wake) => tokio::select! {
+                    tenants = self.wakes.tenants_with_events() => tenants,
+                    () = self.clock.sleep_until(wake) => BTreeSet::new(),
+                },
+            };
+            let now = self.clock.now();
+            tenants.extend(sleepers.iter().filter(|(_, wake)| **wake <= now).map(|(tenant, _)| *tenant));
+            let turns = tenants.into_iter().map(|tenant| async move { (tenant, self.serve(tenant).await) }.boxed());
+            let turns = all_of(turns.collect(), TENANTS_AT_ONCE).await;
+            for (tenant, turn) in turns {
+                sleepers.remove(&tenant);
+                match turn {
+                    Ok(None) => {}
+                    Ok(Some(wake)) => drop(sleepers.insert(tenant, wake)),
+                    Err(StorageError::Closed) => return,
+                    Err(error) => {
+                        tracing::error!(%tenant, %error, "responders cannot be served");
+                        sleepers.insert(tenant, now.plus(RESPONDER.first));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Serves one tenant until nothing is due; when the next run is, if one waits.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn serve(&self, tenant: TenantId) -> Result<Option<Timestamp>, StorageError> {
+        let mut wake: Option<Timestamp> = None;
+        for subscription in self.responders.subscriptions(tenant) {
+            let next = self.serve_subscription(tenant, &subscription).await?;
+            wake = [wake, next].into_iter().flatten().min();
+        }
+        Ok(wake)
+    }
+
+    async fn serve_subscription(
+        &self,
+        tenant: TenantId,
+        subscription: &Subscription,
+    ) -> Result<Option<Timestamp>, StorageError> {
+        let wanted = |event: &Event| subscription.event_types.iter().any(|wanted| wanted == event.fact.type_name());
+        loop {
+            let now = self.clock.now();
+            let step = self.storage.step_cursor(tenant, &subscription.name, CURSOR_STEP_EVENTS, now, wanted).await?;
+            let (due, next) = self.due_runs(tenant, &subscription.name, now).await?;
+            if due.is_empty() && step.events == 0 {
+                return Ok(next);
+            }
+            let runs = due.iter().map(|run| self.run_one(tenant, &subscription.name, run).boxed());
+            let results = all_of(runs.collect(), RUNS_AT_ONCE).await;
+            results.into_iter().collect::<Result<Vec<()>, _>>()?;
+        }
+    }
+
+    /// Of each chat the oldest run, if it is due; and when the earliest of those that are not is. A chat that waits for its
+    /// oldest run is passed over, however much is behind it.
+    async fn due_runs(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        now: Timestamp,
+    ) -> Result<(Vec<OwedRun>, Option<Timestamp>), StorageError> {
+        let mut lanes = HashSet::new();
+        let (mut due, mut next, mut after) = (Vec::new(), None::<Timestamp>, 0);
+        while due.len() < TURN_RUNS {
+            let page = self.storage.owed_runs_after(tenant, subscription, after, TURN_RUNS).await?;
+            let Some(last) = page.last() else { break };
+            after = last.event.n;
+            for run in page {
+                let lane = (run.event.session, run.event.fact.chat().map(str::to_owned));
+                if !lanes.insert(lane) {
+                    continue;
+                }
+                if run.work.due_at <= now {
+                    due.push(run);
+                } else {
+                    next = Some(next.map_or(run.work.due_at, |next| next.min(run.work.due_at)));
+                }
+            }
+        }
+        Ok((due, next))
+    }
+
+    async fn run_one(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
+        // Names hold no colon: no other subscription has this id.
+        let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
+        let effects = match self.responders.run(tenant, subscription, &run_id, &run.event).await {
+            Ok(commands) => self.judge(tenant, subscription, &run.event, commands).await,
+            Err(why) => Err(why),
+        };
+        let settled = match effects {
+            Ok(effects) => {
+                let settled = self.storage.settle_run(tenant, subscription, run, &effects).await;
+                if settled.is_ok() {
+                    effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
+                }
+                match settled {
+                    // An id that was taken or a session that just went: the next try finds out which.
+                    Err(StorageError::Conflict) => self.put_off(tenant, subscription, run, "storage conflict").await,
+                    other => other,
+                }
+            }
+            Err(why) => self.put_off(tenant, subscription, run, &why).await,
+        };
+        // Somebody else settled the run: there is nothing left to do for it.
+        if matches!(settled, Err(StorageError::Conflict)) { Ok(()) } else { settled }
+    }
+
+    async fn judge(
+        &self,
+        tenant: TenantId,
+        origin: &str,
+        event: &Event,
+        commands: Vec<Command>,
+    ) -> Result<RunEffects, String> {
+        if commands.len() > COMMANDS_MAX {
+            return Err(format!("returned {} commands; the limit is {COMMANDS_MAX}", commands.len()));
+        }
+        let mut effects = RunEffects::default();
+        for command in commands {
+            let Command::Send { to, content, extras } = command;
+            let wish = SendWish { session: event.session, to, content, extras, origin: Some(origin.to_owned()) };
+            match self.intake.judge(tenant, wish).await {
+                Ok(mut message) => {
+                    // All of a run is judged within a millisecond, where drawn ids do meet.
+                    while effects.messages.iter().any(|other| other.id == message.id) {
+                        message.id = self.intake.draw_message_id();
+                    }
+                    effects.messages.push(message);
+                }
+                // Nobody will come back to answer from a session that was deleted.
+                Err(IntakeError::NoSuchSession(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(effects)
+    }
+
+    async fn put_off(&self, tenant: TenantId, subscription: &str, run: &OwedRun, why: &str) -> Result<(), StorageError> {
+        let tries = run.work.tries + 1;
+        let wait = RESPONDER.wait(run.work.tries, self.entropy.next_u64());
+        let next = Work { tries, due_at: self.clock.now().plus(wait), last_error: Some(why.to_owned()) };
+        let parked = tries >= RUN_TRIES_MAX;
+        tracing::warn!(%tenant, subscription, event = run.event.n, tries, parked, why, "a responder run failed");
+        if parked {
+            self.storage.park_run(tenant, subscription, run, &next).await
+        } else {
+            self.storage.postpone_run(tenant, subscription, run, &next).await
+        }
+    }
+}
+
+/// What all of these become, a few of them under way at once.
+async fn all_of<T>(futures: Vec<BoxFuture<'_, T>>, at_once: usize) -> Vec<T> {
+    futures_util::stream::iter(futures).buffer_unordered(at_once).collect().await
+}

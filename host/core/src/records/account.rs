@@ -1,0 +1,142 @@
+//! Tenants and their API keys.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{KeyId, SessionId, TenantId};
+use crate::clock::Timestamp;
+
+/// A customer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The name that people gave it.
+    pub name: String,
+    /// An inactive tenant's keys are refused.
+    pub active: bool,
+    /// Name of its plan; `unlimited` unless set.
+    pub plan: String,
+    /// Figures that override the plan's, by name.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyKind {
+    /// Acts for the whole tenant.
+    Tenant,
+    /// Acts for one session.
+    Session,
+    /// A person's access token: account calls.
+    Personal,
+}
+
+impl KeyKind {
+    /// The first part of a key of this kind, so that people and secret scanners can tell keys apart.
+    pub fn prefix(self, test: bool) -> &'static str {
+        match (self, test) {
+            (Self::Tenant, false) => "sk_live_",
+            (Self::Tenant, true) => "sk_test_",
+            (Self::Session, false) => "ses_live_",
+            (Self::Session, true) => "ses_test_",
+            (Self::Personal, false) => "pat_live_",
+            (Self::Personal, true) => "pat_test_",
+        }
+    }
+}
+
+/// An API key, without the key: only its SHA-256 is kept, except for session keys, which are also kept sealed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// The session it is bound to; always set for [`KeyKind::Session`].
+    pub session: Option<SessionId>,
+    /// The name that people gave it.
+    pub name: String,
+    /// The service it was issued for.
+    pub service: String,
+    /// `<resource>:read|write|*`; empty means everything.
+    pub scopes: Vec<String>,
+    /// A test key: nothing it asks for leaves the host.
+    pub test: bool,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Hexadecimal SHA-256 of the key.
+    pub sha256: String,
+}
+
+/// Who is calling, after the credential was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// The tenant that everything is confined to.
+    pub tenant: TenantId,
+    /// The key that was presented.
+    pub key: KeyId,
+    /// What the key is for.
+    pub kind: KeyKind,
+    /// The one session that the key may act on, if it is bound to one.
+    pub session: Option<SessionId>,
+    /// The key's scopes; empty means everything.
+    pub scopes: Vec<String>,
+    /// Whether it is a test key.
+    pub test: bool,
+}
+
+impl Principal {
+    /// Whether the key's scopes cover `action` (`read` or `write`) on `resource`.
+    pub fn may(&self, resource: &str, action: &str) -> bool {
+        self.scopes.is_empty()
+            || self.scopes.iter().any(|scope| {
+                scope.split_once(':').is_some_and(|(on, what)| on == resource && (what == "*" || what == action))
+            })
+    }
+
+    /// Whether the key may act on `session`.
+    pub fn may_use(&self, session: SessionId) -> bool {
+        self.session.is_none_or(|bound| bound == session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(scopes: &[&str], session: Option<u64>) -> Principal {
+        Principal {
+            tenant: TenantId(1),
+            key: KeyId(1),
+            kind: KeyKind::Tenant,
+            session: session.map(SessionId),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            test: false,
+        }
+    }
+
+    #[test]
+    fn no_scopes_mean_everything_and_a_scope_means_only_itself() {
+        assert!(principal(&[], None).may("messages", "write"));
+        let reader = principal(&["messages:read", "sessions:*"], None);
+        assert!(reader.may("messages", "read") && !reader.may("messages", "write"));
+        assert!(reader.may("sessions", "write") && !reader.may("webhooks", "read"));
+    }
+
+    #[test]
+    fn a_key_bound_to_a_session_acts_on_no_other() {
+        assert!(principal(&[], Some(7)).may_use(SessionId(7)));
+        assert!(!principal(&[], Some(7)).may_use(SessionId(8)));
+        assert!(principal(&[], None).may_use(SessionId(8)));
+    }
+}

@@ -1,0 +1,11 @@
+//! What Switchboard keeps: the records of tenants, keys, sessions, messages, events and plugins.
+//!
+//! Plain data with serde, no behaviour beyond what a record knows of itself.
+
+pub mod account;
+pub mod content;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod plugin;
+pub mod session;

@@ -1,0 +1,4 @@
+//! Pure rules: facts in, decision out. No clock, no randomness, no storage.
+
+pub mod address;
+pub mod backoff;

@@ -1,0 +1,188 @@
+//! Tenants and their API keys.
+
+use sha2::{Digest, Sha256};
+
+use super::codec::{decode, encode};
+use super::engine::{Batch, Check, KeyRange};
+use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
+use crate::records::account::{ApiKey, Tenant};
+use crate::records::id::{KeyId, SessionId, TenantId};
+
+/// Most tenants or keys that one listing returns.
+const LISTING_MAX: usize = 10_000;
+
+/// A key that was just drawn: the record, and the text that is shown once.
+#[derive(Clone)]
+pub struct NewKey {
+    /// What is kept.
+    pub record: ApiKey,
+    /// The key itself.
+    pub text: String,
+}
+
+impl NewKey {
+    /// The record of the key `text`; its hash is filled in here.
+    pub fn new(mut record: ApiKey, text: String) -> Self {
+        record.sha256 = hex::encode(Sha256::digest(text.as_bytes()));
+        Self { record, text }
+    }
+}
+
+impl Storage {
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when its id is taken; else when the engine fails.
+    pub async fn create_tenant(&self, tenant: &Tenant) -> Result<(), StorageError> {
+        let key = keys::tenant(tenant.id);
+        let mut batch = Batch::default();
+        batch.check(Check::Absent { key: key.clone() });
+        batch.put(key.clone(), encode(&key, tenant)?);
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// A tenant.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Tenant>, StorageError> {
+        self.read(&keys::tenant(id)).await
+    }
+
+    /// Every tenant, by id.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn tenants(&self) -> Result<Vec<Tenant>, StorageError> {
+        self.list(&keys::tenants(), LISTING_MAX).await
+    }
+
+    /// Changes a tenant through `change`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the engine fails, or when others kept changing it.
+    pub async fn change_tenant(&self, id: TenantId, change: impl Fn(&mut Tenant)) -> Result<Option<Tenant>, StorageError> {
+        let key = keys::tenant(id);
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+            let mut tenant: Tenant = decode(&key, &value)?;
+            change(&mut tenant);
+            let mut batch = Batch::default();
+            batch.check(Check::Equals { key: key.clone(), value });
+            batch.put(key.clone(), encode(&key, &tenant)?);
+            match self.engine.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                other => return other.map(|_| Some(tenant)),
+            }
+        }
+        Err(StorageError::Conflict)
+    }
+
+    /// Keeps a new key: its record and its hash, and for a session's own key the sealed text.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when its id is taken or its session is gone; else when the engine fails.
+    pub async fn create_key(&self, new: &NewKey) -> Result<(), StorageError> {
+        let mut batch = Batch::default();
+        self.put_key(&mut batch, new)?;
+        if let Some(session) = new.record.session {
+            batch.check(Self::owner_check(new.record.tenant, session));
+        }
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    pub(super) fn put_key(&self, batch: &mut Batch, new: &NewKey) -> Result<(), StorageError> {
+        let record = &new.record;
+        let key = keys::api_key(record.tenant, record.id);
+        let hash = Sha256::digest(new.text.as_bytes());
+        batch.check(Check::Absent { key: key.clone() });
+        batch.put(key.clone(), encode(&key, record)?);
+        let by_hash = keys::key_by_hash(&hash);
+        batch.check(Check::Absent { key: by_hash.clone() });
+        batch.put(by_hash.clone(), encode(&by_hash, &(record.tenant, record.id))?);
+        if let (crate::records::account::KeyKind::Session, Some(session)) = (record.kind, record.session) {
+            let place = keys::session_key(record.tenant, session);
+            batch.put(place.clone(), self.vault.seal(&place, new.text.as_bytes()));
+        }
+        Ok(())
+    }
+
+    /// The record of the key `text`.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn resolve_key(&self, text: &str) -> Result<Option<ApiKey>, StorageError> {
+        let hash = Sha256::digest(text.as_bytes());
+        let found: Option<(TenantId, KeyId)> = self.read(&keys::key_by_hash(&hash)).await?;
+        match found {
+            Some((tenant, id)) => self.read(&keys::api_key(tenant, id)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// One key of a tenant.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn key(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
+        self.read(&keys::api_key(tenant, id)).await
+    }
+
+    /// Every key of a tenant.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn keys(&self, tenant: TenantId) -> Result<Vec<ApiKey>, StorageError> {
+        self.list(&keys::api_keys(tenant), LISTING_MAX).await
+    }
+
+    /// Removes a key; whether there was one.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn delete_key(&self, tenant: TenantId, id: KeyId) -> Result<bool, StorageError> {
+        let Some(record) = self.key(tenant, id).await? else { return Ok(false) };
+        let mut batch = Batch::default();
+        Self::remove_key(&mut batch, &record);
+        if let Some(session) = record.session {
+            // A session shows its newest key: the one that is removed must not be shown any longer.
+            let shown = self.session_key(tenant, session).await?;
+            let is_shown = shown.is_some_and(|text| hex::encode(Sha256::digest(text.as_bytes())) == record.sha256);
+            if is_shown {
+                batch.delete(keys::session_key(tenant, session));
+            }
+        }
+        self.engine.commit(batch).await.map(|_| true)
+    }
+
+    pub(super) fn remove_key(batch: &mut Batch, record: &ApiKey) {
+        batch.delete(keys::api_key(record.tenant, record.id));
+        if let Ok(hash) = hex::decode(&record.sha256) {
+            batch.delete(keys::key_by_hash(&hash));
+        }
+    }
+
+    /// The text of a session's own key, which dialects show again.
+    ///
+    /// # Errors
+    /// When the engine fails or it does not open.
+    pub async fn session_key(&self, tenant: TenantId, session: SessionId) -> Result<Option<String>, StorageError> {
+        let place = keys::session_key(tenant, session);
+        let Some(sealed) = self.engine.get(&place).await? else { return Ok(None) };
+        let plain = self.vault.open(&place, &sealed)?;
+        Ok(String::from_utf8(plain).ok())
+    }
+
+    pub(super) async fn read<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StorageError> {
+        self.engine.get(key).await?.map(|value| decode(key, &value)).transpose()
+    }
+
+    pub(super) async fn list<T: serde::de::DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+    ) -> Result<Vec<T>, StorageError> {
+        let entries = self.engine.range(&KeyRange::prefix(prefix, limit)).await?;
+        entries.iter().map(|(key, value)| decode(key, value)).collect()
+    }
+}

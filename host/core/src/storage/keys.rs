@@ -1,0 +1,194 @@
+//! The layout of storage keys: tenant first, then the record type, then what tells records of that type apart.
+//!
+//! Numbers are big-endian, so that keys sort as numbers do. Texts that are not last carry their length in front.
+
+use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
+
+/// What a key's record is. Numbers are for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum RecordType {
+    MasterKeyProof = 1,
+    Tenant = 2,
+    KeyByHash = 3,
+    Key = 4,
+    SessionKey = 5,
+    Session = 6,
+    SessionTenant = 7,
+    OwnerEpoch = 8,
+    Device = 9,
+    Message = 10,
+    MessageByWhatsappId = 11,
+    Outbox = 12,
+    OutboxCounter = 13,
+    Event = 14,
+    EventCounter = 15,
+    InboundSeen = 16,
+    Cursor = 17,
+    Work = 18,
+    Plugin = 19,
+    Artifact = 20,
+    ParkedWork = 21,
+}
+
+/// Bytes before the part that tells records of one type apart.
+const HEAD_BYTES: usize = 9;
+
+fn key(tenant: TenantId, record: RecordType, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(HEAD_BYTES + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(&tenant.0.to_be_bytes());
+    key.push(record as u8);
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+/// The record type of a key; 0 for a key too short to have one.
+pub(super) fn record_type(key: &[u8]) -> u8 {
+    key.get(HEAD_BYTES - 1).copied().unwrap_or(0)
+}
+
+/// Whether values of this key are sealed with the master key.
+pub(super) fn is_sealed(key: &[u8]) -> bool {
+    const SEALED: [RecordType; 3] = [RecordType::MasterKeyProof, RecordType::SessionKey, RecordType::Device];
+    SEALED.iter().any(|sealed| *sealed as u8 == record_type(key))
+}
+
+fn length(text: &str) -> [u8; 4] {
+    u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+pub(super) fn master_key_proof() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MasterKeyProof, &[])
+}
+
+pub(super) fn tenant(id: TenantId) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::Tenant, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn tenants() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::Tenant, &[])
+}
+
+pub(super) fn key_by_hash(sha256: &[u8]) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::KeyByHash, &[sha256])
+}
+
+pub(super) fn api_key(tenant: TenantId, id: KeyId) -> Vec<u8> {
+    key(tenant, RecordType::Key, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn api_keys(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Key, &[])
+}
+
+pub(super) fn session_key(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::SessionKey, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn session(tenant: TenantId, id: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::Session, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn sessions(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Session, &[])
+}
+
+/// Session ids are unique across tenants: whoever takes one leaves this mark.
+pub(super) fn session_tenant(id: SessionId) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::SessionTenant, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn owner_epoch(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::OwnerEpoch, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn device(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::Device, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn message(tenant: TenantId, id: MessageId) -> Vec<u8> {
+    key(tenant, RecordType::Message, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn messages(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Message, &[])
+}
+
+pub(super) fn message_by_whatsapp_id(tenant: TenantId, session: SessionId, whatsapp_id: &str) -> Vec<u8> {
+    key(tenant, RecordType::MessageByWhatsappId, &[&session.0.to_be_bytes(), whatsapp_id.as_bytes()])
+}
+
+pub(super) fn messages_by_whatsapp_id(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    message_by_whatsapp_id(tenant, session, "")
+}
+
+pub(super) fn outbox(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn outbox_entry(tenant: TenantId, session: SessionId, n: u64) -> Vec<u8> {
+    key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes(), &n.to_be_bytes()])
+}
+
+pub(super) fn outbox_counter(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::OutboxCounter, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn events(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Event, &[])
+}
+
+pub(super) fn event_counter(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::EventCounter, &[])
+}
+
+/// A WhatsApp id is unique only together with its chat and its sender.
+pub(super) fn inbound_seen(tenant: TenantId, session: SessionId, chat: &str, from: &str, whatsapp_id: &str) -> Vec<u8> {
+    let parts: [&[u8]; 6] =
+        [&session.0.to_be_bytes(), &length(chat), chat.as_bytes(), &length(from), from.as_bytes(), whatsapp_id.as_bytes()];
+    key(tenant, RecordType::InboundSeen, &parts)
+}
+
+pub(super) fn inbound_seen_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::InboundSeen, &[&session.0.to_be_bytes()])
+}
+
+/// `subscription` is the name of the plugin and of its owner, such as `operator/auto-reply`.
+pub(super) fn cursor(tenant: TenantId, subscription: &str) -> Vec<u8> {
+    key(tenant, RecordType::Cursor, &[subscription.as_bytes()])
+}
+
+pub(super) fn work(tenant: TenantId, subscription: &str, event: u64) -> Vec<u8> {
+    let parts: [&[u8]; 3] = [&length(subscription), subscription.as_bytes(), &event.to_be_bytes()];
+    key(tenant, RecordType::Work, &parts)
+}
+
+pub(super) fn works(tenant: TenantId, subscription: &str) -> Vec<u8> {
+    key(tenant, RecordType::Work, &[&length(subscription), subscription.as_bytes()])
+}
+
+pub(super) fn parked_work(tenant: TenantId, subscription: &str, event: u64) -> Vec<u8> {
+    let parts: [&[u8]; 3] = [&length(subscription), subscription.as_bytes(), &event.to_be_bytes()];
+    key(tenant, RecordType::ParkedWork, &parts)
+}
+
+pub(super) fn parked_works(tenant: TenantId, subscription: &str) -> Vec<u8> {
+    key(tenant, RecordType::ParkedWork, &[&length(subscription), subscription.as_bytes()])
+}
+
+pub(super) fn plugin(tenant: TenantId, name: &str) -> Vec<u8> {
+    key(tenant, RecordType::Plugin, &[name.as_bytes()])
+}
+
+pub(super) fn plugins(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Plugin, &[])
+}
+
+pub(super) fn artifact(tenant: TenantId, sha256: &str) -> Vec<u8> {
+    key(tenant, RecordType::Artifact, &[sha256.as_bytes()])
+}
+
+/// The number at the end of a key.
+pub(super) fn trailing_number(key: &[u8]) -> u64 {
+    key.last_chunk::<8>().copied().map_or(0, u64::from_be_bytes)
+}

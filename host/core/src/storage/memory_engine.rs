@@ -1,0 +1,107 @@
+//! An engine in memory, for tests that need no disk.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, prefix_end};
+use super::{StorageError, VALUE_BYTES_MAX};
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    commits: u64,
+    closed: bool,
+}
+
+/// An ordered map behind a mutex.
+#[derive(Default)]
+pub(crate) struct MemoryEngine(Mutex<State>);
+
+impl MemoryEngine {
+    fn state(&self) -> Result<MutexGuard<'_, State>, StorageError> {
+        self.0.lock().ok().filter(|state| !state.closed).ok_or(StorageError::Closed)
+    }
+}
+
+fn bounds(range: &KeyRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let end = range.end.clone().map_or(Bound::Unbounded, Bound::Excluded);
+    (Bound::Included(range.start.clone()), end)
+}
+
+#[async_trait]
+impl Engine for MemoryEngine {
+    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.state()?.entries.get(key).cloned())
+    }
+
+    async fn range(&self, range: &KeyRange) -> Result<Vec<Entry>, StorageError> {
+        let state = self.state()?;
+        if range.end.as_ref().is_some_and(|end| *end <= range.start) {
+            return Ok(Vec::new());
+        }
+        let found = state.entries.range(bounds(range)).map(|(key, value)| (key.clone(), value.clone()));
+        Ok(if range.reverse { found.rev().take(range.limit).collect() } else { found.take(range.limit).collect() })
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Vec<u64>, StorageError> {
+        let mut state = self.state()?;
+        let bytes = batch.largest_value();
+        if bytes > VALUE_BYTES_MAX {
+            return Err(StorageError::TooLarge { bytes, bytes_max: VALUE_BYTES_MAX });
+        }
+        for check in &batch.checks {
+            let holds = match check {
+                Check::Absent { key } => !state.entries.contains_key(key),
+                Check::Equals { key, value } => state.entries.get(key) == Some(value),
+            };
+            if !holds {
+                return Err(StorageError::Conflict);
+            }
+        }
+        let mut numbers = Vec::new();
+        for write in batch.writes {
+            apply(&mut state.entries, write, &mut numbers);
+        }
+        state.commits += 1;
+        Ok(numbers)
+    }
+
+    fn close(&self) {
+        if let Ok(mut state) = self.state() {
+            state.closed = true;
+        }
+    }
+
+    fn stats(&self) -> CommitStats {
+        let commits = self.0.lock().map(|state| state.commits).unwrap_or_default();
+        CommitStats { transactions: commits, batches: commits, last_us: 0, total_us: 0 }
+    }
+}
+
+fn apply(entries: &mut BTreeMap<Vec<u8>, Vec<u8>>, write: Write, numbers: &mut Vec<u64>) {
+    match write {
+        Write::Put { key, value } => {
+            entries.insert(key, value);
+        }
+        Write::Delete { key } => {
+            entries.remove(&key);
+        }
+        Write::DeletePrefix { prefix } => {
+            let end = prefix_end(&prefix);
+            entries.retain(|key, _| *key < prefix || end.as_ref().is_some_and(|end| key >= end));
+        }
+        Write::Append { counter, prefix, value } => {
+            let last =
+                entries.get(&counter).and_then(|bytes| bytes.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
+            let next = last + 1;
+            let mut key = prefix;
+            key.extend_from_slice(&next.to_be_bytes());
+            entries.insert(counter, next.to_be_bytes().to_vec());
+            entries.insert(key, value);
+            numbers.push(next);
+        }
+    }
+}

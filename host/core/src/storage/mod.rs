@@ -1,0 +1,175 @@
+//! What is durable: whole operations over a small engine seam.
+//!
+//! An engine is an ordered key-value space with consistent reads and one `commit(batch)`, whose batch carries checks and
+//! writes. Nothing above the seam holds a transaction open. Invariant: an `Ok` from any operation means that it is durable.
+
+mod accounts;
+mod codec;
+mod device;
+mod engine;
+mod events;
+mod keys;
+mod memory_engine;
+mod messages;
+mod plugins;
+mod redb_engine;
+mod seal;
+mod sessions;
+mod work;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod fault;
+#[cfg(test)]
+mod operation_tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use accounts::NewKey;
+pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
+pub use engine::{Batch, Check, CommitStats, Engine, KeyRange, Write};
+pub use messages::{DueSend, SendOutcome};
+pub use plugins::ARTIFACT_BYTES_MAX;
+pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};
+pub use sessions::SessionChange;
+pub use work::{CursorStep, OwedRun, RunEffects};
+
+/// Most bytes of one stored value: far above any record, far below what would stall the writer.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often an operation that lost a race is tried anew before it gives up.
+const CONFLICT_TRIES_MAX: u32 = 32;
+
+/// Why storage did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// A check of the batch did not hold.
+    #[error("another writer changed the record first")]
+    Conflict,
+    /// The writer has stopped.
+    #[error("storage is closed")]
+    Closed,
+    /// The engine reported an error: whether the batch was kept is known only when the storage is opened again.
+    #[error("the storage engine failed: {0}")]
+    Engine(Arc<str>),
+    /// A stored value cannot be read.
+    #[error("a record of type {record_type} is damaged: {why}")]
+    Damaged {
+        /// Number of the record type.
+        record_type: u8,
+        /// What is wrong with it.
+        why: Arc<str>,
+    },
+    /// A sealed value does not open: it was sealed with another master key, or is not where it was written.
+    #[error("a sealed record of type {record_type} does not open with this master key")]
+    WrongMasterKey {
+        /// Number of the record type.
+        record_type: u8,
+    },
+    /// A value is over the limit.
+    #[error("a value of {bytes} bytes is over the limit of {bytes_max}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+}
+
+/// Everything that Switchboard keeps, as whole operations.
+#[derive(Clone)]
+pub struct Storage {
+    engine: Arc<dyn Engine>,
+    vault: Arc<Vault>,
+}
+
+impl Storage {
+    /// Opens (or makes) the embedded storage at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is held by another process, or was written with another master key.
+    pub async fn open(path: &Path, master_key: MasterKey) -> Result<Self, StorageError> {
+        let engine = redb_engine::RedbEngine::open(path)?;
+        let storage = Self { engine: Arc::new(engine), vault: Arc::new(Vault::new(master_key)) };
+        storage.check_master_key().await?;
+        Ok(storage)
+    }
+
+    /// Storage that forgets everything when it is dropped: for quick tests.
+    pub fn in_memory(master_key: MasterKey) -> Self {
+        Self::over(Arc::new(memory_engine::MemoryEngine::default()), master_key)
+    }
+
+    /// Storage over any engine.
+    pub fn over(engine: Arc<dyn Engine>, master_key: MasterKey) -> Self {
+        Self { engine, vault: Arc::new(Vault::new(master_key)) }
+    }
+
+    /// Ends what was asked so far and lets go of the file, whoever else still holds a copy of this storage: from now on every
+    /// operation is refused with [`StorageError::Closed`].
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
+    /// How commits have gone so far.
+    pub fn commit_stats(&self) -> CommitStats {
+        self.engine.stats()
+    }
+
+    /// Refuses to go on with a master key that does not open what is stored: writing under it would lose both.
+    async fn check_master_key(&self) -> Result<(), StorageError> {
+        const PROOF: &[u8] = b"switchboard";
+        let key = keys::master_key_proof();
+        if let Some(sealed) = self.engine.get(&key).await? {
+            return self.vault.open(&key, &sealed).map(|_| ());
+        }
+        let mut batch = Batch::default();
+        batch.check(Check::Absent { key: key.clone() });
+        batch.put(key.clone(), self.vault.seal(&key, PROOF));
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// Seals every sealed record anew with `next`, a page at a time. Run it while nothing else uses the storage; when it is
+    /// interrupted, run it again with the same keys.
+    ///
+    /// # Errors
+    /// When the engine fails or a record opens with neither key.
+    pub async fn rotate_master_key(&self, next: MasterKey) -> Result<u64, StorageError> {
+        /// Few enough that a page of the largest components fits in memory.
+        const PAGE: usize = 16;
+        let next = Vault::new(next);
+        let proof = keys::master_key_proof();
+        let mut rotated = 0;
+        let mut range = KeyRange::everything(PAGE);
+        loop {
+            let page = self.engine.range(&range).await?;
+            let Some((last, _)) = page.last() else { break };
+            range = range.after(last);
+            let mut batch = Batch::default();
+            for (key, value) in page.iter().filter(|(key, _)| keys::is_sealed(key) && *key != proof) {
+                if next.open(key, value).is_ok() {
+                    continue;
+                }
+                let plain = self.vault.open(key, value)?;
+                batch.check(Check::Equals { key: key.clone(), value: value.clone() });
+                batch.put(key.clone(), next.seal(key, &plain));
+                rotated += 1;
+            }
+            self.engine.commit(batch).await?;
+        }
+        // Last of all: until everything is sealed with the next key, storage opens with the current one.
+        if let Some(sealed) = self.engine.get(&proof).await?
+            && next.open(&proof, &sealed).is_err()
+        {
+            let plain = self.vault.open(&proof, &sealed)?;
+            let mut batch = Batch::default();
+            batch.put(proof.clone(), next.seal(&proof, &plain));
+            self.engine.commit(batch).await?;
+            rotated += 1;
+        }
+        Ok(rotated)
+    }
+}

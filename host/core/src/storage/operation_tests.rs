@@ -1,0 +1,215 @@
+//! Whole operations over the memory engine: what each one promises to those who call it.
+
+mod accounts;
+mod events;
+mod messages;
+mod plugins;
+mod seal;
+mod sessions;
+mod tenants;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::engine::{Batch, CommitStats, Engine, Entry, KeyRange};
+use super::memory_engine::MemoryEngine;
+use super::{MASTER_KEY_BYTES, MasterKey, NewKey, Storage, StorageError};
+use crate::clock::Timestamp;
+use crate::records::account::{ApiKey, KeyKind, Tenant};
+use crate::records::content::{Content, Extras};
+use crate::records::event::{Event, Incoming};
+use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
+use crate::records::message::{Message, MessageState};
+use crate::records::session::{Session, SessionState};
+
+const NOW: Timestamp = Timestamp(1_750_000_000_000);
+const LATER: Timestamp = Timestamp(1_750_000_060_000);
+const ACME: TenantId = TenantId(1);
+const GLOBEX: TenantId = TenantId(2);
+/// Ends in 0xFF, where the end of a prefix has to carry.
+const SESSION: SessionId = SessionId(0x27FF);
+const NEIGHBOUR: SessionId = SessionId(0x2800);
+
+/// Lets everybody else run between what an operation read and what it commits, and fails when no commits are left.
+struct TestEngine {
+    inner: MemoryEngine,
+    commits_left: AtomicU64,
+}
+
+#[async_trait]
+impl Engine for TestEngine {
+    async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.get(key).await
+    }
+
+    async fn range(&self, range: &KeyRange) -> Result<Vec<Entry>, StorageError> {
+        self.inner.range(range).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Vec<u64>, StorageError> {
+        tokio::task::yield_now().await;
+        let left = self.commits_left.load(Ordering::Relaxed);
+        self.commits_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 { Err(StorageError::Engine("no commits are left".into())) } else { self.inner.commit(batch).await }
+    }
+
+    fn close(&self) {
+        self.inner.close();
+    }
+
+    fn stats(&self) -> CommitStats {
+        self.inner.stats()
+    }
+}
+
+fn test_engine() -> Arc<TestEngine> {
+    Arc::new(TestEngine { inner: MemoryEngine::default(), commits_left: AtomicU64::new(u64::MAX) })
+}
+
+fn master_key(n: u8) -> MasterKey {
+    MasterKey::new([n; MASTER_KEY_BYTES])
+}
+
+fn storage() -> Storage {
+    Storage::in_memory(master_key(1))
+}
+
+async fn storage_with_session() -> Storage {
+    let storage = storage();
+    add_session(&storage, ACME, SESSION).await;
+    storage
+}
+
+/// Operations that run at once over this storage all read before the first of them commits.
+async fn racing_storage_with_session() -> Storage {
+    let storage = Storage::over(test_engine(), master_key(1));
+    add_session(&storage, ACME, SESSION).await;
+    storage
+}
+
+async fn add_session(storage: &Storage, tenant: TenantId, id: SessionId) {
+    storage.create_session(&session(tenant, id), &own_key(tenant, id)).await.unwrap();
+}
+
+fn tenant(id: TenantId, name: &str) -> Tenant {
+    Tenant {
+        id,
+        name: name.to_owned(),
+        active: true,
+        plan: "unlimited".to_owned(),
+        limits: BTreeMap::new(),
+        created_at: NOW,
+    }
+}
+
+fn session(tenant: TenantId, id: SessionId) -> Session {
+    Session {
+        id,
+        tenant,
+        name: "support".to_owned(),
+        phone_number: "4915123456789".to_owned(),
+        state: SessionState::Created,
+        reason: None,
+        jid: None,
+        lid: None,
+        settings: serde_json::Map::new(),
+        created_at: NOW,
+        updated_at: NOW,
+        last_active_at: None,
+    }
+}
+
+fn key(tenant: TenantId, id: u64, kind: KeyKind, session: Option<SessionId>, text: &str) -> NewKey {
+    let record = ApiKey {
+        id: KeyId(id),
+        tenant,
+        kind,
+        session,
+        name: "a key".to_owned(),
+        service: "whatsapp".to_owned(),
+        scopes: Vec::new(),
+        test: false,
+        expires_at: None,
+        created_at: NOW,
+        sha256: String::new(),
+    };
+    NewKey::new(record, text.to_owned())
+}
+
+fn own_key(tenant: TenantId, session: SessionId) -> NewKey {
+    key(tenant, session.0, KeyKind::Session, Some(session), &own_key_text(tenant, session))
+}
+
+fn own_key_text(tenant: TenantId, session: SessionId) -> String {
+    format!("ses_live_of_{tenant}_{session}")
+}
+
+/// A message whose WhatsApp id is `WA` and its number.
+fn message(session: SessionId, id: u64) -> Message {
+    Message {
+        id: MessageId(id),
+        session,
+        to: "4915100000001@s.whatsapp.net".to_owned(),
+        content: Content::Text(format!("text {id}")),
+        extras: Extras::default(),
+        whatsapp_id: format!("WA{id}"),
+        state: MessageState::Accepted,
+        reason: None,
+        attempts: 0,
+        accepted_at: NOW,
+        updated_at: NOW,
+        origin: None,
+    }
+}
+
+async fn accept(storage: &Storage, session: SessionId, ids: &[u64]) {
+    for id in ids {
+        storage.accept_messages(ACME, &[message(session, *id)]).await.unwrap();
+    }
+}
+
+fn incoming(chat: &str, from: &str, whatsapp_id: &str) -> Incoming {
+    Incoming {
+        whatsapp_id: whatsapp_id.to_owned(),
+        chat: chat.to_owned(),
+        from: from.to_owned(),
+        from_phone: None,
+        from_lid: None,
+        push_name: None,
+        from_me: false,
+        group: false,
+        sent_at: NOW,
+        content: Content::Text("hello".to_owned()),
+        extras: Extras::default(),
+    }
+}
+
+/// Records one message each, so that events 1 to `count` are `message.received`.
+async fn record_events(storage: &Storage, count: usize) {
+    for n in 1..=count {
+        let message = incoming("chat", "from", &format!("IN{n}"));
+        assert_eq!(storage.record_inbound(ACME, SESSION, NOW, &[message]).await.unwrap(), 1);
+    }
+}
+
+async fn event_types(storage: &Storage, tenant: TenantId) -> Vec<&'static str> {
+    all_events(storage, tenant).await.iter().map(|event| event.fact.type_name()).collect()
+}
+
+async fn all_events(storage: &Storage, tenant: TenantId) -> Vec<Event> {
+    storage.events(tenant, 0, usize::MAX).await.unwrap()
+}
+
+async fn everything(storage: &Storage) -> Vec<Entry> {
+    storage.engine.range(&KeyRange::everything(usize::MAX)).await.unwrap()
+}
+
+/// Whether any stored key or value has `text` in it.
+async fn is_stored_somewhere(storage: &Storage, text: &str) -> bool {
+    let has = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    everything(storage).await.iter().any(|(key, value)| has(key) || has(value))
+}

@@ -1,0 +1,111 @@
+//! Tenants and keys: found by what identifies them, gone when they are deleted, and never readable from what is stored.
+
+use super::*;
+
+const TEXT: &str = "sk_live_2f9c1d7e5b";
+
+#[tokio::test]
+async fn a_tenant_is_found_listed_by_id_and_changed() {
+    let storage = storage();
+    storage.create_tenant(&tenant(GLOBEX, "Globex")).await.unwrap();
+    storage.create_tenant(&tenant(ACME, "Acme")).await.unwrap();
+    assert_eq!(storage.tenant(ACME).await.unwrap(), Some(tenant(ACME, "Acme")));
+    assert_eq!(storage.tenants().await.unwrap(), [tenant(ACME, "Acme"), tenant(GLOBEX, "Globex")]);
+
+    let changed = storage.change_tenant(ACME, |tenant| tenant.active = false).await.unwrap().unwrap();
+    assert!(!changed.active);
+    assert_eq!(storage.tenant(ACME).await.unwrap(), Some(changed));
+    assert!(storage.tenant(GLOBEX).await.unwrap().unwrap().active);
+}
+
+#[tokio::test]
+async fn a_tenant_that_does_not_exist_is_not_made_by_a_change() {
+    let storage = storage();
+    assert_eq!(storage.change_tenant(ACME, |tenant| tenant.active = false).await.unwrap(), None);
+    assert_eq!(storage.tenant(ACME).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_tenant_id_is_taken_once() {
+    let storage = storage();
+    storage.create_tenant(&tenant(ACME, "Acme")).await.unwrap();
+    assert!(matches!(storage.create_tenant(&tenant(ACME, "Other")).await, Err(StorageError::Conflict)));
+    assert_eq!(storage.tenant(ACME).await.unwrap().unwrap().name, "Acme");
+}
+
+#[tokio::test]
+async fn a_key_is_resolved_by_its_text_until_it_is_deleted() {
+    let storage = storage();
+    let new = key(ACME, 7, KeyKind::Tenant, None, TEXT);
+    storage.create_key(&new).await.unwrap();
+    assert_eq!(storage.resolve_key(TEXT).await.unwrap(), Some(new.record.clone()));
+    assert_eq!(storage.key(ACME, KeyId(7)).await.unwrap(), Some(new.record.clone()));
+    assert_eq!(storage.keys(ACME).await.unwrap(), [new.record]);
+    for other in ["", "sk_live_2f9c1d7e5", "sk_live_2f9c1d7e5b0", "SK_LIVE_2F9C1D7E5B"] {
+        assert_eq!(storage.resolve_key(other).await.unwrap(), None, "{other}");
+    }
+
+    assert!(storage.delete_key(ACME, KeyId(7)).await.unwrap());
+    assert_eq!(storage.resolve_key(TEXT).await.unwrap(), None);
+    assert_eq!(storage.key(ACME, KeyId(7)).await.unwrap(), None);
+    assert!(storage.keys(ACME).await.unwrap().is_empty());
+    assert!(!storage.delete_key(ACME, KeyId(7)).await.unwrap());
+    assert!(everything(&storage).await.is_empty(), "a deleted key leaves nothing behind");
+}
+
+#[tokio::test]
+async fn a_key_id_is_taken_once_and_the_loser_does_not_resolve() {
+    let storage = storage();
+    storage.create_key(&key(ACME, 7, KeyKind::Tenant, None, TEXT)).await.unwrap();
+    let second = storage.create_key(&key(ACME, 7, KeyKind::Tenant, None, "sk_live_other")).await;
+    assert!(matches!(second, Err(StorageError::Conflict)));
+    assert_eq!(storage.resolve_key("sk_live_other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_text_of_a_key_stands_nowhere_in_what_is_stored() {
+    let storage = storage_with_session().await;
+    storage.create_key(&key(ACME, 7, KeyKind::Tenant, None, TEXT)).await.unwrap();
+    storage.create_key(&key(ACME, 8, KeyKind::Personal, None, "pat_live_77aa")).await.unwrap();
+    for text in [TEXT, "pat_live_77aa", &own_key_text(ACME, SESSION)] {
+        assert!(!is_stored_somewhere(&storage, text).await, "{text}");
+    }
+    assert!(is_stored_somewhere(&storage, "a key").await, "what is not secret is found: the search works");
+}
+
+#[tokio::test]
+async fn a_sessions_own_key_is_shown_again_and_resolves() {
+    let storage = storage_with_session().await;
+    let text = storage.session_key(ACME, SESSION).await.unwrap().unwrap();
+    assert_eq!(text, own_key_text(ACME, SESSION));
+    let record = storage.resolve_key(&text).await.unwrap().unwrap();
+    assert_eq!((record.tenant, record.session, record.kind), (ACME, Some(SESSION), KeyKind::Session));
+    assert_eq!(storage.session_key(ACME, NEIGHBOUR).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_sessions_own_key_is_not_shown_again_after_it_was_deleted() {
+    let storage = storage_with_session().await;
+    assert!(storage.delete_key(ACME, KeyId(SESSION.0)).await.unwrap());
+    assert_eq!(storage.resolve_key(&own_key_text(ACME, SESSION)).await.unwrap(), None);
+    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_new_own_key_is_shown_in_place_of_the_old_one_even_when_the_old_one_is_deleted_later() {
+    let storage = storage_with_session().await;
+    storage.create_key(&key(ACME, 7, KeyKind::Session, Some(SESSION), "ses_live_new")).await.unwrap();
+    assert!(storage.delete_key(ACME, KeyId(SESSION.0)).await.unwrap());
+    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap().as_deref(), Some("ses_live_new"));
+    assert!(storage.resolve_key("ses_live_new").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_key_for_a_session_that_does_not_exist_is_refused() {
+    let storage = storage();
+    for kind in [KeyKind::Session, KeyKind::Tenant] {
+        let refused = storage.create_key(&key(ACME, 7, kind, Some(SESSION), TEXT)).await;
+        assert!(matches!(refused, Err(StorageError::Conflict)), "{kind:?}");
+    }
+    assert!(everything(&storage).await.is_empty());
+}

@@ -1,0 +1,179 @@
+//! Cursors and runs: each wanted event is owed once, and what a run did is kept once or not at all.
+
+use super::*;
+use crate::records::plugin::Work;
+use crate::storage::{CursorStep, OwedRun, RunEffects};
+
+const REPLY: &str = "operator/reply";
+
+async fn step(storage: &Storage, subscription: &str, limit: usize) -> CursorStep {
+    storage.step_cursor(ACME, subscription, limit, NOW, |_| true).await.unwrap()
+}
+
+async fn owed(storage: &Storage, subscription: &str) -> Vec<OwedRun> {
+    storage.owed_runs(ACME, subscription, 99).await.unwrap()
+}
+
+fn numbers(runs: &[OwedRun]) -> Vec<u64> {
+    runs.iter().map(|run| run.event.n).collect()
+}
+
+/// Storage where `REPLY` owes runs for events 1 to `count`.
+async fn storage_with_runs(count: usize) -> Storage {
+    let storage = storage_with_session().await;
+    record_events(&storage, count).await;
+    assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: count, owed: count });
+    storage
+}
+
+fn effects(ids: &[u64]) -> RunEffects {
+    RunEffects { messages: ids.iter().map(|id| message(SESSION, *id)).collect() }
+}
+
+fn tried(tries: u32) -> Work {
+    Work { tries, due_at: LATER, last_error: Some("it trapped".to_owned()) }
+}
+
+#[tokio::test]
+async fn a_cursor_passes_every_event_once_in_steps() {
+    let storage = storage_with_session().await;
+    assert_eq!(step(&storage, REPLY, 2).await, CursorStep { events: 0, owed: 0 });
+    record_events(&storage, 3).await;
+    assert_eq!(step(&storage, REPLY, 2).await, CursorStep { events: 2, owed: 2 });
+    assert_eq!(step(&storage, REPLY, 2).await, CursorStep { events: 1, owed: 1 });
+    assert_eq!(step(&storage, REPLY, 2).await, CursorStep { events: 0, owed: 0 });
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [1, 2, 3]);
+    let work = Work { tries: 0, due_at: NOW, last_error: None };
+    assert!(owed(&storage, REPLY).await.iter().all(|run| run.work == work));
+}
+
+#[tokio::test]
+async fn only_wanted_events_are_owed() {
+    let storage = storage_with_session().await;
+    record_events(&storage, 4).await;
+    let even = |event: &Event| event.n.is_multiple_of(2);
+    let step = storage.step_cursor(ACME, REPLY, 99, NOW, even).await.unwrap();
+    assert_eq!(step, CursorStep { events: 4, owed: 2 });
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [2, 4]);
+}
+
+#[tokio::test]
+async fn two_workers_that_step_one_cursor_at_once_owe_each_event_once() {
+    let storage = racing_storage_with_session().await;
+    record_events(&storage, 2).await;
+    let (first, second) = tokio::join!(step(&storage, REPLY, 99), step(&storage, REPLY, 99));
+    assert_eq!(first.owed + second.owed, 2);
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [1, 2]);
+}
+
+#[tokio::test]
+async fn subscriptions_have_their_own_cursors_and_runs_even_when_one_name_begins_another() {
+    let storage = storage_with_runs(2).await;
+    let longer = "operator/reply-late";
+    assert!(owed(&storage, longer).await.is_empty());
+    step(&storage, longer, 1).await;
+    assert_eq!(numbers(&owed(&storage, longer).await), [1]);
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [1, 2]);
+    storage.settle_run(ACME, REPLY, &owed(&storage, REPLY).await[0], &effects(&[])).await.unwrap();
+    assert_eq!(numbers(&owed(&storage, longer).await), [1]);
+}
+
+#[tokio::test]
+async fn a_subscription_that_starts_at_the_end_owes_only_what_happens_from_then_on() {
+    let storage = storage_with_session().await;
+    record_events(&storage, 2).await;
+    storage.start_cursor_at_end(ACME, REPLY).await.unwrap();
+    assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: 0, owed: 0 });
+    storage.record_inbound(ACME, SESSION, NOW, &[incoming("chat", "from", "NEW")]).await.unwrap();
+    storage.start_cursor_at_end(ACME, REPLY).await.unwrap();
+    assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: 1, owed: 1 }, "one that has a cursor keeps it");
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [3]);
+}
+
+#[tokio::test]
+async fn a_settled_run_is_no_longer_owed_and_its_messages_are_accepted() {
+    let storage = storage_with_runs(2).await;
+    let runs = owed(&storage, REPLY).await;
+    storage.settle_run(ACME, REPLY, &runs[0], &effects(&[7, 8])).await.unwrap();
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [2]);
+    assert_eq!(storage.outbox_depth(ACME, SESSION, 99).await.unwrap(), 2);
+    assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap().unwrap().message, message(SESSION, 7));
+}
+
+#[tokio::test]
+async fn a_run_whose_message_is_refused_is_still_owed() {
+    let storage = storage_with_runs(1).await;
+    accept(&storage, SESSION, &[8]).await;
+    let run = owed(&storage, REPLY).await.remove(0);
+    let to_nobody = RunEffects { messages: vec![message(SESSION, 7), message(NEIGHBOUR, 9)] };
+    for refused in [to_nobody, effects(&[7, 8])] {
+        let settled = storage.settle_run(ACME, REPLY, &run, &refused).await;
+        assert!(matches!(settled, Err(StorageError::Conflict)));
+        assert_eq!(owed(&storage, REPLY).await, std::slice::from_ref(&run));
+        assert_eq!(storage.message(ACME, MessageId(7)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_settled_once() {
+    let storage = storage_with_runs(1).await;
+    let run = owed(&storage, REPLY).await.remove(0);
+    storage.settle_run(ACME, REPLY, &run, &effects(&[7])).await.unwrap();
+    let late = [
+        storage.settle_run(ACME, REPLY, &run, &effects(&[8])).await,
+        storage.postpone_run(ACME, REPLY, &run, &tried(1)).await,
+        storage.park_run(ACME, REPLY, &run, &tried(1)).await,
+    ];
+    assert!(late.iter().all(|answer| matches!(answer, Err(StorageError::Conflict))), "{late:?}");
+    assert!(owed(&storage, REPLY).await.is_empty());
+    assert!(storage.parked_runs(ACME, REPLY, 99).await.unwrap().is_empty());
+    assert_eq!(storage.outbox_depth(ACME, SESSION, 99).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn two_workers_that_settle_one_run_at_once_keep_the_effects_of_one() {
+    let storage = racing_storage_with_session().await;
+    record_events(&storage, 1).await;
+    step(&storage, REPLY, 99).await;
+    let run = owed(&storage, REPLY).await.remove(0);
+    let (seven, eight) = (effects(&[7]), effects(&[8]));
+    let (first, second) =
+        tokio::join!(storage.settle_run(ACME, REPLY, &run, &seven), storage.settle_run(ACME, REPLY, &run, &eight));
+    assert_eq!([first, second].iter().filter(|answer| answer.is_ok()).count(), 1);
+    assert_eq!(storage.outbox_depth(ACME, SESSION, 99).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_postponed_run_is_owed_with_its_new_record_and_the_old_one_settles_nothing() {
+    let storage = storage_with_runs(2).await;
+    let before = owed(&storage, REPLY).await;
+    storage.postpone_run(ACME, REPLY, &before[0], &tried(1)).await.unwrap();
+    let after = owed(&storage, REPLY).await;
+    assert_eq!(numbers(&after), [1, 2]);
+    assert_eq!((&after[0].work, &after[1]), (&tried(1), &before[1]));
+
+    let stale = storage.settle_run(ACME, REPLY, &before[0], &effects(&[7])).await;
+    assert!(matches!(stale, Err(StorageError::Conflict)));
+    storage.settle_run(ACME, REPLY, &after[0], &effects(&[7])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_parked_run_is_set_aside_with_why() {
+    let storage = storage_with_runs(2).await;
+    let runs = owed(&storage, REPLY).await;
+    storage.park_run(ACME, REPLY, &runs[0], &tried(8)).await.unwrap();
+    assert_eq!(numbers(&owed(&storage, REPLY).await), [2]);
+    let parked = storage.parked_runs(ACME, REPLY, 99).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!((&parked[0].event, &parked[0].work), (&runs[0].event, &tried(8)));
+}
+
+#[tokio::test]
+async fn runs_are_listed_up_to_the_limit_oldest_first() {
+    let storage = storage_with_runs(3).await;
+    assert_eq!(numbers(&storage.owed_runs(ACME, REPLY, 2).await.unwrap()), [1, 2]);
+    for run in owed(&storage, REPLY).await {
+        storage.park_run(ACME, REPLY, &run, &tried(8)).await.unwrap();
+    }
+    assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 2).await.unwrap()), [1, 2]);
+}

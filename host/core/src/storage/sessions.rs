@@ -1,0 +1,158 @@
+//! Sessions: their records, and the owner epoch that every write of a session carries.
+
+use super::codec::{decode, encode};
+use super::engine::{Batch, Check};
+use super::{CONFLICT_TRIES_MAX, NewKey, SendOutcome, Storage, StorageError, keys};
+use crate::clock::Timestamp;
+use crate::records::event::{Event, Fact};
+use crate::records::id::{SessionId, TenantId};
+use crate::records::session::{Session, SessionState};
+
+/// Most sessions that one listing returns.
+const LISTING_MAX: usize = 10_000;
+/// The epoch of an owner while there is one machine.
+const OWNER_EPOCH: u64 = 1;
+
+/// What is to change in a session's record; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SessionChange {
+    /// A new state and why.
+    pub state: Option<(SessionState, Option<String>)>,
+    /// The JIDs that pairing gave it, by number and by LID.
+    pub paired: Option<(String, Option<String>)>,
+    /// Forget the JIDs: it is no longer linked.
+    pub unpaired: bool,
+    /// The name that people give it.
+    pub name: Option<String>,
+    /// It connected just now.
+    pub active: bool,
+}
+
+impl SessionChange {
+    /// Only a new state.
+    pub fn state(state: SessionState, reason: Option<String>) -> Self {
+        Self { state: Some((state, reason)), ..Self::default() }
+    }
+
+    fn apply(&self, session: &mut Session, at: Timestamp) {
+        session.updated_at = at;
+        if let Some((state, reason)) = &self.state {
+            session.state = *state;
+            session.reason.clone_from(reason);
+        }
+        if let Some((jid, lid)) = &self.paired {
+            session.phone_number = jid.split(['@', ':']).next().unwrap_or_default().to_owned();
+            session.jid = Some(jid.clone());
+            session.lid.clone_from(lid);
+        }
+        if self.unpaired {
+            session.jid = None;
+            session.lid = None;
+        }
+        if let Some(name) = &self.name {
+            session.name.clone_from(name);
+        }
+        if self.active {
+            session.last_active_at = Some(at);
+        }
+    }
+}
+
+impl Storage {
+    pub(super) fn owner_check(tenant: TenantId, session: SessionId) -> Check {
+        Check::Equals { key: keys::owner_epoch(tenant, session), value: OWNER_EPOCH.to_be_bytes().to_vec() }
+    }
+
+    /// Makes a session together with its own API key.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when its id is taken; else when the engine fails.
+    pub async fn create_session(&self, session: &Session, own_key: &NewKey) -> Result<(), StorageError> {
+        let key = keys::session(session.tenant, session.id);
+        let mark = keys::session_tenant(session.id);
+        let mut batch = Batch::default();
+        batch.check(Check::Absent { key: mark.clone() });
+        batch.put(mark.clone(), encode(&mark, &session.tenant)?);
+        batch.put(keys::owner_epoch(session.tenant, session.id), OWNER_EPOCH.to_be_bytes().to_vec());
+        batch.put(key.clone(), encode(&key, session)?);
+        self.put_key(&mut batch, own_key)?;
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// A session of a tenant.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn session(&self, tenant: TenantId, id: SessionId) -> Result<Option<Session>, StorageError> {
+        self.read(&keys::session(tenant, id)).await
+    }
+
+    /// Every session of a tenant, by id.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn sessions(&self, tenant: TenantId) -> Result<Vec<Session>, StorageError> {
+        self.list(&keys::sessions(tenant), LISTING_MAX).await
+    }
+
+    /// Changes a session's record; a new state becomes an event in the same commit. `None` when the session is gone.
+    ///
+    /// # Errors
+    /// When the engine fails, or when others kept changing it.
+    pub async fn change_session(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        at: Timestamp,
+        change: &SessionChange,
+    ) -> Result<Option<Session>, StorageError> {
+        let key = keys::session(tenant, id);
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+            let mut session: Session = decode(&key, &value)?;
+            let before = session.state;
+            change.apply(&mut session, at);
+            let mut batch = Batch::default();
+            batch.check(Check::Equals { key: key.clone(), value });
+            batch.check(Self::owner_check(tenant, id));
+            batch.put(key.clone(), encode(&key, &session)?);
+            if session.state != before {
+                let fact = Fact::SessionState { state: session.state, reason: session.reason.clone() };
+                Self::append_event(&mut batch, tenant, &Event { n: 0, at, session: id, fact })?;
+            }
+            match self.engine.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                other => return other.map(|_| Some(session)),
+            }
+        }
+        Err(StorageError::Conflict)
+    }
+
+    /// Removes a session with its keys, its device and its outbox; whether there was one. Its messages and events stay; what
+    /// still waited to be sent has failed.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn delete_session(&self, tenant: TenantId, id: SessionId, at: Timestamp) -> Result<bool, StorageError> {
+        if self.session(tenant, id).await?.is_none() {
+            return Ok(false);
+        }
+        let failed = SendOutcome::Failed("the session was deleted".to_owned());
+        while let Some(due) = self.next_due_send(tenant, id).await? {
+            self.settle_send(tenant, &due, &failed, at).await?;
+        }
+        let mut batch = Batch::default();
+        for record in self.keys(tenant).await?.iter().filter(|record| record.session == Some(id)) {
+            Self::remove_key(&mut batch, record);
+        }
+        batch.delete(keys::session(tenant, id));
+        batch.delete(keys::session_key(tenant, id));
+        batch.delete(keys::owner_epoch(tenant, id));
+        batch.delete(keys::outbox_counter(tenant, id));
+        batch.delete_prefix(keys::device(tenant, id));
+        batch.delete_prefix(keys::outbox(tenant, id));
+        batch.delete_prefix(keys::messages_by_whatsapp_id(tenant, id));
+        batch.delete_prefix(keys::inbound_seen_of(tenant, id));
+        self.engine.commit(batch).await.map(|_| true)
+    }
+}

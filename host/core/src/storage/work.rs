@@ -1,0 +1,199 @@
+//! Cursors over the event log, and the runs that subscriptions owe.
+//!
+//! A run becomes a durable work record in the commit that moves the cursor past its event, and is removed in the commit that
+//! keeps its effects: a crash repeats a run, and never half of one.
+
+use super::codec::{decode, encode};
+use super::engine::{Batch, Check, KeyRange};
+use super::{Storage, StorageError, keys};
+use crate::clock::Timestamp;
+use crate::records::event::Event;
+use crate::records::id::TenantId;
+use crate::records::message::Message;
+use crate::records::plugin::Work;
+
+/// What a step of the cursor did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CursorStep {
+    /// Events that were passed.
+    pub events: usize,
+    /// Runs that are owed since.
+    pub owed: usize,
+}
+
+/// A run that a subscription owes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwedRun {
+    /// The event it is about.
+    pub event: Event,
+    /// Its record.
+    pub work: Work,
+    /// The record as it is stored: what the commit that ends the run compares.
+    stored: Vec<u8>,
+}
+
+/// What a run is to leave behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunEffects {
+    /// Messages it asked for.
+    pub messages: Vec<Message>,
+}
+
+impl Storage {
+    /// Moves a subscription's cursor over up to `limit` events and owes a run for each that `wanted` picks.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged. Another worker that moved the cursor first is no error.
+    pub async fn step_cursor(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        limit: usize,
+        now: Timestamp,
+        wanted: impl Fn(&Event) -> bool + Send + Sync,
+    ) -> Result<CursorStep, StorageError> {
+        let key = keys::cursor(tenant, subscription);
+        let before = self.engine.get(&key).await?;
+        let after = before.as_deref().map(|value| decode::<u64>(&key, value)).transpose()?.unwrap_or(0);
+        let events = self.events(tenant, after, limit).await?;
+        let Some(last) = events.last() else { return Ok(CursorStep { events: 0, owed: 0 }) };
+        let mut batch = Batch::default();
+        batch.check(match before {
+            Some(value) => Check::Equals { key: key.clone(), value },
+            None => Check::Absent { key: key.clone() },
+        });
+        batch.put(key.clone(), encode(&key, &last.n)?);
+        let work = Work { tries: 0, due_at: now, last_error: None };
+        let mut owed = 0;
+        for event in events.iter().filter(|event| wanted(event)) {
+            let place = keys::work(tenant, subscription, event.n);
+            batch.put(place.clone(), encode(&place, &work)?);
+            owed += 1;
+        }
+        match self.engine.commit(batch).await {
+            Ok(_) => Ok(CursorStep { events: events.len(), owed }),
+            Err(StorageError::Conflict) => Ok(CursorStep { events: 0, owed: 0 }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets a subscription begin with what happens from now on. One that has a cursor keeps it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn start_cursor_at_end(&self, tenant: TenantId, subscription: &str) -> Result<(), StorageError> {
+        let key = keys::cursor(tenant, subscription);
+        let last = self.last_event_number(tenant).await?;
+        let mut batch = Batch::default();
+        batch.check(Check::Absent { key: key.clone() });
+        batch.put(key.clone(), encode(&key, &last)?);
+        match self.engine.commit(batch).await {
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs that a subscription owes, oldest event first.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn owed_runs(&self, tenant: TenantId, subscription: &str, limit: usize) -> Result<Vec<OwedRun>, StorageError> {
+        self.owed_runs_after(tenant, subscription, 0, limit).await
+    }
+
+    /// The same, for events after number `after`: the next page.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn owed_runs_after(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<OwedRun>, StorageError> {
+        let range = KeyRange::prefix(&keys::works(tenant, subscription), limit);
+        self.runs_in(tenant, &range.after(&keys::work(tenant, subscription, after))).await
+    }
+
+    /// Keeps what a run did: its messages are accepted and the run is no longer owed, both or neither.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when another worker settled it first or a session is gone; else when the engine fails.
+    pub async fn settle_run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        effects: &RunEffects,
+    ) -> Result<(), StorageError> {
+        let place = keys::work(tenant, subscription, run.event.n);
+        let mut batch = Batch::default();
+        batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
+        batch.delete(place);
+        Self::put_messages(&mut batch, tenant, &effects.messages)?;
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// Puts a run that failed off until `next.due_at`.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when another worker settled it first; else when the engine fails.
+    pub async fn postpone_run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        next: &Work,
+    ) -> Result<(), StorageError> {
+        let place = keys::work(tenant, subscription, run.event.n);
+        let mut batch = Batch::default();
+        batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
+        batch.put(place.clone(), encode(&place, next)?);
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// Sets a run that is out of tries aside, where it no longer holds up its chat and waits for a person.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when another worker settled it first; else when the engine fails.
+    pub async fn park_run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        last: &Work,
+    ) -> Result<(), StorageError> {
+        let place = keys::work(tenant, subscription, run.event.n);
+        let aside = keys::parked_work(tenant, subscription, run.event.n);
+        let mut batch = Batch::default();
+        batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
+        batch.delete(place);
+        batch.put(aside.clone(), encode(&aside, last)?);
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// Runs that were set aside, oldest event first.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn parked_runs(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        limit: usize,
+    ) -> Result<Vec<OwedRun>, StorageError> {
+        self.runs_in(tenant, &KeyRange::prefix(&keys::parked_works(tenant, subscription), limit)).await
+    }
+
+    async fn runs_in(&self, tenant: TenantId, range: &KeyRange) -> Result<Vec<OwedRun>, StorageError> {
+        let entries = self.engine.range(range).await?;
+        let mut runs = Vec::with_capacity(entries.len());
+        for (key, value) in &entries {
+            if let Some(event) = self.event(tenant, keys::trailing_number(key)).await? {
+                runs.push(OwedRun { event, work: decode(key, value)?, stored: value.clone() });
+            }
+        }
+        Ok(runs)
+    }
+}

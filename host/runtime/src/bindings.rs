@@ -1,0 +1,37 @@
+//! What wasmtime makes of the WIT package: the imports once, then a world for each interface that is called.
+#![expect(unreachable_pub, reason = "generated code is public wherever it stands")]
+
+wasmtime::component::bindgen!({
+    path: "../../wit/since_v0.1.0",
+    world: "host-imports",
+    imports: { default: async | trappable },
+    exports: { default: async },
+});
+
+macro_rules! world {
+    ($module:ident, $world:literal $(, $import:literal: $path:path)*) => {
+        pub mod $module {
+            wasmtime::component::bindgen!({
+                path: "../../wit/since_v0.1.0",
+                world: $world,
+                imports: { default: async | trappable },
+                exports: { default: async },
+                with: {
+                    "switchboard:plugin/types": crate::bindings::switchboard::plugin::types,
+                    "switchboard:plugin/log": crate::bindings::switchboard::plugin::log,
+                    "switchboard:plugin/config": crate::bindings::switchboard::plugin::config,
+                    $($import: $path,)*
+                },
+            });
+        }
+    };
+}
+
+world!(
+    router_world,
+    "router-plugin",
+    "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions,
+    "switchboard:plugin/messages": crate::bindings::switchboard::plugin::messages,
+    "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
+);
+world!(responder_world, "responder-plugin");

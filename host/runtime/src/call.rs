@@ -1,0 +1,178 @@
+//! One call: a fresh store with every limit switched on, and the reading of how it ended.
+
+use std::sync::Arc;
+
+use switchboard_core::records::account::Principal;
+use wasmtime::component::{ResourceTable, ResourceTableError};
+use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::engine::EPOCH_TICK;
+use crate::limits::CallLimits;
+use crate::log::{LogBuffer, short_words};
+use crate::outcome::{CallReport, Limit, Outcome};
+use crate::verbs::Verbs;
+
+/// A limit that was broken, as the error that ends the guest.
+#[derive(Debug, thiserror::Error)]
+#[error("{1}")]
+pub(crate) struct Breach(pub(crate) Limit, pub(crate) String);
+
+/// What a store holds: everything that one call may see.
+pub(crate) struct CallState {
+    pub(crate) principal: Option<Principal>,
+    pub(crate) config: Arc<str>,
+    pub(crate) verbs: Arc<dyn Verbs>,
+    pub(crate) limits: Arc<CallLimits>,
+    pub(crate) log: LogBuffer,
+    pub(crate) host_calls: u32,
+    /// A host call took longer than a tick: the next tick is not the guest's own.
+    pub(crate) parked: bool,
+    memory: MemoryMeter,
+    table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+impl CallState {
+    pub(crate) fn new(
+        principal: Option<Principal>,
+        config: Arc<str>,
+        verbs: Arc<dyn Verbs>,
+        limits: Arc<CallLimits>,
+        now_ms: u64,
+    ) -> Self {
+        let log = LogBuffer::new(limits.log_bytes_max);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles_max);
+        Self {
+            principal,
+            config,
+            verbs,
+            memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },
+            wasi: crate::wasi::empty_context(&log, now_ms),
+            limits,
+            log,
+            host_calls: 0,
+            parked: false,
+            table,
+        }
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Counts memory over all memories of a component and ends the guest that wants more than it may have.
+struct MemoryMeter {
+    used: usize,
+    /// What the growth under way asked for: given back when it fails.
+    growing: usize,
+    limits: Arc<CallLimits>,
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // Beyond the memory's own maximum it does not grow, which is the guest's affair.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            self.growing = 0;
+            return Ok(false);
+        }
+        self.growing = desired.saturating_sub(current);
+        let used = self.used.saturating_add(self.growing);
+        let limit = self.limits.memory_bytes_max;
+        if used > limit {
+            return Err(Breach(Limit::Memory, format!("{used} bytes of memory; the limit is {limit}")).into());
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.used = self.used.saturating_sub(std::mem::take(&mut self.growing));
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let limit = self.limits.table_elements_max;
+        if desired > limit {
+            return Err(Breach(Limit::Table, format!("{desired} table elements; the limit is {limit}")).into());
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances_max
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables_max
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories_max
+    }
+}
+
+/// A fresh store with its deadlines armed.
+pub(crate) fn fresh_store(engine: &Engine, state: CallState) -> Store<CallState> {
+    let limits = Arc::clone(&state.limits);
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(limits.host_call_bytes_max);
+    store.set_max_component_handles(limits.handles_max);
+    let cpu_ms = u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX);
+    let ticks_max = cpu_ms.div_ceil(u64::try_from(EPOCH_TICK.as_millis()).unwrap_or(1)).max(1);
+    let mut ticks = 0;
+    store.set_epoch_deadline(1);
+    // One tick at a time: the guest gives way to its neighbours at each.
+    store.epoch_deadline_callback(move |mut store| {
+        if !std::mem::take(&mut store.data_mut().parked) {
+            ticks += 1;
+        }
+        if ticks > ticks_max {
+            return Err(Breach(Limit::Cpu, format!("computed longer than {cpu_ms} ms")).into());
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}
+
+/// How a call ended, from what wasmtime said.
+pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) -> Outcome<T> {
+    let error = match ended {
+        Ok(reply) => return Outcome::Reply(reply),
+        Err(error) => error,
+    };
+    if let Some(Breach(limit, why)) = error.downcast_ref::<Breach>() {
+        return Outcome::LimitExceeded(*limit, why.clone());
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Outcome::LimitExceeded(Limit::Queue, "no free place in the pool".to_owned());
+    }
+    if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
+        return Outcome::LimitExceeded(Limit::Handles, format!("more than {} open handles", limits.handles_max));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => Outcome::LimitExceeded(Limit::Stack, "the guest's stack is full".to_owned()),
+        Some(trap) => Outcome::Trap(trap.to_string()),
+        None => {
+            let words = short_words(&error.root_cause().to_string());
+            // wasmtime gives this breach no type of its own.
+            if words.contains("fuel allocated for hostcalls") {
+                let why = format!("more than {} bytes handed over in one host call", limits.host_call_bytes_max);
+                return Outcome::LimitExceeded(Limit::Bytes, why);
+            }
+            Outcome::Trap(words)
+        }
+    }
+}
+
+/// What a call used, read off its store.
+pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> CallReport {
+    let state = store.data();
+    let (log, log_dropped) = state.log.take();
+    CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
+}

@@ -1,0 +1,149 @@
+//! What plugins import: each call is counted, timed and confined to the caller.
+
+use std::future::Future;
+use std::time::Duration;
+
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::id::{MessageId, SessionId};
+use wasmtime::component::HasSelf;
+
+use crate::bindings::switchboard::plugin::types as wit;
+use crate::bindings::switchboard::plugin::{config, keys, log, messages, sessions};
+use crate::call::{Breach, CallState};
+use crate::convert;
+use crate::engine::EPOCH_TICK;
+use crate::log::LogLevel;
+use crate::outcome::Limit;
+use crate::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError};
+
+type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
+
+/// Links everything that a plugin can be given, and WASI with nothing in it.
+pub(crate) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<CallState>> {
+    let mut linker = wasmtime::component::Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    crate::bindings::HostImports::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+impl CallState {
+    /// Counts a host call and traps the guest beyond the limit.
+    fn count(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        let limit = self.limits.host_calls_max;
+        if self.host_calls > limit {
+            return Err(Breach(Limit::HostCalls, format!("more than {limit} host calls")).into());
+        }
+        Ok(())
+    }
+
+    /// Runs a verb for the caller, within the time that one host call may take.
+    async fn verb<T, F, Fut>(&mut self, verb: F) -> Answer<T>
+    where
+        F: FnOnce(std::sync::Arc<dyn crate::verbs::Verbs>, Principal) -> Fut + Send,
+        Fut: Future<Output = Result<T, VerbError>> + Send,
+        T: Send,
+    {
+        self.count()?;
+        let Some(caller) = self.principal.clone() else {
+            return Ok(Err(wit::HostError::Denied("nobody is calling: the route asks for no credential".to_owned())));
+        };
+        let verbs = std::sync::Arc::clone(&self.verbs);
+        let wait = self.limits.host_call;
+        let begun = tokio::time::Instant::now();
+        let answered = tokio::time::timeout(wait, verb(verbs, caller)).await;
+        self.parked |= begun.elapsed() >= EPOCH_TICK;
+        Ok(match answered {
+            Ok(answer) => answer.map_err(convert::host_error),
+            Err(_) => Err(wit::HostError::Unavailable(format!("took longer than {} ms", wait.as_millis()))),
+        })
+    }
+}
+
+impl wit::Host for CallState {}
+
+impl log::Host for CallState {
+    async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.count()?;
+        let level = match level {
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        self.log.write(level, &message);
+        Ok(())
+    }
+}
+
+impl config::Host for CallState {
+    async fn read(&mut self) -> wasmtime::Result<String> {
+        self.count()?;
+        Ok(self.config.to_string())
+    }
+}
+
+impl sessions::Host for CallState {
+    async fn all(&mut self) -> Answer<Vec<wit::Session>> {
+        self.verb(|verbs, caller| async move { Ok(verbs.sessions(&caller).await?.iter().map(convert::session).collect()) })
+            .await
+    }
+
+    async fn get(&mut self, id: u64) -> Answer<wit::Session> {
+        self.verb(|verbs, caller| async move { Ok(convert::session(&verbs.session(&caller, SessionId(id)).await?)) }).await
+    }
+
+    async fn create(&mut self, new: sessions::NewSession) -> Answer<wit::Session> {
+        let settings = new.settings.into_iter().map(|setting| (setting.name, setting.value)).collect();
+        let new = NewSession { name: new.name, phone_number: new.phone_number, settings };
+        self.verb(|verbs, caller| async move { Ok(convert::session(&verbs.create_session(&caller, new).await?)) }).await
+    }
+
+    async fn delete(&mut self, id: u64) -> Answer<()> {
+        self.verb(|verbs, caller| async move { verbs.delete_session(&caller, SessionId(id)).await }).await
+    }
+
+    async fn connect(&mut self, id: u64, wait_ms: u32) -> Answer<wit::Session> {
+        let wait = Duration::from_millis(u64::from(wait_ms)).min(CONNECT_WAIT_MAX);
+        self.verb(|verbs, caller| async move {
+            Ok(convert::session(&verbs.connect_session(&caller, SessionId(id), wait).await?))
+        })
+        .await
+    }
+
+    async fn disconnect(&mut self, id: u64) -> Answer<wit::Session> {
+        self.verb(
+            |verbs, caller| async move { Ok(convert::session(&verbs.disconnect_session(&caller, SessionId(id)).await?)) },
+        )
+        .await
+    }
+
+    async fn qr(&mut self, id: u64) -> Answer<Option<sessions::QrCode>> {
+        self.verb(|verbs, caller| async move {
+            let qr = verbs.session_qr(&caller, SessionId(id)).await?;
+            Ok(qr.map(|qr| sessions::QrCode { text: qr.text, png: qr.png, expires_at_ms: qr.expires_at_ms }))
+        })
+        .await
+    }
+}
+
+impl messages::Host for CallState {
+    async fn send(&mut self, session: u64, message: wit::Outgoing) -> Answer<wit::Message> {
+        let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
+        self.verb(|verbs, caller| async move {
+            let sent = verbs.send(&caller, SessionId(session), message.to, content, extras).await?;
+            Ok(convert::message(&sent))
+        })
+        .await
+    }
+
+    async fn get(&mut self, id: u64) -> Answer<wit::Message> {
+        self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) }).await
+    }
+}
+
+impl keys::Host for CallState {
+    async fn session_key(&mut self, session: u64) -> Answer<String> {
+        self.verb(|verbs, caller| async move { verbs.session_key(&caller, SessionId(session)).await }).await
+    }
+}

@@ -1,0 +1,26 @@
+//! The plugin runtime: the only room that knows wasmtime.
+//!
+//! It inspects uploaded components and refuses by name what cannot run, compiles them, and calls their interfaces: each call
+//! in a fresh store, under limits of every kind, with an outcome that is a fact and never an error of the host.
+
+mod bindings;
+mod call;
+mod compile;
+mod convert;
+mod engine;
+mod imports;
+mod inspect;
+mod limits;
+mod log;
+mod outcome;
+mod runtime;
+pub mod types;
+pub mod verbs;
+mod wasi;
+
+pub use compile::{CompileError, Compiler, compile_from_stdin};
+pub use inspect::{INTERFACES, InspectError, Owner};
+pub use limits::CallLimits;
+pub use log::{LogLevel, LogLine};
+pub use outcome::{CallReport, Called, Limit, Outcome};
+pub use runtime::{CallContext, LoadedPlugin, Runtime, RuntimeError, RuntimeSettings};

@@ -1,0 +1,445 @@
+//! Loads plugins and calls their interfaces.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use switchboard_core::flow::responder_worker::Command;
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::event::Event;
+use switchboard_core::storage::ARTIFACT_BYTES_MAX;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use wasmtime::Engine;
+use wasmtime::Store;
+use wasmtime::component::Linker;
+
+use crate::bindings::responder_world::ResponderPluginPre;
+use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
+use crate::bindings::router_world::RouterPluginPre;
+use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
+use crate::call::{CallState, fresh_store, read_ending, report};
+use crate::compile::{CodeCache, CompileError, Compiler};
+use crate::convert;
+use crate::engine::{EpochThread, hot_engine};
+use crate::imports;
+use crate::inspect::{InspectError, Owner, inspect_bytes, inspect_items};
+use crate::limits::CallLimits;
+use crate::log::short_words;
+use crate::outcome::{CallReport, Called, Limit, Outcome};
+use crate::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Request, Response, Route};
+use crate::verbs::Verbs;
+
+/// Routes that one plugin may declare.
+const ROUTES_MAX: usize = 256;
+/// Event kinds that one plugin may ask for.
+const EVENT_KINDS_MAX: usize = 64;
+/// Characters of a declared path or name.
+const NAME_CHARS_MAX: usize = 256;
+/// Credentials that one route may accept.
+const CREDENTIALS_MAX: usize = 8;
+/// Largest body that a route may ask for.
+const BODY_BYTES_MAX: u32 = 32 * 1024 * 1024;
+
+/// How the runtime is set up.
+#[derive(Clone, Debug)]
+pub struct RuntimeSettings {
+    /// Calls that run at once.
+    pub places: u32,
+    /// Limits of one call.
+    pub limits: CallLimits,
+    /// Who compiles.
+    pub compiler: Compiler,
+    /// Where compiled code is kept; nowhere when `None`.
+    pub cache_folder: Option<PathBuf>,
+    /// The key that marks compiled code as this host's own.
+    pub cache_key: [u8; 32],
+}
+
+/// Why the runtime does not work: the host's fault, never a plugin's.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The engine cannot be set up.
+    #[error("the plugin engine cannot be set up: {0}")]
+    Engine(String),
+    /// A file or a thread failed.
+    #[error("the plugin runtime failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<wasmtime::Error> for RuntimeError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Engine(format!("{error:#}"))
+    }
+}
+
+/// A component that passed inspection and its trial, ready to be called.
+pub struct LoadedPlugin {
+    /// Hexadecimal SHA-256 of the component.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: usize,
+    /// The interfaces that it serves.
+    pub interfaces: Vec<String>,
+    /// The routes that its router declares.
+    pub routes: Vec<Route>,
+    /// The event kinds that its responder asked for.
+    pub event_kinds: Vec<String>,
+    router: Option<RouterPluginPre<CallState>>,
+    responder: Option<ResponderPluginPre<CallState>>,
+}
+
+impl std::fmt::Debug for LoadedPlugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedPlugin").field("sha256", &self.sha256).field("interfaces", &self.interfaces).finish()
+    }
+}
+
+/// For whom a call is made.
+#[derive(Clone)]
+pub struct CallContext {
+    /// Who is calling; nobody for declarations, refusals and responders.
+    pub principal: Option<Principal>,
+    /// The plugin's configuration, JSON.
+    pub config: Arc<str>,
+    /// Now, milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// The plugin runtime.
+pub struct Runtime {
+    engine: Engine,
+    linker: Linker<CallState>,
+    places: Semaphore,
+    limits: Arc<CallLimits>,
+    compiler: Compiler,
+    cache: CodeCache,
+    verbs: Arc<dyn Verbs>,
+    _epoch: EpochThread,
+}
+
+impl Runtime {
+    /// Sets up the engine, its pool and its epoch thread.
+    ///
+    /// # Errors
+    /// When the machine cannot give what the settings ask for.
+    pub fn new(settings: RuntimeSettings, verbs: Arc<dyn Verbs>) -> Result<Self, RuntimeError> {
+        let engine = hot_engine(settings.places, &settings.limits)?;
+        let linker = imports::link(&engine)?;
+        Ok(Self {
+            linker,
+            places: Semaphore::new(usize::try_from(settings.places).unwrap_or(1)),
+            limits: Arc::new(settings.limits),
+            compiler: settings.compiler,
+            cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
+            verbs,
+            _epoch: EpochThread::start(&engine)?,
+            engine,
+        })
+    }
+
+    /// Inspects, compiles and tries a component.
+    ///
+    /// # Errors
+    /// [`CompileError::Refused`] with the reason for its owner; else the host failed.
+    pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
+        inspect_bytes(bytes, ARTIFACT_BYTES_MAX)?;
+        let sha256 = hex::encode(Sha256::digest(bytes));
+        let (component, new_code) = self.cache.load(&self.engine, &self.compiler, &sha256, bytes).await?;
+        let interfaces = inspect_items(&self.engine, &component, owner)?;
+        let wrong = |error: wasmtime::Error| InspectError::WrongType { why: short_words(&format!("{error:#}")) };
+        let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
+        let has = |name: &str| interfaces.iter().any(|interface| interface == name);
+        let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let responder = if has("responder") { Some(ResponderPluginPre::new(pre).map_err(wrong)?) } else { None };
+        let mut plugin = LoadedPlugin {
+            sha256,
+            bytes: bytes.len(),
+            interfaces,
+            routes: Vec::new(),
+            event_kinds: Vec::new(),
+            router,
+            responder,
+        };
+        self.ask_declarations(&mut plugin, context).await?;
+        if let Some(code) = new_code {
+            self.cache.keep(&self.engine, &plugin.sha256, &code);
+        }
+        Ok(plugin)
+    }
+
+    /// The trial: the plugin is instantiated and says what it serves.
+    async fn ask_declarations(&self, plugin: &mut LoadedPlugin, context: &CallContext) -> Result<(), InspectError> {
+        let failed = |call| move |why| InspectError::TrialFailed { call, why };
+        if let Some(pre) = &plugin.router {
+            let called = self
+                .call(context, async |store| {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_router().call_routes(store).await
+                })
+                .await;
+            let routes = called.outcome.into_result().map_err(failed("routes"))?;
+            plugin.routes = checked_routes(routes)?;
+        }
+        if let Some(pre) = &plugin.responder {
+            let called = self
+                .call(context, async |store| {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_responder().call_event_kinds(store).await
+                })
+                .await;
+            let kinds = called.outcome.into_result().map_err(failed("event-kinds"))?;
+            plugin.event_kinds = checked_event_kinds(kinds)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `router.handle`.
+    pub async fn handle(&self, plugin: &LoadedPlugin, context: &CallContext, request: &Request) -> Called<Response> {
+        let Some(pre) = &plugin.router else { return not_served("router") };
+        let request = wit_request(request);
+        let called = self
+            .call(context, async |store| {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.switchboard_plugin_router().call_handle(store, &request).await
+            })
+            .await;
+        self.checked_response(called)
+    }
+
+    /// Calls `router.refuse`.
+    pub async fn refuse(
+        &self,
+        plugin: &LoadedPlugin,
+        context: &CallContext,
+        request: &RefusedRequest,
+        refusal: &Refusal,
+    ) -> Called<Response> {
+        let Some(pre) = &plugin.router else { return not_served("router") };
+        let request = wit_router::RefusedRequest {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            request_id: request.request_id.clone(),
+        };
+        let refusal = wit_refusal(refusal);
+        let called = self
+            .call(context, async |store| {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.switchboard_plugin_router().call_refuse(store, &request, &refusal).await
+            })
+            .await;
+        self.checked_response(called)
+    }
+
+    /// Calls `responder.respond`.
+    pub async fn respond(
+        &self,
+        plugin: &LoadedPlugin,
+        context: &CallContext,
+        run_id: &str,
+        event: &Event,
+    ) -> Called<Vec<Command>> {
+        let Some(pre) = &plugin.responder else { return not_served("responder") };
+        let run = wit_responder::Run { run_id: run_id.to_owned(), now_ms: context.now_ms };
+        let event = convert::event(event);
+        let called = self
+            .call(context, async |store| {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
+            })
+            .await;
+        let outcome = match called.outcome {
+            Outcome::Reply(Ok(commands)) => self.checked_commands(commands.into_iter().map(core_command).collect()),
+            Outcome::Reply(Err(why)) => Outcome::PluginError(short_words(&why)),
+            Outcome::PluginError(why) => Outcome::PluginError(why),
+            Outcome::Trap(why) => Outcome::Trap(why),
+            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
+        };
+        Called { outcome, report: called.report }
+    }
+
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(self.limits.queue, self.places.acquire()).await.ok()?.ok()
+    }
+
+    /// Makes one call in a fresh store and drops the store with it, however it ends.
+    async fn call<T>(
+        &self,
+        context: &CallContext,
+        call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
+    ) -> Called<T> {
+        let Some(_place) = self.place().await else {
+            let why = format!("no free place within {} ms", self.limits.queue.as_millis());
+            return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
+        };
+        let (verbs, limits) = (Arc::clone(&self.verbs), Arc::clone(&self.limits));
+        let state = CallState::new(context.principal.clone(), Arc::clone(&context.config), verbs, limits, context.now_ms);
+        let mut store = fresh_store(&self.engine, state);
+        let begun = Instant::now();
+        let outcome = match tokio::time::timeout(self.limits.wall, call(&mut store)).await {
+            Ok(ended) => read_ending(ended, &self.limits),
+            Err(_) => {
+                let why = format!("took longer than {} ms", self.limits.wall.as_millis());
+                Outcome::LimitExceeded(Limit::Wall, why)
+            }
+        };
+        let took: Duration = begun.elapsed();
+        Called { outcome, report: report(&store, took) }
+    }
+
+    fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
+        let mut size = ByteCount(0);
+        for Command::Send { to, content, extras } in &commands {
+            // Counting cannot fail, and what cannot be written as JSON would not be accepted either.
+            let _ = serde_json::to_writer(&mut size, &(to, content, extras));
+        }
+        let limit = self.limits.output_bytes_max;
+        if size.0 > limit {
+            let why = format!("commands of {} bytes; the limit is {limit}", size.0);
+            return Outcome::LimitExceeded(Limit::Bytes, why);
+        }
+        Outcome::Reply(commands)
+    }
+
+    fn checked_response(&self, called: Called<wit_router::Response>) -> Called<Response> {
+        let outcome = match called.outcome {
+            Outcome::Reply(response) => {
+                let header_bytes =
+                    |field: &crate::bindings::switchboard::plugin::types::Field| field.name.len() + field.value.len();
+                let bytes = response.body.len() + response.headers.iter().map(header_bytes).sum::<usize>();
+                let limit = self.limits.output_bytes_max;
+                if bytes > limit {
+                    Outcome::LimitExceeded(Limit::Bytes, format!("an answer of {bytes} bytes; the limit is {limit}"))
+                } else {
+                    let headers = response.headers.into_iter().map(|field| (field.name, field.value)).collect();
+                    Outcome::Reply(Response { status: response.status, headers, body: response.body })
+                }
+            }
+            Outcome::PluginError(why) => Outcome::PluginError(why),
+            Outcome::Trap(why) => Outcome::Trap(why),
+            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
+        };
+        Called { outcome, report: called.report }
+    }
+}
+
+/// Counts what is written to it.
+struct ByteCount(usize);
+
+impl std::io::Write for ByteCount {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn not_served<T>(interface: &str) -> Called<T> {
+    let outcome = Outcome::PluginError(format!("does not export {interface}"));
+    Called { outcome, report: CallReport::default() }
+}
+
+fn core_command(command: wit_responder::Command) -> Command {
+    let wit_responder::Command::Send(outgoing) = command;
+    Command::Send {
+        to: outgoing.to,
+        content: convert::core_content(outgoing.content),
+        extras: convert::core_extras(outgoing.extras),
+    }
+}
+
+fn wit_request(request: &Request) -> wit_router::Request {
+    let fields = |fields: &[(String, String)]| fields.iter().map(convert::field).collect();
+    wit_router::Request {
+        route: request.route,
+        method: request.method.clone(),
+        path: request.path.clone(),
+        params: fields(&request.params),
+        query: fields(&request.query),
+        headers: fields(&request.headers),
+        body: request.body.clone(),
+        principal: request.principal.as_ref().map(convert::principal),
+        request_id: request.request_id.clone(),
+        now_ms: request.now_ms,
+    }
+}
+
+fn wit_refusal(refusal: &Refusal) -> wit_router::Refusal {
+    match refusal {
+        Refusal::NotFound => wit_router::Refusal::NotFound,
+        Refusal::MethodNotAllowed(methods) => wit_router::Refusal::MethodNotAllowed(methods.clone()),
+        Refusal::Unauthorized(why) => wit_router::Refusal::Unauthorized(why.clone()),
+        Refusal::BodyTooLarge(limit) => wit_router::Refusal::BodyTooLarge(*limit),
+        Refusal::Malformed(why) => wit_router::Refusal::Malformed(why.clone()),
+        Refusal::TooManyRequests(seconds) => wit_router::Refusal::TooManyRequests(*seconds),
+        Refusal::Internal(why) => wit_router::Refusal::Internal(why.clone()),
+    }
+}
+
+fn checked_event_kinds(kinds: Vec<String>) -> Result<Vec<String>, InspectError> {
+    if kinds.len() > EVENT_KINDS_MAX {
+        let why = format!("{}; the limit is {EVENT_KINDS_MAX}", kinds.len());
+        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
+    }
+    if let Some(kind) = kinds.iter().find(|kind| kind.chars().count() > NAME_CHARS_MAX) {
+        let why = format!("{}… is longer than {NAME_CHARS_MAX} characters", shortened(kind));
+        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
+    }
+    Ok(kinds)
+}
+
+fn checked_routes(routes: Vec<wit_router::Route>) -> Result<Vec<Route>, InspectError> {
+    if routes.len() > ROUTES_MAX {
+        let why = format!("{}; the limit is {ROUTES_MAX}", routes.len());
+        return Err(InspectError::BadDeclaration { what: "routes".to_owned(), why });
+    }
+    routes.into_iter().map(checked_route).collect()
+}
+
+fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
+    let refuse = |why: &str| {
+        let what = format!("the route {} {}", shortened(&route.method), shortened(&route.path));
+        Err(InspectError::BadDeclaration { what, why: why.to_owned() })
+    };
+    if !matches!(route.method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
+        return refuse("the method must be GET, POST, PUT, PATCH or DELETE");
+    }
+    if !route.path.starts_with('/') || route.path.chars().count() > NAME_CHARS_MAX {
+        return refuse("the path must begin with / and have at most 256 characters");
+    }
+    if route.body_bytes_max > BODY_BYTES_MAX {
+        return refuse("the body may have at most 33554432 bytes");
+    }
+    if route.credentials.len() > CREDENTIALS_MAX {
+        return refuse("it may accept at most 8 credentials");
+    }
+    let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let bad_header = route.credentials.iter().any(|credential| match &credential.place {
+        wit_router::CredentialPlace::Bearer => false,
+        wit_router::CredentialPlace::Header(name) => name.is_empty() || name.len() > 64 || !name.chars().all(token),
+    });
+    if bad_header {
+        return refuse("the name of a credential's header must be 1 to 64 letters, digits, - or _");
+    }
+    let credentials = route.credentials.iter().map(|credential| Credential {
+        place: match &credential.place {
+            wit_router::CredentialPlace::Bearer => CredentialPlace::Bearer,
+            wit_router::CredentialPlace::Header(name) => CredentialPlace::Header(name.to_ascii_lowercase()),
+        },
+        kinds: credential.kinds.iter().copied().map(convert::core_key_kind).collect(),
+    });
+    Ok(Route {
+        credentials: credentials.collect(),
+        method: route.method,
+        path: route.path,
+        body_bytes_max: route.body_bytes_max,
+    })
+}
+
+fn shortened(text: &str) -> String {
+    short_words(text).chars().take(60).collect()
+}

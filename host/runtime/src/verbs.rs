@@ -1,0 +1,98 @@
+//! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::content::{Content, Extras};
+use switchboard_core::records::id::{MessageId, SessionId};
+use switchboard_core::records::message::Message;
+use switchboard_core::records::session::{Session, SessionState};
+
+/// Longest wait of `connect`.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Why a verb did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum VerbError {
+    /// There is none, or it is not this tenant's.
+    #[error("not found")]
+    NotFound,
+    /// The key's scopes or the plugin's grants do not cover it.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// A field cannot be taken.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which.
+        field: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The session is not linked or was taken off line.
+    #[error("the session is {}", .0.name())]
+    NotConnected(SessionState),
+    /// Known, but this host cannot do it yet.
+    #[error("{0}")]
+    NotYet(String),
+    /// It conflicts with what is there.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// The host could not.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// A session to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// What people call it.
+    pub name: String,
+    /// The number that is going to be linked; may be empty.
+    pub phone_number: String,
+    /// What the dialect keeps with it: names and JSON.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A QR code that waits to be scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QrCode {
+    /// The text in it.
+    pub text: String,
+    /// The picture, PNG.
+    pub png: Vec<u8>,
+    /// Milliseconds since 1970.
+    pub expires_at_ms: u64,
+}
+
+/// The host's verbs. `caller` is who called the router.
+#[async_trait]
+pub trait Verbs: Send + Sync {
+    /// Every session that the caller's key may use.
+    async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;
+    /// One session.
+    async fn session(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError>;
+    /// Makes a session.
+    async fn create_session(&self, caller: &Principal, new: NewSession) -> Result<Session, VerbError>;
+    /// Removes a session.
+    async fn delete_session(&self, caller: &Principal, id: SessionId) -> Result<(), VerbError>;
+    /// Brings a session on line or starts pairing; waits up to `wait` for either.
+    async fn connect_session(&self, caller: &Principal, id: SessionId, wait: Duration) -> Result<Session, VerbError>;
+    /// Takes a session off line.
+    async fn disconnect_session(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError>;
+    /// The QR code that waits now.
+    async fn session_qr(&self, caller: &Principal, id: SessionId) -> Result<Option<QrCode>, VerbError>;
+    /// The session's own API key.
+    async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError>;
+    /// Accepts a message.
+    async fn send(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        to: String,
+        content: Content,
+        extras: Extras,
+    ) -> Result<Message, VerbError>;
+    /// One message.
+    async fn message(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError>;
+}

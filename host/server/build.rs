@@ -1,0 +1,16 @@
+//! Builds the plugins that the binary carries.
+
+use std::path::Path;
+
+use switchboard_guest_build::{GuestWorkspace, emit};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let plugins = root.join("plugins");
+    let watched = vec![plugins.clone(), root.join("guest-sdk"), root.join("wit")];
+    let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;
+    for (variable, file) in [("PLUGIN_AUTO_REPLY", "auto_reply.wasm"), ("PLUGIN_WASENDER", "wasender.wasm")] {
+        emit(&format!("rustc-env={variable}={}", built.join(file).display()));
+    }
+    Ok(())
+}

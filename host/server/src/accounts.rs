@@ -1,0 +1,311 @@
+//! Tenants and keys: how they are drawn, and how a credential becomes a principal.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use switchboard_core::clock::{Clock, Timestamp};
+use switchboard_core::entropy::Entropy;
+use switchboard_core::records::account::{ApiKey, KeyKind, Principal, Tenant};
+use switchboard_core::records::id::{KeyId, SessionId, TenantId, draw_public_number};
+use switchboard_core::storage::{NewKey, Storage, StorageError};
+
+/// Random bytes of a key: nobody guesses or tries them all.
+const KEY_RANDOM_BYTES: usize = 32;
+/// Most characters of a presented credential that is looked at.
+pub const CREDENTIAL_CHARS_MAX: usize = 256;
+/// Most characters of a name.
+pub const NAME_CHARS_MAX: usize = 255;
+/// Plans that ship.
+pub const PLANS: [&str; 7] = ["unlimited", "free", "pro", "starter", "growth", "business", "prosendi-1000"];
+/// Figures of a plan that `limits` may override.
+pub const LIMIT_NAMES: [&str; 7] = [
+    "messages_per_minute",
+    "messages_per_day",
+    "messages_per_month",
+    "gap_ms",
+    "jitter_ms",
+    "sessions",
+    "api_requests_per_minute",
+];
+/// Resources that scopes name.
+const SCOPE_RESOURCES: [&str; 7] = ["sessions", "messages", "contacts", "groups", "webhooks", "keys", "plugins"];
+/// How often a drawn number may be taken already.
+const DRAW_TRIES_MAX: u32 = 8;
+
+/// A key that is asked for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KeyWish {
+    /// What it is for.
+    pub kind: KeyKind,
+    /// The session it is bound to; needed for session keys.
+    #[serde(default)]
+    pub session_id: Option<SessionId>,
+    /// A name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// When it stops working, milliseconds since 1970.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// The service it is for.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// `<resource>:read|write|*`; none given means all.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    /// `live` or `test`.
+    #[serde(default)]
+    pub mode: Option<KeyMode>,
+}
+
+/// Whether what a key asks for leaves the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyMode {
+    /// It does.
+    Live,
+    /// It does not.
+    Test,
+}
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// There is no such tenant.
+    #[error("tenant {0} does not exist")]
+    NoSuchTenant(TenantId),
+    /// There is no such session.
+    #[error("session {0} does not exist")]
+    NoSuchSession(SessionId),
+    /// A field cannot be taken.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why a credential will not do. Says nothing about which tenants or keys exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// None was given.
+    #[error("missing credential")]
+    Missing,
+    /// It is not one of ours, or no longer.
+    #[error("invalid, expired or revoked credential")]
+    Invalid,
+    /// It is one of ours, but not of a kind that this endpoint takes.
+    #[error("this endpoint does not take this kind of key")]
+    WrongKind,
+    /// Its tenant is switched off.
+    #[error("the account is inactive")]
+    Inactive,
+    /// It could not be looked up.
+    #[error("the credential cannot be checked now")]
+    Unavailable,
+}
+
+/// Draws and checks.
+#[derive(Clone)]
+pub struct Accounts {
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Accounts {
+    /// Accounts over `storage`.
+    pub fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { storage, clock, entropy }
+    }
+
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// [`AccountError::Invalid`] for a bad name, plan or limit; else when storage fails.
+    pub async fn create_tenant(
+        &self,
+        name: &str,
+        plan: Option<&str>,
+        limits: std::collections::BTreeMap<String, u64>,
+    ) -> Result<Tenant, AccountError> {
+        check_name(name)?;
+        let plan = plan.unwrap_or("unlimited");
+        check_plan(plan)?;
+        check_limits(limits.keys())?;
+        for _ in 0..DRAW_TRIES_MAX {
+            let tenant = Tenant {
+                id: TenantId(draw_public_number(&*self.entropy)),
+                name: name.to_owned(),
+                active: true,
+                plan: plan.to_owned(),
+                limits: limits.clone(),
+                created_at: self.clock.now(),
+            };
+            match self.storage.create_tenant(&tenant).await {
+                Err(StorageError::Conflict) => {}
+                other => return Ok(other.map(|()| tenant)?),
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// Draws a key without keeping it.
+    pub fn draw_key(&self, tenant: TenantId, wish: &KeyWish) -> NewKey {
+        let mut random = [0; KEY_RANDOM_BYTES];
+        self.entropy.fill(&mut random);
+        let test = wish.mode == Some(KeyMode::Test);
+        let text = format!("{}{}", wish.kind.prefix(test), URL_SAFE_NO_PAD.encode(random));
+        let record = ApiKey {
+            id: KeyId(draw_public_number(&*self.entropy)),
+            tenant,
+            kind: wish.kind,
+            session: wish.session_id,
+            name: wish.name.clone().unwrap_or_default(),
+            service: wish.service.clone().unwrap_or_else(|| "whatsapp".to_owned()),
+            scopes: wish.scopes.clone().unwrap_or_default(),
+            test,
+            expires_at: wish.expires_at,
+            created_at: self.clock.now(),
+            sha256: String::new(),
+        };
+        NewKey::new(record, text)
+    }
+
+    /// Makes a key. Its text is in the answer and, but for session keys, nowhere else.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn create_key(&self, tenant: TenantId, wish: &KeyWish) -> Result<NewKey, AccountError> {
+        if self.storage.tenant(tenant).await?.is_none() {
+            return Err(AccountError::NoSuchTenant(tenant));
+        }
+        check_key_wish(wish)?;
+        if let Some(session) = wish.session_id
+            && self.storage.session(tenant, session).await?.is_none()
+        {
+            return Err(AccountError::NoSuchSession(session));
+        }
+        for _ in 0..DRAW_TRIES_MAX {
+            let new = self.draw_key(tenant, wish);
+            match self.storage.create_key(&new).await {
+                Err(StorageError::Conflict) => {}
+                other => return Ok(other.map(|()| new)?),
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// Who presents `credential`, if its kind is one of `kinds`.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn authenticate(&self, credential: &str, kinds: &[KeyKind]) -> Result<Principal, CredentialError> {
+        if credential.is_empty() {
+            return Err(CredentialError::Missing);
+        }
+        if credential.len() > CREDENTIAL_CHARS_MAX {
+            return Err(CredentialError::Invalid);
+        }
+        let unavailable = |error: StorageError| {
+            tracing::error!(%error, "a credential cannot be looked up");
+            CredentialError::Unavailable
+        };
+        let key = self.storage.resolve_key(credential).await.map_err(unavailable)?.ok_or(CredentialError::Invalid)?;
+        if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
+            return Err(CredentialError::Invalid);
+        }
+        if !kinds.contains(&key.kind) {
+            return Err(CredentialError::WrongKind);
+        }
+        let tenant = self.storage.tenant(key.tenant).await.map_err(unavailable)?.ok_or(CredentialError::Invalid)?;
+        if !tenant.active {
+            return Err(CredentialError::Inactive);
+        }
+        // A key that was made while its session was deleted must not outlive it.
+        if let Some(session) = key.session
+            && self.storage.session(key.tenant, session).await.map_err(unavailable)?.is_none()
+        {
+            return Err(CredentialError::Invalid);
+        }
+        Ok(Principal {
+            tenant: key.tenant,
+            key: key.id,
+            kind: key.kind,
+            session: key.session,
+            scopes: key.scopes,
+            test: key.test,
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), AccountError> {
+    let chars = name.chars().count();
+    if name.trim().is_empty() || chars > NAME_CHARS_MAX {
+        let why = format!("has {chars} characters; 1 to {NAME_CHARS_MAX} are allowed");
+        return Err(AccountError::Invalid { field: "name", why });
+    }
+    Ok(())
+}
+
+/// Whether a plan of this name ships.
+///
+/// # Errors
+/// [`AccountError::Invalid`] when it does not.
+pub fn check_plan(plan: &str) -> Result<(), AccountError> {
+    if PLANS.contains(&plan) {
+        return Ok(());
+    }
+    let shortened: String = plan.chars().take(40).collect();
+    let why = format!("{shortened:?} is not a plan; there are: {}", PLANS.join(", "));
+    Err(AccountError::Invalid { field: "plan", why })
+}
+
+/// Whether these are figures of a plan.
+///
+/// # Errors
+/// [`AccountError::Invalid`] for the first that is not.
+pub fn check_limits<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), AccountError> {
+    for name in names {
+        if !LIMIT_NAMES.contains(&name.as_str()) {
+            let shortened: String = name.chars().take(40).collect();
+            let why = format!("{shortened:?} is not a limit; there are: {}", LIMIT_NAMES.join(", "));
+            return Err(AccountError::Invalid { field: "limits", why });
+        }
+    }
+    Ok(())
+}
+
+fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {
+    let invalid = |field, why: String| Err(AccountError::Invalid { field, why });
+    if wish.kind == KeyKind::Session && wish.session_id.is_none() {
+        return invalid("session_id", "is required for a key of kind session".to_owned());
+    }
+    if wish.kind != KeyKind::Session && wish.session_id.is_some() {
+        return invalid("session_id", "only a key of kind session is bound to one".to_owned());
+    }
+    if let Some(name) = &wish.name
+        && name.chars().count() > NAME_CHARS_MAX
+    {
+        return invalid("name", format!("is longer than {NAME_CHARS_MAX} characters"));
+    }
+    for scope in wish.scopes.iter().flatten() {
+        let known = scope.split_once(':').is_some_and(|(resource, action)| {
+            SCOPE_RESOURCES.contains(&resource) && matches!(action, "read" | "write" | "*")
+        });
+        if !known {
+            let shortened: String = scope.chars().take(40).collect();
+            let why =
+                format!("{shortened:?} is not a scope; use <resource>:read|write|* with {}", SCOPE_RESOURCES.join(", "));
+            return invalid("scopes", why);
+        }
+    }
+    Ok(())
+}

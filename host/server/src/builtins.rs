@@ -1,0 +1,39 @@
+//! The plugins that the binary carries. They take the very path of an upload.
+
+use serde_json::json;
+use switchboard_core::records::plugin::Mount;
+
+/// A component inside the binary.
+pub(crate) struct Builtin {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The component.
+    pub(crate) component: &'static [u8],
+}
+
+/// Every plugin that is carried.
+pub(crate) const BUILTINS: [Builtin; 2] = [
+    Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
+    Builtin { name: "wasender", component: include_bytes!(env!("PLUGIN_WASENDER")) },
+];
+
+/// The carried component of this name.
+pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|builtin| builtin.name == name)
+}
+
+/// A plugin that the operator has from the first start.
+pub(crate) struct Shared {
+    /// Name of the builtin, and of the plugin.
+    pub(crate) name: &'static str,
+    /// Where its router is reached.
+    pub(crate) mounts: Vec<Mount>,
+    /// Its configuration.
+    pub(crate) config: serde_json::Value,
+}
+
+/// What the operator has from the first start: the dialects.
+pub(crate) fn shared_from_start() -> Vec<Shared> {
+    let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true };
+    vec![Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) }]
+}

@@ -1,0 +1,354 @@
+//! The command line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use tokio::sync::mpsc;
+
+use switchboard_core::entropy::SystemEntropy;
+use switchboard_core::records::id::SessionId;
+use switchboard_core::storage::{MasterKey, Storage};
+use switchboard_runtime::{Compiler, compile_from_stdin};
+
+use crate::app::{Host, HostSettings, STORAGE_FILE};
+use crate::config::{Config, DEFAULT_FILE};
+use crate::egress::Egress;
+use crate::http::SimControl;
+use crate::whatsapp::WhatsAppNetwork;
+use crate::{qr, secrets};
+
+/// QR codes that wait to be drawn.
+const QR_NOTICES_MAX: usize = 16;
+
+/// Whatever ends a command early, in words.
+pub(crate) type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(name = "switchboard", version, about = "A self-hosted WhatsApp gateway whose behaviour is plugins")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve.
+    Serve(ServeArguments),
+    /// Show the whole path of a message on a simulated network, then keep serving.
+    #[cfg(feature = "sim")]
+    Demo(DemoArguments),
+    /// Run the simulated WhatsApp network alone.
+    #[cfg(feature = "sim")]
+    Sim(SimArguments),
+    /// Print the configuration file with every key at its default.
+    DefaultConfig,
+    /// Draw a new master key and seal every secret anew. The host must not run.
+    RotateMasterKey(RotateArguments),
+    /// Compile a component from standard input to standard output; the host starts this itself.
+    #[command(hide = true)]
+    CompileComponent,
+}
+
+#[derive(Args)]
+struct ServeArguments {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where to serve HTTP.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where to keep everything.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// A simulated network that runs elsewhere, such as ws://127.0.0.1:9000/ws/chat, instead of one in this process.
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    sim: Option<String>,
+}
+
+/// `switchboard demo`.
+#[cfg(feature = "sim")]
+#[derive(Args)]
+pub(crate) struct DemoArguments {
+    /// End after the last step: 0 when every step held.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Where to serve HTTP.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Where to keep everything; a new temporary folder when it is not given.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[cfg(feature = "sim")]
+#[derive(Args)]
+struct SimArguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    /// Where to keep accounts, phones, queues and the journal; in memory when it is not given.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct RotateArguments {
+    /// The data directory of the host.
+    #[arg(long, default_value = "switchboard-data")]
+    data_dir: PathBuf,
+}
+
+/// Runs the command that the arguments ask for.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // The compiling child speaks its own protocol and needs no runtime.
+    if matches!(arguments.command, Command::CompileComponent) {
+        return match compile_from_stdin() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => fail(&why),
+        };
+    }
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match runtime.block_on(run(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    // Nothing can be done when nobody reads it.
+    let _ = writeln!(std::io::stderr(), "switchboard: {why}");
+    ExitCode::FAILURE
+}
+
+/// Prints a line for people.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SWITCHBOARD_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,wasmtime=warn,cranelift=warn,whatsapp_rust=error,wacore=error")
+    });
+    // A log that was set up before stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+async fn run(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve(arguments) => serve(arguments).await,
+        #[cfg(feature = "sim")]
+        Command::Demo(arguments) => crate::demo::run(arguments).await,
+        #[cfg(feature = "sim")]
+        Command::Sim(arguments) => simulate(arguments).await,
+        Command::DefaultConfig => {
+            std::io::stdout().write_all(DEFAULT_FILE.as_bytes())?;
+            Ok(())
+        }
+        Command::RotateMasterKey(arguments) => rotate_master_key(&arguments.data_dir).await,
+        Command::CompileComponent => Ok(()),
+    }
+}
+
+async fn serve(arguments: ServeArguments) -> Result<(), CommandError> {
+    let mut config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.data_dir = arguments.data_dir.unwrap_or(config.data_dir);
+    #[cfg(feature = "sim")]
+    let url = arguments.sim;
+    #[cfg(not(feature = "sim"))]
+    let url = None;
+    let opened = open(&config, url).await?;
+    say(&format!("Switchboard serves at http://{}", opened.host.address()));
+    wait_for_signal().await?;
+    opened.close().await;
+    Ok(())
+}
+
+/// A host with what runs beside it.
+pub(crate) struct Opened {
+    pub(crate) host: Host,
+    #[cfg(feature = "sim")]
+    pub(crate) admin_key: secrets::AdminKey,
+    #[cfg(feature = "sim")]
+    sim: Option<switchboard_simnet::SimNet>,
+}
+
+impl Opened {
+    pub(crate) async fn close(self) {
+        self.host.shut_down().await;
+        #[cfg(feature = "sim")]
+        if let Some(sim) = self.sim {
+            sim.shutdown().await;
+        }
+    }
+}
+
+/// Finds the secrets and the network, and starts a host.
+pub(crate) async fn open(config: &Config, sim_url: Option<String>) -> Result<Opened, CommandError> {
+    create_private(&config.data_dir)?;
+    let (master_key, admin_key) = find_secrets(&config.data_dir)?;
+    #[cfg(feature = "sim")]
+    let (network, sim) = simulated_network(config, sim_url, &admin_key).await?;
+    #[cfg(feature = "sim")]
+    let sim_control: Option<Arc<dyn SimControl>> = sim.clone().map(|sim| Arc::new(crate::demo::EmbeddedSim(sim)) as _);
+    #[cfg(not(feature = "sim"))]
+    let (network, sim_control) = real_network(sim_url)?;
+    let (qr_notices, notices) = mpsc::channel(QR_NOTICES_MAX);
+    tokio::spawn(draw_qr_codes(notices));
+    let host = Host::start(HostSettings {
+        listen: config.listen,
+        data_dir: config.data_dir.clone(),
+        master_key,
+        admin_key: admin_key.clone(),
+        places: config.plugins.places,
+        compiler: Compiler::Child { program: std::env::current_exe()? },
+        network,
+        sim: sim_control,
+        qr_notices: Some(qr_notices),
+    })
+    .await?;
+    Ok(Opened {
+        host,
+        #[cfg(feature = "sim")]
+        admin_key,
+        #[cfg(feature = "sim")]
+        sim,
+    })
+}
+
+#[cfg(not(feature = "sim"))]
+type RealNetwork = (WhatsAppNetwork, Option<Arc<dyn SimControl>>);
+
+#[cfg(not(feature = "sim"))]
+fn real_network(_: Option<String>) -> Result<RealNetwork, CommandError> {
+    Ok((WhatsAppNetwork::real(Egress::internet()?), None))
+}
+
+#[cfg(feature = "sim")]
+async fn simulated_network(
+    config: &Config,
+    url: Option<String>,
+    admin_key: &secrets::AdminKey,
+) -> Result<(WhatsAppNetwork, Option<switchboard_simnet::SimNet>), CommandError> {
+    if let Some(url) = url {
+        return Ok((WhatsAppNetwork::simulated(url, Egress::nowhere()), None));
+    }
+    let sim = switchboard_simnet::SimNet::start(switchboard_simnet::SimConfig {
+        data_dir: Some(config.data_dir.join("sim")),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        admin_key: admin_key.reveal().to_owned(),
+    })
+    .await?;
+    Ok((WhatsAppNetwork::simulated(sim.ws_url(), Egress::nowhere()), Some(sim)))
+}
+
+#[cfg(feature = "sim")]
+async fn simulate(arguments: SimArguments) -> Result<(), CommandError> {
+    let folder = arguments.data_dir.clone();
+    let admin_key = match &folder {
+        Some(folder) => {
+            create_private(folder)?;
+            let from_environment = std::env::var(secrets::ADMIN_KEY_VARIABLE).ok();
+            let found = secrets::admin_key(from_environment.as_deref(), folder, &SystemEntropy)?;
+            tell_made("the operator's key", found.made.as_deref());
+            found.secret
+        }
+        None => secrets::AdminKey::new(
+            &std::env::var(secrets::ADMIN_KEY_VARIABLE)
+                .map_err(|_| format!("set {} (or --data-dir, where one is made)", secrets::ADMIN_KEY_VARIABLE))?,
+        ),
+    };
+    let sim = switchboard_simnet::SimNet::start(switchboard_simnet::SimConfig {
+        data_dir: folder,
+        listen: arguments.listen,
+        admin_key: admin_key.reveal().to_owned(),
+    })
+    .await?;
+    say(&format!("The simulated network listens at {}", sim.ws_url()));
+    say(&format!("Root key of its certificates: {}", hex::encode(sim.root_public_key())));
+    wait_for_signal().await?;
+    sim.shutdown().await;
+    Ok(())
+}
+
+fn find_secrets(data_dir: &Path) -> Result<(MasterKey, secrets::AdminKey), CommandError> {
+    let variable = |name| std::env::var(name).ok();
+    let (master, admin) = (variable(secrets::MASTER_KEY_VARIABLE), variable(secrets::ADMIN_KEY_VARIABLE));
+    let master = secrets::master_key(master.as_deref(), data_dir, &data_dir.join(STORAGE_FILE), &SystemEntropy)?;
+    if let Some(file) = &master.made {
+        say(&format!("A new master key was written to {}", file.display()));
+        say("  Keep a copy of it: without it, nobody can read the secrets of this data directory again.");
+    }
+    let admin = secrets::admin_key(admin.as_deref(), data_dir, &SystemEntropy)?;
+    tell_made("the operator's key", admin.made.as_deref());
+    Ok((master.secret, admin.secret))
+}
+
+fn tell_made(what: &str, made: Option<&Path>) {
+    if let Some(file) = made {
+        say(&format!("A new key was made: {what} is in {}", file.display()));
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+fn create_private(folder: &Path) -> Result<(), CommandError> {
+    use std::os::unix::fs::PermissionsExt;
+    let fault = |error: std::io::Error| format!("{}: {error}", folder.display());
+    if !folder.exists() {
+        std::fs::create_dir_all(folder).map_err(fault)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(fault)?;
+    }
+    Ok(())
+}
+
+async fn draw_qr_codes(mut notices: mpsc::Receiver<(SessionId, String)>) {
+    while let Some((session, text)) = notices.recv().await {
+        match qr::terminal(&text) {
+            Ok(drawn) => {
+                say(&format!("\nSession {session} waits for its phone: WhatsApp > Linked devices > Link a device\n{drawn}"));
+            }
+            Err(error) => tracing::error!(%session, %error, "a QR code cannot be drawn"),
+        }
+    }
+}
+
+/// Returns at Ctrl-C or SIGTERM.
+pub(crate) async fn wait_for_signal() -> Result<(), CommandError> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+async fn rotate_master_key(data_dir: &Path) -> Result<(), CommandError> {
+    if std::env::var(secrets::MASTER_KEY_VARIABLE).is_ok() {
+        let why = "the master key comes from the environment: unset it and put the old key into the key file first";
+        return Err(format!("{why} ({})", secrets::master_key_file(data_dir).display()).into());
+    }
+    let data_file = data_dir.join(STORAGE_FILE);
+    if !data_file.exists() {
+        return Err(format!("{} holds no data", data_dir.display()).into());
+    }
+    let current = secrets::master_key(None, data_dir, &data_file, &SystemEntropy)?.secret;
+    let storage = Storage::open(&data_file, current).await?;
+    let next = secrets::next_master_key(data_dir, &SystemEntropy)?;
+    let sealed = storage.rotate_master_key(next.clone()).await?;
+    let file = secrets::replace_master_key(data_dir, &next)?;
+    say(&format!("{sealed} secrets are sealed with a new master key, which is in {}", file.display()));
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Reads requests: bounded bodies, queries, credentials.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+
+use switchboard_runtime::types::CredentialPlace;
+
+/// How long a client may take to send a body.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+/// Headers that can carry a credential: no plugin ever sees one.
+const CREDENTIAL_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-api-token", "x-admin-key"];
+/// Most query parameters that are looked at.
+const QUERY_FIELDS_MAX: usize = 100;
+
+/// Why a body could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    /// It is over the limit.
+    TooLarge,
+    /// It did not come in time, or broke off.
+    Broken(String),
+}
+
+/// The whole body, at most `limit` bytes of it.
+pub(super) async fn body(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+    use hyper::body::Body;
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    match tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(BodyError::TooLarge),
+        Ok(Err(error)) => Err(BodyError::Broken(format!("the body broke off: {error}"))),
+        Err(_) => Err(BodyError::Broken(format!("the body did not come within {} s", BODY_WAIT.as_secs()))),
+    }
+}
+
+/// The parameters of a query, decoded.
+pub(super) fn query(query: Option<&str>) -> Vec<(String, String)> {
+    let fields = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    fields.take(QUERY_FIELDS_MAX).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// The Bearer token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The credential at `place`.
+pub(super) fn credential<'a>(headers: &'a HeaderMap, place: &CredentialPlace) -> Option<&'a str> {
+    match place {
+        CredentialPlace::Bearer => bearer(headers),
+        CredentialPlace::Header(name) => headers.get(name)?.to_str().ok().map(str::trim),
+    }
+}
+
+/// What plugins see of the headers.
+pub(super) fn visible_headers(headers: &HeaderMap, places: impl Iterator<Item = CredentialPlace>) -> Vec<(String, String)> {
+    let declared: Vec<String> = places
+        .filter_map(|place| match place {
+            CredentialPlace::Header(name) => Some(name),
+            CredentialPlace::Bearer => None,
+        })
+        .collect();
+    let shown = |name: &str| !CREDENTIAL_HEADERS.contains(&name) && !declared.iter().any(|declared| declared == name);
+    headers
+        .iter()
+        .filter(|(name, _)| shown(name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    #[test]
+    fn no_header_that_can_carry_a_credential_is_visible() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "cookie", "x-api-key", "x-api-token", "x-own-token", "accept"] {
+            headers.insert(name, HeaderValue::from_static("secret"));
+        }
+        let places = [CredentialPlace::Bearer, CredentialPlace::Header("x-own-token".to_owned())];
+        let visible = visible_headers(&headers, places.into_iter());
+        assert_eq!(visible, [("accept".to_owned(), "secret".to_owned())]);
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("bearer  abc "));
+        assert_eq!(bearer(&headers), Some("abc"));
+        headers.insert("authorization", HeaderValue::from_static("Basic abc"));
+        assert_eq!(bearer(&headers), None);
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        let fields = query(Some("a=1%202&b=x+y&c"));
+        let expected = [("a", "1 2"), ("b", "x y"), ("c", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(fields, expected);
+    }
+}

@@ -1,0 +1,129 @@
+//! The mount table: which plugin serves a method and a path, and who answers when none does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+
+use switchboard_runtime::types::Route;
+
+use crate::plugins::ActivePlugin;
+
+/// Why the routes of the active plugins do not make one table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Two plugins serve the same.
+    #[error("{method} {path} is served by {other} already")]
+    Taken {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// Who serves it.
+        other: String,
+    },
+    /// A path cannot be part of the table.
+    #[error("the path {path} cannot be served: {why}")]
+    BadPath {
+        /// The path.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What serves one method of one path.
+#[derive(Clone)]
+struct Endpoint {
+    plugin: Arc<ActivePlugin>,
+    route: u32,
+}
+
+/// What the table says of a request.
+pub(super) enum Lookup<'a> {
+    /// This plugin's route serves it.
+    Found { plugin: &'a Arc<ActivePlugin>, route: u32, declared: &'a Route, params: Vec<(String, String)> },
+    /// The path is served, with these methods; rendered by the plugin.
+    WrongMethod { allowed: Vec<String>, renderer: Option<&'a Arc<ActivePlugin>> },
+    /// Nobody serves the path; rendered by the plugin.
+    Unknown { renderer: Option<&'a Arc<ActivePlugin>> },
+}
+
+/// Every route of every active plugin.
+#[derive(Default)]
+pub struct MountTable {
+    paths: matchit::Router<BTreeMap<String, Endpoint>>,
+    /// Prefixes and who answers for what nobody serves below them, longest first.
+    owners: Vec<(String, Arc<ActivePlugin>)>,
+}
+
+impl MountTable {
+    /// The table of these plugins.
+    ///
+    /// # Errors
+    /// When two of them serve the same, or a path is not well formed.
+    pub fn of(plugins: &[Arc<ActivePlugin>]) -> Result<Self, RouteError> {
+        // The router cannot be added to once a path is in it, so paths are gathered first.
+        let mut gathered: BTreeMap<String, BTreeMap<String, Endpoint>> = BTreeMap::new();
+        let mut owners = Vec::new();
+        for plugin in plugins {
+            for mount in &plugin.record.mounts {
+                check_prefix(&mount.prefix)?;
+                if mount.owner {
+                    owners.push((mount.prefix.clone(), Arc::clone(plugin)));
+                }
+                for (at, route) in (0_u32..).zip(&plugin.loaded.routes) {
+                    let path = format!("{}{}", mount.prefix, route.path);
+                    let methods = gathered.entry(path.clone()).or_default();
+                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at };
+                    if let Some(other) = methods.insert(route.method.clone(), endpoint) {
+                        let other = other.plugin.full_name();
+                        return Err(RouteError::Taken { method: route.method.clone(), path, other });
+                    }
+                }
+            }
+        }
+        let mut paths = matchit::Router::new();
+        for (path, methods) in gathered {
+            let bad = |error: matchit::InsertError| RouteError::BadPath { path: path.clone(), why: error.to_string() };
+            paths.insert(&path, methods).map_err(bad)?;
+        }
+        owners.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(Self { paths, owners })
+    }
+
+    fn owner(&self, path: &str) -> Option<&Arc<ActivePlugin>> {
+        let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.owners.iter().find(|(prefix, _)| below(prefix)).map(|(_, plugin)| plugin)
+    }
+
+    /// Who serves `method` and `path`. `HEAD` is served where `GET` is.
+    pub(super) fn look_up(&self, method: &str, path: &str) -> Lookup<'_> {
+        let Ok(matched) = self.paths.at(path) else { return Lookup::Unknown { renderer: self.owner(path) } };
+        let methods = matched.value;
+        let wanted = if method == "HEAD" { "GET" } else { method };
+        let found = methods.get(wanted).and_then(|endpoint| {
+            Some((endpoint, endpoint.plugin.loaded.routes.get(usize::try_from(endpoint.route).ok()?)?))
+        });
+        let Some((endpoint, declared)) = found else {
+            let mut allowed: Vec<String> = methods.keys().cloned().collect();
+            if methods.contains_key("GET") {
+                allowed.push("HEAD".to_owned());
+            }
+            let renderer = self.owner(path).or_else(|| methods.values().next().map(|endpoint| &endpoint.plugin));
+            return Lookup::WrongMethod { allowed, renderer };
+        };
+        let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+        let params = matched.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
+        Lookup::Found { plugin: &endpoint.plugin, route: endpoint.route, declared, params }
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), RouteError> {
+    let reserved = prefix == "/switchboard" || prefix.starts_with("/switchboard/");
+    if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['{', '}']) || reserved {
+        let why = "a prefix begins with /, does not end with /, has no braces and is not below /switchboard".to_owned();
+        return Err(RouteError::BadPath { path: prefix.to_owned(), why });
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The host `switchboard`: HTTP front door, WhatsApp sessions, and the wiring of everything.
+
+pub mod accounts;
+pub mod app;
+mod builtins;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "sim")]
+pub mod demo;
+pub mod egress;
+pub mod http;
+pub mod plugins;
+mod qr;
+pub mod secrets;
+mod verbs;
+pub mod whatsapp;
+
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
+mod certificate_tests;

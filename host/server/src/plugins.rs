@@ -1,0 +1,364 @@
+//! Plugins as they are active now: installs them, finds them, and runs responders.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use switchboard_core::clock::Clock;
+use switchboard_core::flow::responder_worker::{Command, Responders, Subscription};
+use switchboard_core::flow::wakes::Wakes;
+use switchboard_core::records::event::Event;
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::{Mount, Plugin};
+use switchboard_core::storage::{Storage, StorageError};
+use switchboard_runtime::{CallContext, CallReport, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
+
+use crate::builtins;
+use crate::http::{MountTable, RouteError};
+
+/// Most characters of a plugin's name.
+const NAME_CHARS_MAX: usize = 64;
+/// Most bytes of a configuration.
+pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
+/// Most plugins of one tenant.
+const PLUGINS_MAX: usize = 100;
+
+/// A plugin that is active.
+pub struct ActivePlugin {
+    /// Its record.
+    pub record: Plugin,
+    /// Its component, ready to be called.
+    pub loaded: LoadedPlugin,
+    config: Arc<str>,
+    usage: Usage,
+}
+
+/// What a plugin's calls used since it became active.
+#[derive(Default)]
+struct Usage {
+    calls: AtomicU64,
+    last_us: AtomicU64,
+}
+
+impl ActivePlugin {
+    /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
+    pub fn full_name(&self) -> String {
+        full_name(self.record.tenant, &self.record.name)
+    }
+
+    /// How often it was called since it became active, and how long the last call took, microseconds.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
+    }
+
+    /// The context of a call for `principal`.
+    pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
+        CallContext { principal, config: Arc::clone(&self.config), now_ms }
+    }
+}
+
+fn full_name(tenant: TenantId, name: &str) -> String {
+    if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }
+}
+
+/// What is to be installed.
+pub struct Install {
+    /// Whose it will be; [`TenantId::OPERATOR`] for a plugin that serves every tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// The component.
+    pub component: Vec<u8>,
+    /// Where its router is reached; the operator's plugins only. `None` keeps what it has.
+    pub mounts: Option<Vec<Mount>>,
+    /// Its configuration. `None` keeps what it has.
+    pub config: Option<serde_json::Value>,
+}
+
+/// Why a plugin was not installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The component was refused.
+    #[error(transparent)]
+    Refused(#[from] InspectError),
+    /// A field cannot be taken.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Its routes do not fit beside those of the others.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// There is no such plugin.
+    #[error("there is no plugin of this name")]
+    NoSuchPlugin,
+    /// The host failed to compile.
+    #[error("the host cannot compile now: {0}")]
+    Host(String),
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<CompileError> for InstallError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Refused(refused) => Self::Refused(refused),
+            CompileError::Io(error) => Self::Host(error.to_string()),
+        }
+    }
+}
+
+/// Every active plugin, and the table of routes that they make together. Swapped as a whole: a call that began with one
+/// generation ends with it.
+#[derive(Default)]
+pub struct Generation {
+    /// The plugins.
+    pub plugins: Vec<Arc<ActivePlugin>>,
+    /// Where requests go.
+    pub mounts: MountTable,
+}
+
+/// The plugins of this host.
+pub struct Plugins {
+    runtime: Runtime,
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+    wakes: Arc<Wakes>,
+    generation: ArcSwap<Generation>,
+    /// One activation at a time: each builds on the generation before it.
+    activation: tokio::sync::Semaphore,
+}
+
+impl Plugins {
+    /// No plugin yet.
+    pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>) -> Self {
+        Self { runtime, storage, clock, wakes, generation: ArcSwap::default(), activation: tokio::sync::Semaphore::new(1) }
+    }
+
+    /// The runtime that calls them.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// What is active now.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Activates what was active when the host last stopped, and what a new host has from the start.
+    ///
+    /// # Errors
+    /// When storage fails or a carried plugin is refused. A stored plugin that this host no longer takes is left out and logged.
+    pub async fn restore(&self) -> Result<(), InstallError> {
+        for shared in builtins::shared_from_start() {
+            let Some(builtin) = builtins::builtin(shared.name) else { continue };
+            let stored = self.storage.plugin(TenantId::OPERATOR, shared.name).await?;
+            let config = stored.map_or(shared.config, |stored| stored.config);
+            self.install(Install {
+                tenant: TenantId::OPERATOR,
+                name: shared.name.to_owned(),
+                component: builtin.component.to_vec(),
+                mounts: Some(shared.mounts),
+                config: Some(config),
+            })
+            .await?;
+        }
+        let mut owners = vec![TenantId::OPERATOR];
+        owners.extend(self.storage.tenants().await?.iter().map(|tenant| tenant.id));
+        for owner in owners {
+            for record in self.storage.plugins(owner).await? {
+                if self.find(owner, &record.name).is_none() {
+                    let name = full_name(owner, &record.name);
+                    if let Err(error) = self.activate_stored(record).await {
+                        tracing::error!(plugin = name, %error, "a stored plugin cannot be activated");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn activate_stored(&self, record: Plugin) -> Result<(), InstallError> {
+        let component = self.storage.artifact(record.tenant, &record.sha256).await?.ok_or(InstallError::NoSuchPlugin)?;
+        let active = self.load(record, &component).await?;
+        let _turn = self.activation.acquire().await;
+        self.swap(Some(active), None)
+    }
+
+    /// The active plugin of this owner and name.
+    pub fn find(&self, tenant: TenantId, name: &str) -> Option<Arc<ActivePlugin>> {
+        let generation = self.generation.load();
+        generation.plugins.iter().find(|plugin| plugin.record.tenant == tenant && plugin.record.name == name).cloned()
+    }
+
+    /// The active plugins of one owner.
+    pub fn of(&self, tenant: TenantId) -> Vec<Arc<ActivePlugin>> {
+        self.generation.load().plugins.iter().filter(|plugin| plugin.record.tenant == tenant).cloned().collect()
+    }
+
+    /// Inspects, compiles, tries, stores and activates a component. When it returns, calls go to it.
+    ///
+    /// # Errors
+    /// [`InstallError`]; what was active before stays so.
+    pub async fn install(&self, install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
+        check(&install)?;
+        let before = self.find(install.tenant, &install.name);
+        let kept = before.as_ref().map(|plugin| &plugin.record);
+        let record = Plugin {
+            name: install.name,
+            tenant: install.tenant,
+            sha256: String::new(),
+            bytes: install.component.len() as u64,
+            interfaces: Vec::new(),
+            mounts: install.mounts.or_else(|| kept.map(|kept| kept.mounts.clone())).unwrap_or_default(),
+            config: install.config.or_else(|| kept.map(|kept| kept.config.clone())).unwrap_or_else(|| serde_json::json!({})),
+            activated_at: self.clock.now(),
+        };
+        let active = self.load(record, &install.component).await?;
+        if !active.loaded.routes.is_empty() && active.record.mounts.is_empty() {
+            let why = "a router needs to know where it is mounted; only the operator can mount one".to_owned();
+            return Err(InstallError::Invalid { field: "mounts", why });
+        }
+        let _turn = self.activation.acquire().await;
+        let others = self.of(install.tenant).len();
+        if others >= PLUGINS_MAX && self.find(install.tenant, &active.record.name).is_none() {
+            let why = format!("there are {others} plugins already; the limit is {PLUGINS_MAX}");
+            return Err(InstallError::Invalid { field: "name", why });
+        }
+        // Its routes must fit before anything is stored.
+        Self::next_generation(&self.generation.load(), Some(&active), None)?;
+        if !active.loaded.event_kinds.is_empty() {
+            self.start_cursors(&active).await?;
+        }
+        self.storage.activate_plugin(&active.record, &install.component).await?;
+        self.swap(Some(Arc::clone(&active)), None)?;
+        tracing::info!(plugin = active.full_name(), sha256 = active.record.sha256, "plugin active");
+        Ok(active)
+    }
+
+    /// Takes a plugin out of service and removes its record. `false` when there was none.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn delete(&self, tenant: TenantId, name: &str) -> Result<bool, InstallError> {
+        let _turn = self.activation.acquire().await;
+        let deleted = self.storage.delete_plugin(tenant, name).await?;
+        self.swap(None, Some((tenant, name)))?;
+        Ok(deleted)
+    }
+
+    /// A responder answers what happens from now on, not what happened before it came.
+    async fn start_cursors(&self, active: &ActivePlugin) -> Result<(), StorageError> {
+        let name = active.full_name();
+        if active.record.tenant != TenantId::OPERATOR {
+            return self.storage.start_cursor_at_end(active.record.tenant, &name).await;
+        }
+        for tenant in self.storage.tenants().await? {
+            self.storage.start_cursor_at_end(tenant.id, &name).await?;
+        }
+        Ok(())
+    }
+
+    async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
+        let config: Arc<str> = record.config.to_string().into();
+        let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
+        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0 };
+        let loaded = self.runtime.load(component, owner, &context).await?;
+        record.sha256.clone_from(&loaded.sha256);
+        record.interfaces.clone_from(&loaded.interfaces);
+        Ok(Arc::new(ActivePlugin { record, loaded, config, usage: Usage::default() }))
+    }
+
+    fn next_generation(
+        now: &Generation,
+        add: Option<&Arc<ActivePlugin>>,
+        remove: Option<(TenantId, &str)>,
+    ) -> Result<Generation, InstallError> {
+        let gone = |plugin: &ActivePlugin| {
+            let is = |tenant: TenantId, name: &str| plugin.record.tenant == tenant && plugin.record.name == name;
+            remove.is_some_and(|(tenant, name)| is(tenant, name))
+                || add.is_some_and(|add| is(add.record.tenant, &add.record.name))
+        };
+        let mut plugins: Vec<_> = now.plugins.iter().filter(|plugin| !gone(plugin)).cloned().collect();
+        plugins.extend(add.cloned());
+        let mounts = MountTable::of(&plugins)?;
+        Ok(Generation { plugins, mounts })
+    }
+
+    fn swap(&self, add: Option<Arc<ActivePlugin>>, remove: Option<(TenantId, &str)>) -> Result<(), InstallError> {
+        let next = Self::next_generation(&self.generation.load(), add.as_ref(), remove)?;
+        let tenants: Vec<TenantId> = next.plugins.iter().map(|plugin| plugin.record.tenant).collect();
+        self.generation.store(Arc::new(next));
+        tenants.into_iter().for_each(|tenant| self.wakes.events_have_more(tenant));
+        Ok(())
+    }
+}
+
+fn check(install: &Install) -> Result<(), InstallError> {
+    let invalid = |field, why: String| Err(InstallError::Invalid { field, why });
+    let name = &install.name;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
+        let shortened: String = name.chars().take(80).collect();
+        return invalid("name", format!("{shortened:?} must be 1 to {NAME_CHARS_MAX} of a-z, 0-9 and -"));
+    }
+    let bytes = install.config.as_ref().map_or(0, |config| config.to_string().len());
+    if bytes > CONFIG_BYTES_MAX {
+        return invalid("config", format!("is {bytes} bytes; the limit is {CONFIG_BYTES_MAX}"));
+    }
+    if install.tenant != TenantId::OPERATOR && install.mounts.as_ref().is_some_and(|mounts| !mounts.is_empty()) {
+        return invalid("mounts", "only the operator can mount a router".to_owned());
+    }
+    Ok(())
+}
+
+/// Counts a call, and passes on what the plugin logged. Lines cannot forge others: the runtime escapes them.
+pub(crate) fn note_call(plugin: &ActivePlugin, call: &str, report: &CallReport) {
+    let us = u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX);
+    plugin.usage.calls.fetch_add(1, Ordering::Relaxed);
+    plugin.usage.last_us.store(us, Ordering::Relaxed);
+    if report.log.is_empty() && report.log_dropped == 0 {
+        return;
+    }
+    let name = plugin.full_name();
+    for line in &report.log {
+        tracing::info!(plugin = name, call, level = ?line.level, "{}", line.message);
+    }
+    if report.log_dropped > 0 {
+        tracing::warn!(plugin = name, call, dropped = report.log_dropped, "a plugin logged more than it may");
+    }
+}
+
+#[async_trait]
+impl Responders for Plugins {
+    fn subscriptions(&self, tenant: TenantId) -> Vec<Subscription> {
+        let generation = self.generation.load();
+        let serves = |plugin: &&Arc<ActivePlugin>| {
+            let owner = plugin.record.tenant;
+            (owner == TenantId::OPERATOR || owner == tenant) && !plugin.loaded.event_kinds.is_empty()
+        };
+        let subscription = |plugin: &Arc<ActivePlugin>| Subscription {
+            name: plugin.full_name(),
+            event_types: plugin.loaded.event_kinds.clone(),
+        };
+        generation.plugins.iter().filter(serves).map(subscription).collect()
+    }
+
+    async fn run(&self, _tenant: TenantId, subscription: &str, run_id: &str, event: &Event) -> Result<Vec<Command>, String> {
+        let generation = self.generation();
+        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
+            // Deleted meanwhile: nobody is left to answer.
+            return Ok(Vec::new());
+        };
+        let context = plugin.context(None, self.clock.now().0);
+        let called = self.runtime.respond(&plugin.loaded, &context, run_id, event).await;
+        note_call(plugin, run_id, &called.report);
+        called.outcome.into_result()
+    }
+}

@@ -1,0 +1,84 @@
+//! What goes out: one message, handed to the client under its own id, until the server acknowledged it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use whatsapp_rust::{Client, Jid, SendError, SendOptions, async_trait};
+
+use switchboard_core::flow::outbox_worker::Sender;
+use switchboard_core::records::message::Message;
+use switchboard_core::storage::SendOutcome;
+
+use super::content::to_protobuf;
+use super::signals::AckWaiters;
+
+/// How long the server may take to acknowledge a message before it is sent again.
+const ACK_WAIT: Duration = Duration::from_secs(20);
+/// Tries of a message that the client cannot send although it is on line, before it fails.
+const TRIES_MAX: u32 = 6;
+
+/// Sends through a session's client.
+pub(super) struct ClientSender {
+    pub(super) client: Arc<Client>,
+    pub(super) acks: Arc<AckWaiters>,
+    pub(super) online: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl Sender for ClientSender {
+    async fn ready(&self) {
+        // The session's task is gone when this fails, and this task is about to be.
+        if self.online.clone().wait_for(|online| *online).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    async fn send(&self, message: &Message) -> SendOutcome {
+        let Some(protobuf) = to_protobuf(&message.content, &message.extras) else {
+            return SendOutcome::Failed(format!("messages of type {} cannot be sent yet", message.content.type_name()));
+        };
+        let Ok(to) = message.to.parse::<Jid>() else {
+            return SendOutcome::Failed(format!("{} is not a JID", message.to));
+        };
+        // The client counts a new sender chain as covered before it is stored: after a crash the receiver would hold a chain that
+        // we no longer have. What was received since the last flush must be durable before anything is sent on it.
+        if let Err(error) = self.client.flush_pending_signal_state().await {
+            return SendOutcome::Again(format!("the encryption state could not be stored: {error}"));
+        }
+        let acked = self.acks.expect(&message.whatsapp_id);
+        let options = SendOptions::default().with_message_id(&message.whatsapp_id);
+        if let Err(error) = self.client.send_message_with_options(to, protobuf, options).await {
+            self.acks.forget(&message.whatsapp_id);
+            return refused(&error, message.attempts, *self.online.borrow());
+        }
+        let outcome = match tokio::time::timeout(ACK_WAIT, acked).await {
+            Ok(Ok(Ok(()))) => SendOutcome::Sent,
+            Ok(Ok(Err(code))) => nacked(&code),
+            Ok(Err(_)) => SendOutcome::Again("the session went off line".to_owned()),
+            Err(_) => SendOutcome::Again(format!("not acknowledged within {} s", ACK_WAIT.as_secs())),
+        };
+        self.acks.forget(&message.whatsapp_id);
+        outcome
+    }
+}
+
+/// The client did not send it.
+fn refused(error: &SendError, attempts: u32, online: bool) -> SendOutcome {
+    match error {
+        SendError::InvalidRequest(why) => SendOutcome::Failed(why.clone()),
+        // Off line it is nobody's fault and does not count.
+        _ if !online => SendOutcome::Again(error.to_string()),
+        _ if attempts + 1 >= TRIES_MAX => SendOutcome::Failed(format!("not sent after {TRIES_MAX} tries: {error}")),
+        _ => SendOutcome::Again(error.to_string()),
+    }
+}
+
+/// The server refused it: for good, unless it says that the fault is its own.
+fn nacked(code: &str) -> SendOutcome {
+    if code.starts_with('5') {
+        SendOutcome::Again(format!("WhatsApp answered {code}"))
+    } else {
+        SendOutcome::Failed(format!("WhatsApp refused it with code {code}"))
+    }
+}

@@ -1,0 +1,279 @@
+//! The life of one session: it owns the client, follows its changes, and keeps the session's record true.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use whatsapp_rust::bot::{Bot, BotBuilderError};
+use whatsapp_rust::{Client, TokioRuntime};
+
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::inbox::Inbox;
+use switchboard_core::flow::outbox_worker::OutboxWorker;
+use switchboard_core::records::session::{Session, SessionState};
+use switchboard_core::storage::{SessionChange, StorageError};
+
+use super::inbound::DurableInbox;
+use super::outbound::ClientSender;
+use super::sessions::{Live, LiveQr, SessionDeps};
+use super::signals::{Life, Receipt, SignalQueues, Signals};
+use super::storage::DeviceBackend;
+
+/// How long a client may take to say good-bye.
+const GOODBYE_WAIT: Duration = Duration::from_secs(5);
+/// The name under which sessions appear in the phone's list of linked devices.
+const DEVICE_NAME: &str = "Switchboard";
+
+/// Why a session is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The customer takes it off line.
+    Disconnect,
+    /// It is to be deleted: the phone is told to forget it.
+    Logout,
+    /// The host stops; the session goes on with the next start.
+    Shutdown,
+}
+
+/// One session's task.
+pub(super) struct SessionTask {
+    deps: SessionDeps,
+    session: Session,
+    inbox: Inbox,
+    live: watch::Sender<Live>,
+    online: watch::Sender<bool>,
+    paired: bool,
+}
+
+/// Stops a task when it is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl SessionTask {
+    pub(super) fn new(deps: SessionDeps, session: Session, live: watch::Sender<Live>) -> Self {
+        let inbox = Inbox {
+            storage: deps.storage.clone(),
+            clock: Arc::clone(&deps.clock),
+            wakes: Arc::clone(&deps.wakes),
+            tenant: session.tenant,
+            session: session.id,
+        };
+        let paired = session.jid.is_some();
+        Self { deps, inbox, live, online: watch::channel(false).0, paired, session }
+    }
+
+    /// Runs until the session is stopped or cannot go on.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<Option<Stop>>) {
+        let begun = if self.paired { SessionState::Reconnecting } else { SessionState::Pairing };
+        self.change(SessionChange::state(begun, None)).await;
+        let (signals, mut queues) = Signals::new();
+        let bot = match self.build(signals).await {
+            Ok(bot) => bot,
+            Err(error) => {
+                tracing::error!(session = %self.session.id, %error, "a session's client cannot be built");
+                self.change(SessionChange::state(SessionState::Failed, Some(error.to_string()))).await;
+                return;
+            }
+        };
+        let client = bot.client();
+        let outbox = AbortOnDrop(self.spawn_outbox(&client, &queues));
+        let mut run = tokio::spawn(bot.run());
+        let end = self.follow(&mut queues, &mut stop, &mut run).await;
+        drop(outbox);
+        self.say_goodbye(&client, end, run).await;
+    }
+
+    async fn build(&self, signals: Signals) -> Result<Bot, BotBuilderError> {
+        let device = self.deps.storage.device(self.session.tenant, self.session.id);
+        let mut builder = Bot::builder()
+            .with_backend(DeviceBackend::new(device))
+            .with_transport_factory(self.deps.network.transports())
+            .with_http_client(self.deps.network.http())
+            .with_runtime(TokioRuntime)
+            .with_event_handler(signals)
+            .with_inbound_durability_hook(DurableInbox(self.inbox.clone()))
+            .with_device_props(whatsapp_rust::wacore::store::device::DevicePropsOverride::new().with_os(DEVICE_NAME))
+            .skip_history_sync();
+        if let Some(version) = self.deps.network.version() {
+            builder = builder.with_version(version);
+        }
+        if self.deps.network.names_devices() {
+            builder = builder.with_push_name(&self.session.name);
+        }
+        builder.build().await
+    }
+
+    fn spawn_outbox(&self, client: &Arc<Client>, queues: &SignalQueues) -> JoinHandle<()> {
+        let sender =
+            ClientSender { client: Arc::clone(client), acks: Arc::clone(&queues.acks), online: self.online.subscribe() };
+        let worker = OutboxWorker {
+            storage: self.deps.storage.clone(),
+            clock: Arc::clone(&self.deps.clock),
+            entropy: Arc::clone(&self.deps.entropy),
+            wakes: Arc::clone(&self.deps.wakes),
+            tenant: self.session.tenant,
+            session: self.session.id,
+        };
+        tokio::spawn(async move { worker.run(&sender).await })
+    }
+
+    /// Follows the client until something ends the session; says what did.
+    async fn follow(
+        &mut self,
+        queues: &mut SignalQueues,
+        stop: &mut watch::Receiver<Option<Stop>>,
+        run: &mut JoinHandle<()>,
+    ) -> Option<Stop> {
+        loop {
+            tokio::select! {
+                biased;
+                wish = wish_to_stop(stop) => return Some(wish),
+                Some(life) = queues.life.recv() => if self.live_on(life).await.is_break() { return None },
+                Some(receipt) = queues.receipts.recv() => self.receipt(receipt).await,
+                _ = &mut *run => {
+                    // What the client said last may still be in the queue.
+                    while let Ok(life) = queues.life.try_recv() {
+                        if self.live_on(life).await.is_break() {
+                            return None;
+                        }
+                    }
+                    let reason = self.live.borrow().reason.clone();
+                    let reason = reason.unwrap_or_else(|| "the client stopped".to_owned());
+                    self.live.send_modify(|live| live.ending = true);
+                    self.change(SessionChange::state(SessionState::Failed, Some(reason))).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn receipt(&self, receipt: Receipt) {
+        if let Err(error) = self.inbox.receipt(&receipt.whatsapp_ids, receipt.state).await {
+            tracing::error!(session = %self.session.id, %error, "a receipt could not be written down");
+        }
+    }
+
+    /// Takes a change of the session's life; a break when the session is over.
+    async fn live_on(&mut self, life: Life) -> std::ops::ControlFlow<()> {
+        use std::ops::ControlFlow::{Break, Continue};
+        let over = |state, reason| (SessionChange::state(state, reason), Break(()));
+        let (change, flow) = match life {
+            Life::Qr(text, good_for) => {
+                let expires_at = self.deps.clock.now().plus(good_for);
+                if let Some(notices) = &self.deps.qr_notices {
+                    // Nobody looks at the terminal just now; the API shows the code all the same.
+                    let _ = notices.try_send((self.session.id, text.clone()));
+                }
+                self.show_qr(Some(LiveQr { text, expires_at }));
+                return Continue(());
+            }
+            Life::Paired(jid, lid) => {
+                self.paired = true;
+                self.show_qr(None);
+                (
+                    SessionChange { paired: Some((jid, lid)), ..SessionChange::state(SessionState::Reconnecting, None) },
+                    Continue(()),
+                )
+            }
+            Life::PairingFailed(why) => (SessionChange::state(SessionState::Pairing, Some(why)), Continue(())),
+            Life::QrExhausted => {
+                over(SessionState::Disconnected, Some("no QR code was scanned in time: connect again".to_owned()))
+            }
+            Life::Connected => {
+                (SessionChange { active: true, ..SessionChange::state(SessionState::Connected, None) }, Continue(()))
+            }
+            Life::Disconnected(why) if self.paired => {
+                (SessionChange::state(SessionState::Reconnecting, Some(why)), Continue(()))
+            }
+            Life::Disconnected(_) => return Continue(()),
+            Life::LoggedOut(why) => {
+                (SessionChange { unpaired: true, ..SessionChange::state(SessionState::LoggedOut, Some(why)) }, Break(()))
+            }
+            Life::Replaced => over(SessionState::Replaced, Some("another connection took this device's place".to_owned())),
+            Life::Banned(why) => over(SessionState::Banned, Some(why)),
+            // The client decides whether it tries again; if not, its run ends and the session fails with this reason.
+            Life::Refused(why) => (SessionChange::state(SessionState::Reconnecting, Some(why)), Continue(())),
+        };
+        if flow.is_break() {
+            // Seen together with the state: whoever connects it anew waits for the end of this task first.
+            self.live.send_modify(|live| live.ending = true);
+        }
+        self.change(change).await;
+        flow
+    }
+
+    fn show_qr(&self, qr: Option<LiveQr>) {
+        self.live.send_modify(|live| live.qr = qr);
+    }
+
+    /// Writes a change down first, then lets others see it.
+    async fn change(&mut self, change: SessionChange) {
+        match self.inbox.session(&change).await {
+            Ok(Some(session)) => self.session = session,
+            // Deleted meanwhile: whoever deleted it stops this task.
+            Ok(None) | Err(StorageError::Closed) => {}
+            Err(error) => {
+                tracing::error!(session = %self.session.id, %error, "a session's state could not be written down");
+                if let Some((state, reason)) = change.state {
+                    self.session.state = state;
+                    self.session.reason = reason;
+                }
+            }
+        }
+        let (state, reason) = (self.session.state, self.session.reason.clone());
+        tracing::info!(tenant = %self.session.tenant, session = %self.session.id, state = state.name(), reason, "session");
+        self.online.send_replace(state == SessionState::Connected);
+        self.live.send_modify(|live| {
+            live.state = state;
+            live.reason = reason;
+            if state != SessionState::Pairing {
+                live.qr = None;
+            }
+        });
+    }
+
+    async fn say_goodbye(mut self, client: &Arc<Client>, end: Option<Stop>, run: JoinHandle<()>) {
+        self.online.send_replace(false);
+        let goodbye = async {
+            if end == Some(Stop::Logout) && self.paired {
+                client.logout().await;
+            } else {
+                client.disconnect().await;
+            }
+        };
+        let abort = run.abort_handle();
+        let gone = async { tokio::join!(goodbye, run) };
+        if tokio::time::timeout(GOODBYE_WAIT, gone).await.is_err() {
+            tracing::warn!(session = %self.session.id, "a client did not say good-bye in time");
+            abort.abort();
+        }
+        if end == Some(Stop::Disconnect) {
+            self.change(SessionChange::state(SessionState::Disconnected, None)).await;
+        }
+        if self.session.state == SessionState::LoggedOut {
+            let forgotten = self.deps.storage.forget_device(self.session.tenant, self.session.id).await;
+            if let Err(error) = forgotten {
+                tracing::error!(session = %self.session.id, %error, "an unlinked device could not be forgotten");
+            }
+        }
+    }
+}
+
+/// Waits for the wish to stop. A registry that is gone wishes it, too.
+async fn wish_to_stop(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
+    let wish = stop.wait_for(Option::is_some).await.ok().and_then(|wish| *wish);
+    wish.unwrap_or(Stop::Shutdown)
+}
+
+impl Live {
+    /// Whether a QR code that waits is still good at `now`.
+    pub fn qr_at(&self, now: Timestamp) -> Option<&LiveQr> {
+        self.qr.as_ref().filter(|qr| qr.expires_at > now)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the client library tells a session, sorted as it arrives: acknowledgements to whoever waits for them, the rest into
+//! bounded queues that the session's task drains.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use whatsapp_rust::wacore::types::events::{Event, EventHandler};
+use whatsapp_rust::wacore::types::presence::ReceiptType;
+
+use switchboard_core::records::message::MessageState;
+
+/// Changes of the session's life that may wait for its task.
+const LIFE_SIGNALS_MAX: usize = 64;
+/// Receipts that may wait for the session's task. What is over is dropped: a later receipt of the same message tells more.
+const RECEIPTS_MAX: usize = 4096;
+
+/// A change of the session's life.
+#[derive(Debug)]
+pub(super) enum Life {
+    /// A QR code to scan, and how long it is good for.
+    Qr(String, Duration),
+    /// A phone linked it: its JIDs by number and by LID.
+    Paired(String, Option<String>),
+    /// Pairing failed.
+    PairingFailed(String),
+    /// Nobody scanned any of the QR codes.
+    QrExhausted,
+    /// The server took its login.
+    Connected,
+    /// The connection is gone; the client reconnects by itself.
+    Disconnected(String),
+    /// The phone or the server unlinked it.
+    LoggedOut(String),
+    /// Another connection took its place.
+    Replaced,
+    /// WhatsApp refuses the account.
+    Banned(String),
+    /// The server refuses the login.
+    Refused(String),
+}
+
+/// A receipt for messages of ours.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    pub(super) whatsapp_ids: Vec<String>,
+    pub(super) state: MessageState,
+}
+
+/// The server's word about a message of ours: taken, or refused with a code.
+pub(super) type Ack = Result<(), String>;
+
+/// Who waits for the server's word about which message.
+#[derive(Default)]
+pub(super) struct AckWaiters(Mutex<HashMap<String, oneshot::Sender<Ack>>>);
+
+impl AckWaiters {
+    /// Waits for the word about `whatsapp_id`. Ask before sending.
+    pub(super) fn expect(&self, whatsapp_id: &str) -> oneshot::Receiver<Ack> {
+        let (tell, told) = oneshot::channel();
+        if let Ok(mut waiters) = self.0.lock() {
+            waiters.insert(whatsapp_id.to_owned(), tell);
+        }
+        told
+    }
+
+    /// Nobody waits for it any longer.
+    pub(super) fn forget(&self, whatsapp_id: &str) {
+        if let Ok(mut waiters) = self.0.lock() {
+            waiters.remove(whatsapp_id);
+        }
+    }
+
+    fn tell(&self, whatsapp_id: &str, ack: Ack) {
+        let waiter = self.0.lock().ok().and_then(|mut waiters| waiters.remove(whatsapp_id));
+        if let Some(waiter) = waiter {
+            // The sender may have stopped waiting just now.
+            let _ = waiter.send(ack);
+        }
+    }
+}
+
+/// Receives everything that the client library tells.
+pub(super) struct Signals {
+    life: mpsc::Sender<Life>,
+    receipts: mpsc::Sender<Receipt>,
+    acks: Arc<AckWaiters>,
+}
+
+/// The other end of [`Signals`].
+pub(super) struct SignalQueues {
+    pub(super) life: mpsc::Receiver<Life>,
+    pub(super) receipts: mpsc::Receiver<Receipt>,
+    pub(super) acks: Arc<AckWaiters>,
+}
+
+impl Signals {
+    pub(super) fn new() -> (Self, SignalQueues) {
+        let (life, life_queue) = mpsc::channel(LIFE_SIGNALS_MAX);
+        let (receipts, receipt_queue) = mpsc::channel(RECEIPTS_MAX);
+        let acks = Arc::<AckWaiters>::default();
+        let queues = SignalQueues { life: life_queue, receipts: receipt_queue, acks: Arc::clone(&acks) };
+        (Self { life, receipts, acks }, queues)
+    }
+
+    fn life(&self, life: Life) {
+        if let Err(error) = self.life.try_send(life) {
+            tracing::error!(%error, limit = LIFE_SIGNALS_MAX, "a change of a session was not handled in time");
+        }
+    }
+}
+
+impl EventHandler for Signals {
+    fn handle_event(&self, event: Arc<Event>) {
+        match &*event {
+            Event::PairingQrCode(qr) => self.life(Life::Qr(qr.code.clone(), qr.timeout)),
+            Event::PairSuccess(pair) => {
+                let lid = (!pair.lid.user.is_empty()).then(|| pair.lid.to_non_ad_string());
+                self.life(Life::Paired(pair.id.to_non_ad_string(), lid));
+            }
+            Event::PairError(error) => self.life(Life::PairingFailed(error.error.clone())),
+            Event::PairingQrCodesExhausted(_) => self.life(Life::QrExhausted),
+            Event::Connected(_) => self.life(Life::Connected),
+            Event::Disconnected(gone) => self.life(Life::Disconnected(format!("{:?}", gone.reason))),
+            Event::LoggedOut(out) => self.life(Life::LoggedOut(format!("{:?}", out.reason))),
+            Event::StreamReplaced(_) => self.life(Life::Replaced),
+            Event::TemporaryBan(ban) => {
+                self.life(Life::Banned(format!("{:?} for {} s", ban.code, ban.expire.num_seconds())));
+            }
+            Event::ConnectFailure(failure) => self.life(Life::Refused(format!("{:?}", failure.reason))),
+            Event::ClientOutdated(_) => self.life(Life::Refused("WhatsApp no longer takes this client version".to_owned())),
+            Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
+                self.acks.tell(&ack.id, ack.error.clone().map_or(Ok(()), Err));
+            }
+            // Our own phone confirms its copy of what we sent, which says nothing about the receiver.
+            Event::Receipt(receipt) if !receipt.source.is_from_me => {
+                let state = match receipt.r#type {
+                    ReceiptType::Delivered => MessageState::Delivered,
+                    ReceiptType::Read | ReceiptType::Played => MessageState::Read,
+                    _ => return,
+                };
+                let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+                if self.receipts.try_send(Receipt { whatsapp_ids, state }).is_err() {
+                    tracing::warn!(limit = RECEIPTS_MAX, "too many receipts wait; one was dropped");
+                }
+            }
+            _ => {}
+        }
+    }
+}

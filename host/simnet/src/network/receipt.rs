@@ -1,0 +1,157 @@
+//! Receipts and acks: they empty the queue of the device that sends them, and receipts travel on.
+
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, JidExt as _, Node};
+
+use super::queue::QueueEntry;
+use super::session::SERVER_PEER;
+use super::{LinkId, Network, space_of};
+use crate::address::{DeviceKey, Space};
+use crate::wire;
+
+impl Network {
+    /// Clients confirm a message with a receipt, and some of them with an ack as well; either will do.
+    pub(super) fn receive_receipt(&mut self, link: LinkId, sender: &DeviceKey, node: &Node) {
+        let (Some(id), Some(to)) = (wire::attribute(node, "id"), wire::address(node, "to")) else {
+            return;
+        };
+        let ids = receipt_ids(&id, node);
+        let peer = self.peer_of(&to);
+        self.acknowledge(sender, "message", &ids, &peer, None);
+        if !self.is_silent(sender) {
+            self.send(link, ack_for_receipt(&id, &to, node));
+        }
+        if wire::attribute_is(node, "type", "retry") {
+            self.forget_phone_session(sender, &to);
+            self.phone_sends_again(sender, &to, &id, node);
+        }
+        for target in self.receipt_targets(sender, &to) {
+            let entry = self.receipt_entry(sender, &id, &to, node);
+            self.enqueue(&target, entry);
+        }
+    }
+
+    pub(super) fn receive_ack(&mut self, sender: &DeviceKey, node: &Node) {
+        let (Some(class), Some(id)) = (wire::attribute(node, "class"), wire::attribute(node, "id")) else {
+            return;
+        };
+        let peer = wire::address(node, "to").map_or_else(|| SERVER_PEER.to_owned(), |jid| self.peer_of(&jid));
+        let kind = wire::attribute(node, "type");
+        // Only receipts share an id with each other; elsewhere clients differ in what they repeat.
+        let kind = (class == "receipt").then_some(kind.as_deref());
+        self.acknowledge(sender, &class, &[id], &peer, kind);
+    }
+
+    /// Queues a receipt from a phone to the device whose message it is about.
+    pub(super) fn send_phone_receipt(
+        &mut self,
+        number: &str,
+        target: &DeviceKey,
+        id: &str,
+        kind: Option<&str>,
+        children: Vec<Node>,
+    ) {
+        if self.device(target).is_none() {
+            return;
+        }
+        let phone = DeviceKey::new(number, 0);
+        let mut builder = NodeBuilder::new("receipt")
+            .attr("from", self.jid_of(&phone, Space::Number))
+            .attr("id", id)
+            .attr("t", self.now_s());
+        if let Some(kind) = kind {
+            builder = builder.attr("type", kind);
+        }
+        if !children.is_empty() {
+            builder = builder.children(children);
+        }
+        let entry = QueueEntry {
+            class: "receipt".to_owned(),
+            id: id.to_owned(),
+            peer: number.to_owned(),
+            kind: kind.map(str::to_owned),
+            node: builder.build(),
+        };
+        self.enqueue(target, entry);
+    }
+
+    /// A device that cannot read a phone's message gets it again, and the next ones, in a new session.
+    fn forget_phone_session(&mut self, sender: &DeviceKey, to: &Jid) {
+        let Some(phone) = self.key_of(to).filter(|key| key.device == 0) else {
+            return;
+        };
+        if let Some(account) = self.accounts.get_mut(&phone.number) {
+            account.phone.renew_session(&sender.address());
+            self.record_phone(&phone.number);
+        }
+    }
+
+    /// A receipt to one device goes there; one to an account goes to all its companions but the sender.
+    fn receipt_targets(&self, sender: &DeviceKey, to: &Jid) -> Vec<DeviceKey> {
+        let Some(target) = self.key_of(to) else {
+            return Vec::new();
+        };
+        if target.device != 0 {
+            let exists = self.device(&target).is_some() && target != *sender;
+            return if exists { vec![target] } else { Vec::new() };
+        }
+        let Some(account) = self.accounts.get(&target.number) else {
+            return Vec::new();
+        };
+        account
+            .devices
+            .keys()
+            .map(|device| DeviceKey::new(target.number.as_str(), *device))
+            .filter(|key| key != sender)
+            .collect()
+    }
+
+    fn receipt_entry(&self, sender: &DeviceKey, id: &str, to: &Jid, node: &Node) -> QueueEntry {
+        let kind = wire::attribute(node, "type");
+        let mut builder = NodeBuilder::new("receipt")
+            .attr("from", self.jid_of(sender, space_of(to)))
+            .attr("id", id)
+            .attr("t", self.now_s());
+        if let Some(kind) = &kind {
+            builder = builder.attr("type", kind);
+        }
+        if let Some(recipient) = wire::address(node, "recipient") {
+            builder = builder.attr("recipient", recipient);
+        }
+        QueueEntry {
+            class: "receipt".to_owned(),
+            id: id.to_owned(),
+            peer: sender.number.clone(),
+            kind,
+            node: builder.apply_content(node.content.clone()).build(),
+        }
+    }
+
+    /// How queue entries name the account or group behind an address.
+    pub(super) fn peer_of(&self, jid: &Jid) -> String {
+        if jid.is_empty() {
+            return SERVER_PEER.to_owned();
+        }
+        self.number_of(jid).unwrap_or_else(|| jid.to_non_ad_string())
+    }
+}
+
+/// One receipt may stand for several messages.
+fn receipt_ids(id: &str, node: &Node) -> Vec<String> {
+    let mut ids = vec![id.to_owned()];
+    if let Some(list) = node.get_optional_child("list") {
+        ids.extend(list.get_children_by_tag("item").filter_map(|item| wire::attribute(item, "id")));
+    }
+    ids
+}
+
+fn ack_for_receipt(id: &str, to: &Jid, node: &Node) -> Node {
+    let mut ack = NodeBuilder::new("ack").attr("class", "receipt").attr("id", id).attr("from", to);
+    if let Some(kind) = wire::attribute(node, "type") {
+        ack = ack.attr("type", kind);
+    }
+    if let Some(participant) = wire::address(node, "participant") {
+        ack = ack.attr("participant", participant);
+    }
+    ack.build()
+}

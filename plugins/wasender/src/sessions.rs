@@ -1,0 +1,190 @@
+//! Sessions: list, create, get, delete, connect, disconnect, QR codes and status.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::router::{Request, Response};
+use switchboard_guest_sdk::sessions::{self as host, NewSession, QrCode};
+use switchboard_guest_sdk::types::{HostError, KeyKind, Session, SessionState, Setting};
+use switchboard_guest_sdk::{http, iso8601, keys};
+
+use crate::answer::{Failure, success};
+
+/// How long `connect` waits for a QR code or for the connection.
+const CONNECT_WAIT_MS: u32 = 10_000;
+/// Most characters of a session's name.
+const NAME_CHARS_MAX: usize = 255;
+
+/// Fields that are kept as the client gave them, with the value they have until then.
+const SETTINGS: &[(&str, &str)] = &[
+    ("account_protection", "true"),
+    ("log_messages", "true"),
+    ("webhook_enabled", "false"),
+    ("webhook_url", "\"\""),
+    ("webhook_events", "[]"),
+];
+
+/// The status that clients of this dialect know.
+pub fn status_name(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Connected => "connected",
+        SessionState::Pairing => "need_scan",
+        SessionState::Reconnecting => "connecting",
+        SessionState::LoggedOut => "logged_out",
+        SessionState::Created | SessionState::Disconnected | SessionState::Replaced => "disconnected",
+        SessionState::Banned | SessionState::Failed => "expired",
+    }
+}
+
+fn is_account(request: &Request) -> bool {
+    request.principal.as_ref().is_some_and(|principal| principal.kind != KeyKind::Session)
+}
+
+fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
+    let mut shaped = Map::new();
+    for (name, default) in SETTINGS {
+        let kept = session.settings.iter().find(|setting| setting.name == *name).map(|setting| setting.value.as_str());
+        let value = serde_json::from_str(kept.unwrap_or(default)).unwrap_or(Value::Null);
+        shaped.insert((*name).to_owned(), value);
+    }
+    let api_key = if is_account(request) { keys::session_key(session.id)? } else { String::new() };
+    let account = request.principal.as_ref().map_or(0, |principal| principal.account);
+    let rest = json!({
+        "id": session.id,
+        "user_id": account,
+        "name": session.name,
+        "phone_number": session.phone_number,
+        "status": status_name(session.state),
+        "api_key": api_key,
+        "session_data": { "jid": session.jid.clone().unwrap_or_default(), "lid": session.lid.clone().unwrap_or_default() },
+        "last_active_at": session.last_active_at_ms.map(iso8601).unwrap_or_default(),
+        "webhook_secret": "",
+        "created_at": iso8601(session.created_at_ms),
+        "updated_at": iso8601(session.updated_at_ms),
+    });
+    if let Value::Object(rest) = rest {
+        shaped.extend(rest);
+    }
+    Ok(Value::Object(shaped))
+}
+
+fn id(request: &Request) -> Result<u64, Failure> {
+    request.param("id").parse().map_err(|_| Failure::SessionNotFound)
+}
+
+pub fn list(request: &Request) -> Result<Response, Failure> {
+    let shaped: Result<Vec<Value>, Failure> = host::all()?.iter().map(|session| shape(request, session)).collect();
+    Ok(success(Value::Array(shaped?)))
+}
+
+pub fn create(request: &Request) -> Result<Response, Failure> {
+    let mut fields = parse(request)?;
+    let name = fields.required_text("name");
+    if name.chars().count() > NAME_CHARS_MAX {
+        fields.refuse("name", format!("must not be longer than {NAME_CHARS_MAX} characters"));
+    }
+    let phone_number = fields.text("phone_number").unwrap_or_default();
+    fields.flag("account_protection");
+    fields.flag("log_messages");
+    fields.flag("webhook_enabled");
+    fields.text("webhook_url");
+    fields.texts("webhook_events");
+    let settings = SETTINGS
+        .iter()
+        .filter_map(|(name, _)| fields.json(name).map(|value| Setting { name: (*name).to_owned(), value }))
+        .collect();
+    fields.finish().map_err(Failure::fields)?;
+    let session = host::create(&NewSession { name, phone_number, settings })?;
+    let shaped = shape(request, &session)?;
+    Ok(Response { status: 201, ..success(shaped) })
+}
+
+pub fn get(request: &Request) -> Result<Response, Failure> {
+    Ok(success(shape(request, &host::get(id(request)?)?)?))
+}
+
+pub fn delete(request: &Request) -> Result<Response, Failure> {
+    host::delete(id(request)?)?;
+    Ok(success(Value::Null))
+}
+
+pub fn connect(request: &Request) -> Result<Response, Failure> {
+    let mut fields = parse(request)?;
+    let as_image = wants_image(request, &mut fields);
+    fields.finish().map_err(Failure::fields)?;
+    let session = host::connect(id(request)?, CONNECT_WAIT_MS)?;
+    let status = status_name(session.state);
+    Ok(success(match (session.state, host::qr(session.id)?) {
+        (SessionState::Pairing, Some(qr)) => {
+            let mut data = qr_data("qrCode", &qr, as_image);
+            data.insert("status".to_owned(), json!(status));
+            Value::Object(data)
+        }
+        (SessionState::Connected, _) => json!({ "status": status, "message": "Session is already connected" }),
+        _ => json!({ "status": status, "message": "Connecting; ask for the status or the QR code in a moment" }),
+    }))
+}
+
+pub fn disconnect(request: &Request) -> Result<Response, Failure> {
+    let session = host::disconnect(id(request)?)?;
+    Ok(success(json!({ "status": status_name(session.state), "message": "Session disconnected" })))
+}
+
+pub fn qrcode(request: &Request) -> Result<Response, Failure> {
+    qr_named(request, "qrCode")
+}
+
+pub fn qr_code(request: &Request) -> Result<Response, Failure> {
+    qr_named(request, "qr_code")
+}
+
+fn qr_named(request: &Request, name: &str) -> Result<Response, Failure> {
+    let as_image = wants_image(request, &mut Fields::default());
+    let session = host::get(id(request)?)?;
+    let Some(qr) = host::qr(session.id)? else {
+        return Err(match session.state {
+            SessionState::Connected => Failure::field("session", "is already connected and has no QR code"),
+            state => {
+                let state = status_name(state);
+                Failure::SessionDisconnected(format!("No QR code is waiting (status: {state}): call connect first"))
+            }
+        });
+    };
+    Ok(success(Value::Object(qr_data(name, &qr, as_image))))
+}
+
+/// `name` is the text, or the picture where that was asked for; `qrImage` is always the picture.
+fn qr_data(name: &str, qr: &QrCode, as_image: bool) -> Map<String, Value> {
+    let picture = format!("data:image/png;base64,{}", STANDARD.encode(&qr.png));
+    let shown = if as_image { picture.clone() } else { qr.text.clone() };
+    [(name, shown), ("qrText", qr.text.clone()), ("qrImage", picture)]
+        .into_iter()
+        .map(|(name, text)| (name.to_owned(), Value::String(text)))
+        .collect()
+}
+
+fn wants_image(request: &Request, fields: &mut Fields) -> bool {
+    ["qr_as_image", "qrAsImage"].into_iter().any(|name| {
+        let in_query = request.query_value(name).is_some_and(|value| matches!(value, "true" | "1" | ""));
+        fields.flag(name).unwrap_or(false) || in_query
+    })
+}
+
+/// Bare `{"status":"connected"}`. A session key asks for its own session; the account for the best of all its sessions.
+pub fn status(request: &Request) -> Result<Response, Failure> {
+    let bound = request.principal.as_ref().and_then(|principal| principal.session);
+    let state = match bound {
+        Some(session) => host::get(session)?.state,
+        None => {
+            let all = host::all()?;
+            let connected = all.iter().find(|session| session.state == SessionState::Connected);
+            connected.or(all.first()).map(|session| session.state).ok_or(HostError::NotFound)?
+        }
+    };
+    Ok(http::json(200, &json!({ "status": status_name(state) })))
+}
+
+pub fn parse(request: &Request) -> Result<Fields, Failure> {
+    Fields::parse(&request.body).map_err(|why| Failure::Validation(why, Default::default()))
+}

@@ -1,0 +1,265 @@
+//! Speed and memory of a whole host, as shares of a bare hyper server in the same run.
+//!
+//! `cargo bench -p switchboard-tests --features sim` prints one line per figure. `BENCH_SESSIONS` sets how many sessions are
+//! connected for the memory figure (200 unless set).
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use switchboard::http::LocalClient;
+use switchboard_core::clock::Timestamp;
+use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::content::{Content, Extras};
+use switchboard_core::records::event::{Event, Fact, Incoming};
+use switchboard_core::records::id::{KeyId, SessionId, TenantId};
+use switchboard_runtime::types::{Refusal, RefusedRequest, Request as PluginRequest};
+use switchboard_tests::account::{Account, phone};
+use switchboard_tests::patience::{PATIENCE, pause, until};
+use switchboard_tests::process::Process;
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+const CONNECTIONS: usize = 64;
+const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 3;
+const CALLS: u32 = 5_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        plugin_calls().await;
+        http_rates().await;
+        memory_per_session().await;
+    });
+}
+
+fn say(what: &str, figure: String) {
+    println!("{what:<60} {figure}");
+}
+
+/// The best of three rounds, µs per call.
+async fn per_call(mut call: impl AsyncFnMut()) -> f64 {
+    let mut best = f64::MAX;
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        for _ in 0..CALLS {
+            call().await;
+        }
+        best = best.min(begun.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS));
+    }
+    best
+}
+
+async fn plugin_calls() {
+    let stage = Stage::start().await;
+    let account = stage.account("Bench").await;
+    account.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong" }] })).await;
+    let session = account.session("S").await;
+    let plugins = stage.host.plugins();
+    let wasender = plugins.find(TenantId::OPERATOR, "wasender").unwrap();
+    let auto_reply = plugins.find(TenantId(account.tenant), "auto-reply").unwrap();
+    let nobody = wasender.context(None, 1);
+    let refused = RefusedRequest { method: "GET".to_owned(), path: "/api/v1/x".to_owned(), request_id: "req_1".to_owned() };
+    let us = per_call(async || {
+        let called = plugins.runtime().refuse(&wasender.loaded, &nobody, &refused, &Refusal::NotFound).await;
+        assert!(called.outcome.into_result().is_ok());
+    })
+    .await;
+    say("router call without a verb, fresh store", format!("{us:.1} µs"));
+
+    let principal = Principal {
+        tenant: TenantId(account.tenant),
+        key: KeyId(1),
+        kind: KeyKind::Session,
+        session: Some(SessionId(session.id)),
+        scopes: Vec::new(),
+        test: false,
+    };
+    let context = wasender.context(Some(principal.clone()), 1);
+    let route = wasender.loaded.routes.iter().position(|route| route.path == "/status").unwrap();
+    let request = PluginRequest {
+        route: u32::try_from(route).unwrap(),
+        method: "GET".to_owned(),
+        path: "/api/v1/status".to_owned(),
+        principal: Some(principal),
+        ..PluginRequest::default()
+    };
+    let us = per_call(async || {
+        let called = plugins.runtime().handle(&wasender.loaded, &context, &request).await;
+        assert_eq!(called.outcome.into_result().unwrap().status, 200);
+    })
+    .await;
+    say("router call with one verb that reads storage, fresh store", format!("{us:.1} µs"));
+
+    let (context, event) = (auto_reply.context(None, 1), ping());
+    let us = per_call(async || {
+        let called = plugins.runtime().respond(&auto_reply.loaded, &context, "run_1", &event).await;
+        assert_eq!(called.outcome.into_result().unwrap().len(), 1);
+    })
+    .await;
+    say("responder call that replies, fresh store", format!("{us:.1} µs"));
+    stage.stop().await;
+}
+
+fn ping() -> Event {
+    let incoming = Incoming {
+        whatsapp_id: "3EB0000000000000000000".to_owned(),
+        chat: "491520000001@s.whatsapp.net".to_owned(),
+        from: "491520000001@s.whatsapp.net".to_owned(),
+        from_phone: Some("491520000001".to_owned()),
+        from_lid: None,
+        push_name: None,
+        from_me: false,
+        group: false,
+        sent_at: Timestamp(1),
+        content: Content::Text("ping".to_owned()),
+        extras: Extras::default(),
+    };
+    Event { n: 1, at: Timestamp(1), session: SessionId(1), fact: Fact::MessageReceived(Box::new(incoming)) }
+}
+
+/// A server that answers every request with the same 24 bytes of JSON: the limit that any host on hyper has.
+async fn bare_hyper() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(async move {
+                let hello = |_| async {
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(br#"{"status":"connected"}"#))))
+                };
+                let server = hyper::server::conn::http1::Builder::new();
+                // A client that leaves ends the connection.
+                let _ = server.serve_connection(TokioIo::new(stream), service_fn(hello)).await;
+            });
+        }
+    });
+    address
+}
+
+/// Requests per second over [`CONNECTIONS`] kept connections, for one round. Every answer must be 200.
+async fn rate(address: SocketAddr, request: impl Fn() -> Request<Full<Bytes>> + Send + Sync + 'static) -> f64 {
+    let (request, count) = (Arc::new(request), Arc::new(AtomicU64::new(0)));
+    let begun = Instant::now();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let (request, count) = (Arc::clone(&request), Arc::clone(&count));
+        clients.spawn(async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            while begun.elapsed() < ROUND {
+                let answer = sender.send_request(request()).await.unwrap();
+                assert_eq!(answer.status(), 200);
+                answer.into_body().collect().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    while let Some(ended) = clients.join_next().await {
+        ended.unwrap();
+    }
+    count.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn request(method: &str, path: &str, key: &str, body: &str) -> Request<Full<Bytes>> {
+    let head = Request::builder().method(method).uri(path).header("host", "localhost");
+    let head = head.header("authorization", format!("Bearer {key}")).header("content-type", "application/json");
+    head.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+}
+
+async fn http_rates() {
+    let stage = Stage::start().await;
+    let account = stage.account("Bench").await;
+    let session = account.linked(stage.control(), "S", "491510000001").await;
+    phone(stage.control(), ADMIN_KEY, "491520000001").await;
+    let (bare, host) = (bare_hyper().await, stage.host.address());
+    let (mut hello, mut reads, mut sends) = (0.0_f64, 0.0_f64, 0.0_f64);
+    // Interleaved: a noisy neighbour hurts all three alike.
+    for _ in 0..ROUNDS {
+        let key = session.key.clone();
+        hello = hello.max(rate(bare, || request("GET", "/", "", "")).await);
+        reads = reads.max(rate(host, move || request("GET", "/api/v1/status", &key, "")).await);
+        let key = session.key.clone();
+        let body = json!({ "to": "491520000001", "text": "How fast is this accepted?" }).to_string();
+        sends = sends.max(rate(host, move || request("POST", "/api/v1/send-message", &key, &body)).await);
+    }
+    say("bare hyper hello, 64 connections", format!("{hello:.0} requests/s"));
+    say("authenticated reads", format!("{reads:.0} requests/s, {:.2} of bare hyper", reads / hello));
+    say("authenticated durable sends", format!("{sends:.0} requests/s, {:.2} of bare hyper", sends / hello));
+    stage.stop().await;
+}
+
+/// A figure of `/proc/<pid>/status`, KiB.
+fn process_kib(pid: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+async fn memory_per_session() {
+    let sessions: u64 = std::env::var("BENCH_SESSIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_host-under-test"));
+    let log = folder.path().join("log");
+    let sim_dir = folder.path().join("sim").display().to_string();
+    let sim_arguments = ["sim", "--listen", "127.0.0.1:0", "--data-dir", &sim_dir];
+    let sim = Process::start(program, &sim_arguments, ADMIN_KEY, &log).await;
+    let (data_dir, url) = (folder.path().join("data").display().to_string(), format!("ws://{}/ws/chat", sim.address));
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data_dir, "--sim", &url];
+    let host = Process::start(program, &arguments, ADMIN_KEY, &log).await;
+    host.ready().await;
+    let account = Account::create(host.http(), ADMIN_KEY, "Bench").await;
+    link(&account, sim.http(), 0, 1).await;
+    // Once more from the start: what pairing took is given back, what a session holds is not.
+    let before = settled_kib(host.terminate_and_restart(program, &arguments, ADMIN_KEY, &log).await, &account, 1).await;
+    let host = before.1;
+    let account = Account { http: host.http(), ..account };
+    let begun = Instant::now();
+    link(&account, sim.http(), 1, sessions).await;
+    say(&format!("pairing {sessions} sessions, one after another"), format!("{:.1} s", begun.elapsed().as_secs_f64()));
+    let after_pairing = process_kib(host.pid(), "VmRSS");
+    let (after, host) =
+        settled_kib(host.terminate_and_restart(program, &arguments, ADMIN_KEY, &log).await, &account, sessions).await;
+    let each = (after.saturating_sub(before.0)) as f64 / (sessions - 1) as f64;
+    say("resident memory of the host with 1 session", format!("{} KiB", before.0));
+    say(&format!("resident memory with {sessions} sessions just paired"), format!("{after_pairing} KiB"));
+    say(&format!("resident memory with {sessions} idle sessions, after a restart"), format!("{after} KiB"));
+    say("resident memory per idle session", format!("{each:.0} KiB"));
+    host.kill().await;
+    sim.kill().await;
+}
+
+async fn link(account: &Account, control: LocalClient, from: u64, to: u64) {
+    for n in from..to {
+        account.linked(control, "S", &format!("49151{n:07}")).await;
+    }
+}
+
+/// The host's resident memory once all sessions are connected and have been idle for a while.
+async fn settled_kib(host: Process, account: &Account, sessions: u64) -> (u64, Process) {
+    host.ready().await;
+    let connected = || async {
+        let path = "/api/v1/whatsapp-sessions";
+        let answer = host.http().json("GET", path, Some(&account.token), None).await.unwrap().json();
+        let all = answer["data"].as_array().cloned().unwrap_or_default();
+        all.iter().filter(|session| session["status"] == "connected").count() as u64
+    };
+    assert!(until(PATIENCE, async || connected().await >= sessions).await, "not all sessions came back");
+    pause(Duration::from_secs(15)).await;
+    (process_kib(host.pid(), "VmRSS"), host)
+}

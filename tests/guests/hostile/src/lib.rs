@@ -1,0 +1,15 @@
+//! A plugin that misbehaves on request: the text of a message, the path of a request or the configuration says how.
+//!
+//! Asked for nothing bad it echoes, so that a test can see that the runtime is still well.
+
+mod attempts;
+mod misdeeds;
+mod responder;
+mod router;
+
+use switchboard_guest_sdk::{export_responder, export_router};
+
+struct Hostile;
+
+export_router!(Hostile);
+export_responder!(Hostile);

@@ -1,0 +1,142 @@
+//! The router: does what the path says, and declares what the configuration says.
+
+use serde_json::{Value, json};
+use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::types::{Field, HostError, KeyKind};
+use switchboard_guest_sdk::{config, http, sessions};
+
+use crate::Hostile;
+use crate::misdeeds::{self, MIB};
+
+type Handler = fn(&Request) -> Response;
+
+const ROUTES: [(&str, &str, Handler); 10] = [
+    ("POST", "/echo", echo),
+    ("GET", "/whoami", whoami),
+    ("GET", "/connect", connect),
+    ("GET", "/chatty", chatty),
+    ("GET", "/spin", spin),
+    ("GET", "/trap", trap),
+    ("GET", "/huge", huge),
+    ("GET", "/huge-header", huge_header),
+    ("GET", "/enormous", enormous),
+    ("GET", "/forge", forge),
+];
+
+impl Guest for Hostile {
+    fn routes() -> Vec<Route> {
+        let mut routes: Vec<Route> = ROUTES.iter().map(|(method, path, _)| declared(method, path)).collect();
+        match config::<String>().as_deref() {
+            Ok("spin") => misdeeds::spin(),
+            Ok("trap") => std::process::abort(),
+            Ok("many-routes") => routes = vec![http::route("GET", "/again", &[]); 257],
+            Ok("bad-method") => routes.push(http::route("TRACE", "/trace", &[])),
+            Ok("bad-path") => routes.push(http::route("GET", "no-slash", &[])),
+            Ok("long-path") => routes.push(http::route("GET", &format!("/{}", "x".repeat(256)), &[])),
+            Ok("big-body") => {
+                let route = http::route("POST", "/big", &[]);
+                routes.push(Route { body_bytes_max: 32 * 1024 * 1024 + 1, ..route });
+            }
+            _ => {}
+        }
+        routes
+    }
+
+    fn handle(request: Request) -> Response {
+        let route = usize::try_from(request.route).ok().and_then(|at| ROUTES.get(at));
+        route.map_or_else(|| text(404, "no such route"), |(_, _, handler)| handler(&request))
+    }
+
+    fn refuse(request: RefusedRequest, refusal: Refusal) -> Response {
+        if request.path == "/spin" {
+            misdeeds::spin();
+        }
+        match refusal {
+            Refusal::NotFound => text(404, "not found"),
+            Refusal::MethodNotAllowed(methods) => text(405, &methods.join(", ")),
+            Refusal::Unauthorized(why) => text(401, &why),
+            Refusal::BodyTooLarge(limit) => text(413, &limit.to_string()),
+            Refusal::Malformed(why) => text(400, &why),
+            Refusal::TooManyRequests(seconds) => text(429, &seconds.to_string()),
+            Refusal::Internal(why) => text(500, &why),
+        }
+    }
+}
+
+fn declared(method: &str, path: &str) -> Route {
+    if path == "/whoami" {
+        return http::route(
+            method,
+            path,
+            &[http::bearer(&[KeyKind::Tenant]), http::in_header("X-Key", &[KeyKind::Session])],
+        );
+    }
+    http::route(method, path, &[])
+}
+
+fn text(status: u16, text: &str) -> Response {
+    Response { status, headers: vec![], body: text.as_bytes().to_vec() }
+}
+
+fn echo(request: &Request) -> Response {
+    Response { status: 200, headers: vec![], body: request.body.clone() }
+}
+
+fn whoami(request: &Request) -> Response {
+    let Some(principal) = &request.principal else { return http::json(200, &Value::Null) };
+    let kind = match principal.kind {
+        KeyKind::Tenant => "tenant",
+        KeyKind::Session => "session",
+        KeyKind::Personal => "personal",
+    };
+    let whoami = json!({
+        "account": principal.account,
+        "kind": kind,
+        "session": principal.session,
+        "scopes": principal.scopes,
+        "test": principal.test,
+    });
+    http::json(200, &whoami)
+}
+
+/// Asks for the session that the tests' host never answers for.
+fn connect(_: &Request) -> Response {
+    match sessions::get(1) {
+        Ok(session) => text(200, &session.name),
+        Err(HostError::Denied(why)) => text(403, &why),
+        Err(HostError::Unavailable(why)) => text(503, &why),
+        Err(_) => text(500, "another error"),
+    }
+}
+
+/// Asks the host twenty times: many points at which the call can be cancelled.
+fn chatty(_: &Request) -> Response {
+    let found = (0..20).filter(|_| sessions::get(2).is_ok()).count();
+    text(200, &found.to_string())
+}
+
+fn spin(_: &Request) -> Response {
+    misdeeds::spin()
+}
+
+fn trap(_: &Request) -> Response {
+    std::process::abort()
+}
+
+fn huge(_: &Request) -> Response {
+    Response { status: 200, headers: vec![], body: vec![b'x'; MIB / 2] }
+}
+
+fn huge_header(_: &Request) -> Response {
+    let header = Field { name: "x-huge".to_owned(), value: "x".repeat(MIB / 2) };
+    Response { status: 200, headers: vec![header], body: vec![] }
+}
+
+fn enormous(_: &Request) -> Response {
+    Response { status: 200, headers: vec![], body: vec![b'x'; 8 * MIB] }
+}
+
+fn forge(_: &Request) -> Response {
+    let header = Field { name: "x-note".to_owned(), value: "fine\r\nset-cookie: forged=1".to_owned() };
+    Response { status: 200, headers: vec![header], body: vec![] }
+}

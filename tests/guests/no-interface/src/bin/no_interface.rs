@@ -1,0 +1,3 @@
+//! A program, not a plugin: it exports `wasi:cli/run` and none of our interfaces.
+
+fn main() {}

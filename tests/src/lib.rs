@@ -1,0 +1,10 @@
+//! The harness of the whole-host tests: hosts in this process or in one of their own, on a simulated network.
+
+#[cfg(feature = "sim")]
+pub mod account;
+#[cfg(feature = "sim")]
+pub mod patience;
+#[cfg(feature = "sim")]
+pub mod process;
+#[cfg(feature = "sim")]
+pub mod stage;

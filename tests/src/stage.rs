@@ -1,0 +1,96 @@
+//! A host and a simulated network in this process, in a folder that goes away with them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use switchboard::app::{Host, HostSettings};
+use switchboard::egress::Egress;
+use switchboard::http::LocalClient;
+use switchboard::secrets::AdminKey;
+use switchboard::whatsapp::WhatsAppNetwork;
+use switchboard_core::storage::MasterKey;
+use switchboard_runtime::Compiler;
+use switchboard_simnet::{SimConfig, SimNet};
+use tempfile::TempDir;
+
+use crate::account::Account;
+
+/// The operator's key of every stage.
+pub const ADMIN_KEY: &str = "adm_only-for-tests-0123456789";
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A host on its network.
+pub struct Stage {
+    /// The host.
+    pub host: Host,
+    /// The network.
+    pub sim: SimNet,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Starts both on empty folders.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sim = start_sim(folder.path()).await;
+        let host = start_host(folder.path(), &sim).await;
+        Self { host, sim, folder }
+    }
+
+    /// Stops the host in order and starts it anew on the same folder; the network goes on.
+    pub async fn restart(self) -> Self {
+        let Self { host, sim, folder } = self;
+        host.shut_down().await;
+        let host = start_host(folder.path(), &sim).await;
+        Self { host, sim, folder }
+    }
+
+    /// Stops both.
+    pub async fn stop(self) {
+        self.host.shut_down().await;
+        self.sim.shutdown().await;
+    }
+
+    /// Speaks to the host.
+    pub fn http(&self) -> LocalClient {
+        LocalClient::new(self.host.address())
+    }
+
+    /// Speaks to the network's control API.
+    pub fn control(&self) -> LocalClient {
+        LocalClient::new(self.sim.local_addr())
+    }
+
+    /// A tenant with its keys.
+    pub async fn account(&self, name: &str) -> Account {
+        Account::create(self.http(), ADMIN_KEY, name).await
+    }
+
+    /// The folder of the host's data.
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+async fn start_sim(folder: &Path) -> SimNet {
+    let config = SimConfig { data_dir: Some(folder.join("sim")), listen: LOOPBACK, admin_key: ADMIN_KEY.to_owned() };
+    SimNet::start(config).await.unwrap()
+}
+
+async fn start_host(folder: &Path, sim: &SimNet) -> Host {
+    let data_dir = folder.join("data");
+    std::fs::create_dir_all(&data_dir).unwrap();
+    Host::start(HostSettings {
+        listen: LOOPBACK,
+        data_dir,
+        master_key: MasterKey::new([42; 32]),
+        admin_key: AdminKey::new(ADMIN_KEY),
+        places: 16,
+        compiler: Compiler::InProcess,
+        network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::nowhere()),
+        sim: None,
+        qr_notices: None,
+    })
+    .await
+    .unwrap()
+}

@@ -1,0 +1,212 @@
+//! Kill -9 of the host at seeded points under traffic: nothing is lost, nothing is shown twice, no session pairs again.
+//!
+//! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (200 unless set).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use switchboard_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use switchboard_tests::account::{Account, TestSession, phone, received, write};
+use switchboard_tests::patience::{PATIENCE, pause, until};
+use switchboard_tests::process::Process;
+
+const ADMIN_KEY: &str = "adm_only-for-tests-0123456789";
+/// The phones that sessions belong to, and the phones of their customers.
+const SESSION_NUMBERS: [&str; 2] = ["491510000001", "491510000002"];
+const CUSTOMER_NUMBERS: [&str; 2] = ["491520000001", "491520000002"];
+/// The longest life of a host before it is killed: from the middle of its start to well into its traffic.
+const LIFE_MS_MAX: u64 = 1200;
+/// Pause of a client between two sends.
+const SEND_PAUSE: Duration = Duration::from_millis(40);
+/// Pause of a phone between two messages.
+const WRITE_PAUSE: Duration = Duration::from_millis(120);
+
+fn number_of(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What was asked and promised while hosts came and went.
+#[derive(Default)]
+struct Ledger {
+    /// WhatsApp ids and texts that were answered "accepted", by the number they went to.
+    accepted: Mutex<Vec<(String, String, &'static str)>>,
+    /// Ids of what phones wrote, by the phone.
+    written: Mutex<Vec<(String, &'static str)>>,
+    /// Sends that got no answer, because the host was killed under them.
+    unanswered: AtomicU64,
+}
+
+struct Scene {
+    folder: PathBuf,
+    sim: Process,
+    account: Account,
+    sessions: Vec<TestSession>,
+    listen: String,
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_host-under-test"))
+}
+
+impl Scene {
+    async fn set(folder: &Path) -> (Self, Process) {
+        let sim_dir = folder.join("sim").display().to_string();
+        let arguments = ["sim", "--listen", "127.0.0.1:0", "--data-dir", &sim_dir];
+        let sim = Process::start(program(), &arguments, ADMIN_KEY, &folder.join("sim.log")).await;
+        let host = start_host(folder, &sim, "127.0.0.1:0").await;
+        host.ready().await;
+        let account = Account::create(host.http(), ADMIN_KEY, "Crash").await;
+        account.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong" }], "quote": true })).await;
+        let mut sessions = Vec::new();
+        for number in SESSION_NUMBERS {
+            sessions.push(account.linked(sim.http(), "Crash", number).await);
+        }
+        for number in CUSTOMER_NUMBERS {
+            phone(sim.http(), ADMIN_KEY, number).await;
+        }
+        let listen = host.address.to_string();
+        (Self { folder: folder.to_owned(), sim, account, sessions, listen }, host)
+    }
+}
+
+async fn start_host(folder: &Path, sim: &Process, listen: &str) -> Process {
+    let data_dir = folder.join("data").display().to_string();
+    let url = format!("ws://{}/ws/chat", sim.address);
+    let arguments = ["serve", "--listen", listen, "--data-dir", &data_dir, "--sim", &url];
+    Process::start(program(), &arguments, ADMIN_KEY, &folder.join("host.log")).await
+}
+
+/// Sends texts from a session to a customer for ever, whether or not a host is there.
+async fn send_for_ever(account: Account, session: TestSession, to: &'static str, ledger: Arc<Ledger>) {
+    for n in 0_u64.. {
+        let text = format!("{} to {to}: {n}", session.id);
+        let body = json!({ "to": to, "text": text });
+        match account.http.json("POST", "/api/v1/send-message", Some(&session.key), Some(&body)).await {
+            Ok(answer) if answer.status == 200 => {
+                let id = answer.json()["messageId"].as_str().unwrap().to_owned();
+                ledger.accepted.lock().unwrap().push((id, text, to));
+            }
+            Ok(answer) => assert!(answer.status >= 500, "a send was refused: {answer:?}"),
+            Err(_) => drop(ledger.unanswered.fetch_add(1, Ordering::Relaxed)),
+        }
+        pause(SEND_PAUSE).await;
+    }
+}
+
+/// Lets a customer write to a session for ever.
+async fn write_for_ever(control: switchboard::http::LocalClient, from: &'static str, to: &'static str, ledger: Arc<Ledger>) {
+    for n in 0_u64.. {
+        let id = write(control, ADMIN_KEY, from, to, &format!("ping {n}")).await;
+        ledger.written.lock().unwrap().push((id, from));
+        pause(WRITE_PAUSE).await;
+    }
+}
+
+/// Everything a phone shows.
+async fn everything_shown(scene: &Scene, number: &str) -> Vec<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |message| message["n"].as_u64().unwrap());
+        let page = received(scene.sim.http(), ADMIN_KEY, number, after, 0).await;
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// What is still missing: accepted messages that no phone shows, and written ones that have no reply.
+async fn missing(scene: &Scene, ledger: &Ledger) -> BTreeSet<String> {
+    let mut missing = BTreeSet::new();
+    for number in CUSTOMER_NUMBERS {
+        let shown = everything_shown(scene, number).await;
+        let ids: BTreeSet<&str> = shown.iter().filter_map(|message| message["id"].as_str()).collect();
+        let answered: BTreeSet<&str> = shown.iter().filter_map(|message| message["quoted_id"].as_str()).collect();
+        for (id, _, to) in ledger.accepted.lock().unwrap().iter() {
+            if *to == number && !ids.contains(id.as_str()) {
+                missing.insert(format!("accepted {id} for {to}"));
+            }
+        }
+        for (id, from) in ledger.written.lock().unwrap().iter() {
+            if *from == number && !answered.contains(id.as_str()) {
+                missing.insert(format!("reply to {id} of {from}"));
+            }
+        }
+    }
+    missing
+}
+
+/// No text and no reply stands on a phone twice, under whatever id.
+async fn nothing_twice(scene: &Scene) {
+    for number in CUSTOMER_NUMBERS {
+        let mut seen = BTreeMap::new();
+        for message in everything_shown(scene, number).await {
+            let key = match message["quoted_id"].as_str() {
+                Some(quoted) => format!("reply to {quoted}"),
+                None => message["text"].as_str().unwrap().to_owned(),
+            };
+            let before = seen.insert(key.clone(), message["id"].clone());
+            assert!(before.is_none(), "+{number} shows {key:?} as {before:?} and as {}", message["id"]);
+        }
+    }
+}
+
+/// Resends in the network's journal: how many ciphertexts came again under an id that was there before.
+fn count_resends(scene: &Scene) -> (usize, usize) {
+    let journal = std::fs::read_to_string(scene.folder.join("sim/journal.jsonl")).unwrap();
+    let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for line in journal.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        let key = (entry["from"].to_string(), entry["id"].to_string());
+        *taken.entry(key).or_default() += 1;
+    }
+    let resent = taken.values().filter(|times| **times > 1).map(|times| times - 1).sum();
+    (taken.len(), resent)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
+    let seed = number_of("CRASH_SEED", SystemEntropy.next_u64());
+    let points = number_of("CRASH_POINTS", 200);
+    println!("CRASH_SEED={seed} CRASH_POINTS={points}");
+    let entropy = SeededEntropy::new(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let (scene, mut host) = Scene::set(folder.path()).await;
+    let ledger = Arc::<Ledger>::default();
+    let mut traffic = tokio::task::JoinSet::new();
+    for (at, session) in scene.sessions.iter().enumerate() {
+        traffic.spawn(send_for_ever(scene.account.clone(), session.clone(), CUSTOMER_NUMBERS[at], Arc::clone(&ledger)));
+        traffic.spawn(write_for_ever(scene.sim.http(), CUSTOMER_NUMBERS[at], SESSION_NUMBERS[at], Arc::clone(&ledger)));
+    }
+    for _ in 0..points {
+        pause(Duration::from_millis(entropy.next_u64() % LIFE_MS_MAX)).await;
+        host.kill().await;
+        assert!(traffic.try_join_next().is_none(), "a client broke down");
+        host = start_host(&scene.folder, &scene.sim, &scene.listen).await;
+    }
+    traffic.shutdown().await;
+    let settled = until(PATIENCE * 3, async || missing(&scene, &ledger).await.is_empty()).await;
+    let kept = folder.keep();
+    if !settled {
+        panic!(
+            "seed {seed}: after {points} kills these are missing (see {}): {:#?}",
+            kept.display(),
+            missing(&scene, &ledger).await
+        );
+    }
+    nothing_twice(&scene).await;
+    for session in &scene.sessions {
+        scene.account.wait_for(session, "connected").await;
+    }
+    let (messages, resent) = count_resends(&scene);
+    let (accepted, written) = (ledger.accepted.lock().unwrap().len(), ledger.written.lock().unwrap().len());
+    let unanswered = ledger.unanswered.load(Ordering::Relaxed);
+    println!("{points} kills: {accepted} accepted and shown once, {written} answered once, {unanswered} sends cut off");
+    println!("the network took {messages} messages and {resent} resends, each under its first id");
+    assert_eq!(host.terminate().await, Some(0), "SIGTERM must end the host in order");
+    std::fs::remove_dir_all(kept).unwrap();
+}

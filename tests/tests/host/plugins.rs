@@ -1,0 +1,132 @@
+//! Plugins that a tenant uploads: they run as soon as the upload is answered, for that tenant alone.
+
+use std::path::Path;
+
+use serde_json::json;
+use switchboard::http::LocalAnswer;
+use switchboard_tests::account::{Account, phone, received, shows, write};
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+const HOSTILE: &str = env!("GUEST_HOSTILE");
+const AUTO_REPLY: &str = env!("PLUGIN_AUTO_REPLY");
+const CUSTOMER: &str = "491520000001";
+
+async fn upload(account: &Account, key: &str, name: &str, component: Vec<u8>) -> LocalAnswer {
+    let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/wasm".to_owned())];
+    let path = format!("/switchboard/v1/plugins?name={name}");
+    account.http.exchange("POST", &path, &headers, component).await.unwrap()
+}
+
+fn component(path: &str) -> Vec<u8> {
+    std::fs::read(Path::new(path)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_live_configured_replaced_and_deleted_while_the_host_runs() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    account.linked(stage.control(), "S", "491510000001").await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+
+    let made = upload(&account, &account.tenant_key, "replies", component(AUTO_REPLY)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.json()["interfaces"], json!(["responder"]));
+    let config = json!({ "replies": [{ "keyword": "one", "reply": "first" }] });
+    let path = "/switchboard/v1/plugins/replies";
+    let put = stage.http().json("PUT", &format!("{path}/config"), Some(&account.tenant_key), Some(&config)).await.unwrap();
+    assert_eq!(put.status, 200, "{put:?}");
+    write(stage.control(), ADMIN_KEY, CUSTOMER, "491510000001", "one").await;
+    shows(stage.control(), ADMIN_KEY, CUSTOMER, "first").await;
+
+    // The same component again keeps its configuration.
+    assert_eq!(upload(&account, &account.tenant_key, "replies", component(AUTO_REPLY)).await.json()["config"], config);
+    let delete = stage.http().json("DELETE", path, Some(&account.tenant_key), None).await.unwrap();
+    assert_eq!(delete.status, 204, "{delete:?}");
+    assert_eq!(account.get(path, &account.tenant_key).await.status, 404);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_answers_its_own_tenant_alone_and_survives_a_restart() {
+    let stage = Stage::start().await;
+    let (ours, theirs) = (stage.account("Ours").await, stage.account("Theirs").await);
+    ours.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong of ours" }] })).await;
+    ours.linked(stage.control(), "Ours", "491510000001").await;
+    theirs.linked(stage.control(), "Theirs", "491510000002").await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    let stage = stage.restart().await;
+    let theirs = Account { http: stage.http(), ..theirs };
+    assert_eq!(theirs.get("/switchboard/v1/plugins/auto-reply", &theirs.tenant_key).await.status, 404);
+    write(stage.control(), ADMIN_KEY, CUSTOMER, "491510000002", "ping").await;
+    write(stage.control(), ADMIN_KEY, CUSTOMER, "491510000001", "ping").await;
+    shows(stage.control(), ADMIN_KEY, CUSTOMER, "pong of ours").await;
+    let shown = received(stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await;
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_cannot_run_is_refused_by_name() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let mut broken = component(AUTO_REPLY);
+    broken.truncate(broken.len() / 2);
+    let cases = [
+        (Vec::new(), "empty"),
+        (b"PK\x03\x04".to_vec(), "not_wasm"),
+        (b"\0asm\x01\0\0\0".to_vec(), "core_module"),
+        (b"\x7fELF\x02\x01\x01\0".to_vec(), "precompiled"),
+        (broken, "invalid_component"),
+        (component(env!("GUEST_NO_INTERFACE")), "no_known_interface"),
+        (component(env!("GUEST_IMPORTS_KEYS")), "forbidden_import"),
+    ];
+    for (bytes, code) in cases {
+        let refused = upload(&account, &account.tenant_key, "bad", bytes).await;
+        assert_eq!((refused.status, &refused.json()["code"]), (422, &json!(code)), "{refused:?}");
+    }
+    assert_eq!(account.get("/switchboard/v1/plugins", &account.tenant_key).await.json()["plugins"], json!([]));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_needs_a_key_a_name_and_a_type() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let limited = account.key(json!({ "kind": "tenant", "scopes": ["messages:*"] })).await;
+    for (key, status) in [("", 401), ("sk_live_nobody", 401), (account.token.as_str(), 401), (limited.as_str(), 403)] {
+        assert_eq!(upload(&account, key, "x", component(AUTO_REPLY)).await.status, status, "{key}");
+    }
+    let key = &account.tenant_key;
+    assert_eq!(upload(&account, key, "Not%20A%20Name", component(AUTO_REPLY)).await.status, 422);
+    let router = upload(&account, key, "hostile", component(HOSTILE)).await;
+    assert_eq!((router.status, &router.json()["errors"][0]["pointer"]), (422, &json!("#/mounts")), "{router:?}");
+    let text = [("authorization", format!("Bearer {key}")), ("content-type", "text/plain".to_owned())];
+    let refused = account.http.exchange("POST", "/switchboard/v1/plugins?name=x", &text, vec![1]).await.unwrap();
+    assert_eq!(refused.status, 415);
+    let mounted = json!({ "name": "x", "builtin": "wasender", "mounts": [{ "prefix": "/api/v2" }] });
+    assert_eq!(account.post("/switchboard/v1/plugins", key, mounted).await.status, 422);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_mounts_a_router_and_no_two_serve_the_same() {
+    use base64::Engine;
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let component_base64 = base64::engine::general_purpose::STANDARD.encode(component(HOSTILE));
+    let mount = |prefix: &str| json!({ "name": "hostile", "component_base64": component_base64, "mounts": [{ "prefix": prefix, "owner": true }] });
+    let made = account.post("/switchboard/v1/plugins", ADMIN_KEY, mount("/hostile")).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let trap = account.get("/hostile/trap", "").await;
+    assert!(trap.status >= 500, "{trap:?}");
+    let forged = account.get("/hostile/forge", "").await;
+    assert!(forged.header("x-forged").is_none(), "{forged:?}");
+    assert_eq!(account.get("/healthz", "").await.status, 200);
+
+    let taken = json!({ "name": "second", "builtin": "wasender", "mounts": [{ "prefix": "/api/v1" }] });
+    let refused = account.post("/switchboard/v1/plugins", ADMIN_KEY, taken).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("routes")), "{refused:?}");
+    let reserved = json!({ "name": "second", "builtin": "wasender", "mounts": [{ "prefix": "/switchboard/x" }] });
+    assert_eq!(account.post("/switchboard/v1/plugins", ADMIN_KEY, reserved).await.status, 409);
+    stage.stop().await;
+}

@@ -1,0 +1,122 @@
+//! Compiled code is kept, and trusted only as far as this host itself wrote it for this very component.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+
+use switchboard_runtime::{CompileError, Compiler, LoadedPlugin, Owner};
+
+use crate::stage::{component, context, runtime, settings};
+
+const IMPORTS_KEYS: &str = env!("GUEST_IMPORTS_KEYS");
+const AUTO_REPLY: &str = env!("PLUGIN_AUTO_REPLY");
+const KEY: [u8; 32] = [1; 32];
+
+/// Loads a component in a new runtime that compiles.
+async fn load(folder: &Path, key: [u8; 32], path: &str) -> Result<LoadedPlugin, CompileError> {
+    load_with(Compiler::InProcess, folder, key, path).await
+}
+
+/// Loads a component in a new runtime that cannot compile: only from compiled code that it trusts.
+async fn load_kept(folder: &Path, key: [u8; 32], path: &str) -> Result<LoadedPlugin, CompileError> {
+    let program = folder.join("there-is-no-compiler");
+    load_with(Compiler::Child { program }, folder, key, path).await
+}
+
+async fn load_with(compiler: Compiler, folder: &Path, key: [u8; 32], path: &str) -> Result<LoadedPlugin, CompileError> {
+    let mut settings = settings(1);
+    settings.compiler = compiler;
+    settings.cache_folder = Some(folder.to_owned());
+    settings.cache_key = key;
+    runtime(settings).load(&component(path), Owner::Operator, &context(None, "{}")).await
+}
+
+/// It had to be compiled, and there was no compiler.
+#[track_caller]
+fn assert_not_trusted(loaded: Result<LoadedPlugin, CompileError>) {
+    assert!(matches!(loaded, Err(CompileError::Io(_))), "{loaded:?}");
+}
+
+/// The file of a component's compiled code.
+fn kept_file(folder: &Path, plugin: &LoadedPlugin) -> PathBuf {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut of_plugin = files.filter(|file| file.file_name().to_string_lossy().starts_with(&plugin.sha256));
+    let file = of_plugin.next().unwrap().path();
+    assert!(of_plugin.next().is_none());
+    file
+}
+
+#[tokio::test]
+async fn a_component_is_compiled_once() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
+    let compiled = load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    let kept = load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    assert_eq!((kept.sha256, kept.routes), (compiled.sha256, compiled.routes));
+}
+
+#[tokio::test]
+async fn compiled_code_that_changed_is_compiled_anew_and_never_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    let file = kept_file(folder.path(), &plugin);
+    let whole = std::fs::read(&file).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 33, whole.len() - 32, whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        std::fs::write(&file, changed).unwrap();
+        assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
+    }
+    for length in [0, 31, 32, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
+    }
+    load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+}
+
+#[tokio::test]
+async fn compiled_code_of_another_key_is_not_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    load(folder.path(), [2; 32], IMPORTS_KEYS).await.unwrap();
+    assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
+    load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+}
+
+#[tokio::test]
+async fn compiled_code_of_another_component_is_not_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    let reply = load(folder.path(), KEY, AUTO_REPLY).await.unwrap();
+    std::fs::copy(kept_file(folder.path(), &reply), kept_file(folder.path(), &keys)).unwrap();
+    assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
+}
+
+#[tokio::test]
+async fn the_folder_of_compiled_code_is_private() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("code");
+    load(&folder, KEY, IMPORTS_KEYS).await.unwrap();
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn one_component_can_be_loaded_several_times_at_once() {
+    const AT_ONCE: usize = 4;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(4);
+    settings.cache_folder = Some(folder.path().to_owned());
+    let (runtime, bytes, ready) = (runtime(settings), component(IMPORTS_KEYS), Barrier::new(AT_ONCE));
+    let load = || {
+        let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        ready.wait();
+        executor.block_on(runtime.load(&bytes, Owner::Operator, &context(None, "{}"))).map(|plugin| plugin.sha256)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(load)).collect();
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
+    });
+}

@@ -1,0 +1,8 @@
+//! The plugin runtime against everything that a plugin may try: no call harms the host, its neighbour or the next call.
+
+mod cache;
+mod cancel;
+mod hostile;
+mod router;
+mod stage;
+mod upload;

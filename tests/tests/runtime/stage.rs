@@ -1,0 +1,230 @@
+//! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::responder_worker::Command;
+use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::content::{Content, Extras};
+use switchboard_core::records::event::{Event, Fact, Incoming};
+use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
+use switchboard_core::records::message::Message;
+use switchboard_core::records::session::{Session, SessionState};
+use switchboard_runtime::types::{Request, Response};
+use switchboard_runtime::verbs::{NewSession, QrCode, VerbError, Verbs};
+use switchboard_runtime::{
+    CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
+};
+use tokio::sync::OnceCell;
+
+/// The session about which the host never answers.
+const HANGING: SessionId = SessionId(1);
+/// When every call is made.
+const NOW_MS: u64 = 1_768_478_400_000;
+/// Where every message comes from.
+const CHAT: &str = "15550100001@s.whatsapp.net";
+
+/// Small enough that a test breaks them soon. A host call may take longer than a guest may compute.
+pub fn limits() -> CallLimits {
+    CallLimits {
+        cpu: Duration::from_millis(200),
+        wall: Duration::from_millis(1000),
+        host_call: Duration::from_millis(300),
+        queue: Duration::from_millis(200),
+        memory_bytes_max: 32 * 1024 * 1024,
+        host_call_bytes_max: 1024 * 1024,
+        host_calls_max: 1024,
+        log_bytes_max: 4096,
+        output_bytes_max: 256 * 1024,
+        ..CallLimits::default()
+    }
+}
+
+/// A runtime that keeps no compiled code.
+pub fn settings(places: u32) -> RuntimeSettings {
+    RuntimeSettings { places, limits: limits(), compiler: Compiler::InProcess, cache_folder: None, cache_key: [7; 32] }
+}
+
+/// A runtime for loading: nobody calls its verbs.
+pub fn runtime(settings: RuntimeSettings) -> Runtime {
+    Runtime::new(settings, Arc::new(FakeVerbs::default())).unwrap()
+}
+
+/// The bytes of a component that the build script built.
+pub fn component(path: &str) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// A call for `principal` with `config`.
+pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
+    CallContext { principal, config: Arc::from(config), now_ms: NOW_MS }
+}
+
+/// The holder of a tenant's key.
+pub fn principal(tenant: u64) -> Principal {
+    Principal {
+        tenant: TenantId(tenant),
+        key: KeyId(99),
+        kind: KeyKind::Tenant,
+        session: None,
+        scopes: vec!["sessions:read".to_owned()],
+        test: false,
+    }
+}
+
+/// The command that sends `text` back.
+pub fn said(text: &str) -> Command {
+    Command::Send { to: CHAT.to_owned(), content: Content::Text(text.to_owned()), extras: Extras::default() }
+}
+
+fn heard(text: &str) -> Event {
+    let incoming = Incoming {
+        whatsapp_id: "3EB0AA".to_owned(),
+        chat: CHAT.to_owned(),
+        from: CHAT.to_owned(),
+        from_phone: Some("15550100001".to_owned()),
+        from_lid: None,
+        push_name: None,
+        from_me: false,
+        group: false,
+        sent_at: Timestamp(NOW_MS),
+        content: Content::Text(text.to_owned()),
+        extras: Extras::default(),
+    };
+    Event { n: 1, at: Timestamp(NOW_MS), session: SessionId(5), fact: Fact::MessageReceived(Box::new(incoming)) }
+}
+
+/// A runtime and the hostile guest in it.
+pub struct Stage {
+    pub runtime: Runtime,
+    pub plugin: LoadedPlugin,
+    pub verbs: Arc<FakeVerbs>,
+}
+
+impl Stage {
+    pub async fn new(settings: RuntimeSettings) -> Self {
+        let verbs = Arc::new(FakeVerbs::default());
+        let shared: Arc<dyn Verbs> = verbs.clone();
+        let runtime = Runtime::new(settings, shared).unwrap();
+        let bytes = component(env!("GUEST_HOSTILE"));
+        let plugin = runtime.load(&bytes, Owner::Tenant, &context(None, "{}")).await.unwrap();
+        Self { runtime, plugin, verbs }
+    }
+
+    /// The stage that most tests share: whatever one of them does, the others go on. It has places for all of them.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Stage> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::new(settings(64))).await
+    }
+
+    /// Lets the responder answer a message.
+    pub async fn respond(&self, text: &str) -> Called<Vec<Command>> {
+        self.runtime.respond(&self.plugin, &context(None, "{}"), "run-1", &heard(text)).await
+    }
+
+    /// Lets the router answer a request.
+    pub async fn ask(&self, method: &str, path: &str, principal: Option<Principal>, body: &[u8]) -> Called<Response> {
+        let route = self.plugin.routes.iter().position(|route| route.method == method && route.path == path).unwrap();
+        let request = Request {
+            route: u32::try_from(route).unwrap(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            body: body.to_vec(),
+            principal: principal.clone(),
+            request_id: "request-1".to_owned(),
+            now_ms: NOW_MS,
+            ..Request::default()
+        };
+        self.runtime.handle(&self.plugin, &context(principal, "{}"), &request).await
+    }
+
+    /// The runtime still answers, in a store that nobody used before.
+    pub async fn assert_well(&self) {
+        assert_eq!(self.respond("good day").await.outcome, Outcome::Reply(vec![said("good day")]));
+        assert_eq!(self.respond("static-counter").await.outcome, Outcome::Reply(vec![said("1")]));
+    }
+}
+
+/// A host that knows every session, says nothing about [`HANGING`], and remembers who asked.
+#[derive(Default)]
+pub struct FakeVerbs {
+    asked: Mutex<Vec<(TenantId, SessionId)>>,
+}
+
+impl FakeVerbs {
+    /// The sessions that a tenant asked for.
+    pub fn asked_by(&self, tenant: u64) -> Vec<u64> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|(by, _)| by.0 == tenant).map(|(_, session)| session.0).collect()
+    }
+}
+
+#[async_trait]
+impl Verbs for FakeVerbs {
+    async fn sessions(&self, _caller: &Principal) -> Result<Vec<Session>, VerbError> {
+        Ok(Vec::new())
+    }
+
+    async fn session(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError> {
+        self.asked.lock().unwrap().push((caller.tenant, id));
+        if id == HANGING {
+            std::future::pending::<()>().await;
+        }
+        tokio::task::yield_now().await;
+        Ok(Session {
+            id,
+            tenant: caller.tenant,
+            name: "Shop".to_owned(),
+            phone_number: "15550100009".to_owned(),
+            state: SessionState::Connected,
+            reason: None,
+            jid: None,
+            lid: None,
+            settings: serde_json::Map::new(),
+            created_at: Timestamp(NOW_MS),
+            updated_at: Timestamp(NOW_MS),
+            last_active_at: None,
+        })
+    }
+
+    async fn create_session(&self, _caller: &Principal, _new: NewSession) -> Result<Session, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn delete_session(&self, _caller: &Principal, _id: SessionId) -> Result<(), VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn connect_session(&self, _caller: &Principal, _id: SessionId, _wait: Duration) -> Result<Session, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn disconnect_session(&self, _caller: &Principal, _id: SessionId) -> Result<Session, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn session_qr(&self, _caller: &Principal, _id: SessionId) -> Result<Option<QrCode>, VerbError> {
+        Ok(None)
+    }
+
+    async fn session_key(&self, _caller: &Principal, id: SessionId) -> Result<String, VerbError> {
+        Ok(format!("ses_live_{id}"))
+    }
+
+    async fn send(
+        &self,
+        _caller: &Principal,
+        _session: SessionId,
+        _to: String,
+        _content: Content,
+        _extras: Extras,
+    ) -> Result<Message, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn message(&self, _caller: &Principal, _id: MessageId) -> Result<Message, VerbError> {
+        Err(VerbError::NotFound)
+    }
+}
