@@ -2,6 +2,7 @@
 
 mod admin;
 mod errors;
+mod events;
 mod path;
 mod plugins;
 mod sessions;

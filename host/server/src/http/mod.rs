@@ -3,6 +3,7 @@
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `native` is the host's own API.
 
+mod events;
 mod front_door;
 mod input;
 mod listener;

@@ -1,4 +1,5 @@
-//! The host's own API below `/switchboard/v1`: tenants, keys, plugins, and the simulated network's controls.
+//! The host's own API below `/switchboard/v1`: tenants, keys, plugins, and the simulated network's controls. `events` has the
+//! event log.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +28,10 @@ const JSON_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
 
-type Answered = Result<Answer, Problem>;
+pub(super) type Answered = Result<Answer, Problem>;
 
 /// Who calls the host's own API.
-enum Caller {
+pub(super) enum Caller {
     Operator,
     Tenant(TenantId),
 }
@@ -167,20 +168,21 @@ impl FrontDoor {
             ["plugins"] => self.plugin_list(request).await,
             ["plugins", name] => self.plugin(request, name).await,
             ["plugins", name, "config"] => self.plugin_config(request, name).await,
+            ["events"] => self.events(request).await,
             ["sim", ..] => self.sim_control(request).await,
             _ => Err(Problem::not_found("nothing is served here")),
         };
         answered.unwrap_or_else(Problem::answer)
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    pub(super) async fn caller(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Caller, Problem> {
         let token = input::bearer(headers).ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <key>"))?;
         if self.admin_key.is(token) {
             return Ok(Caller::Operator);
         }
         match self.accounts.authenticate(token, &[KeyKind::Tenant]).await {
-            Ok(principal) if principal.may("plugins", "write") => Ok(Caller::Tenant(principal.tenant)),
-            Ok(_) => Err(Problem::new(StatusCode::FORBIDDEN, "the key lacks the scope plugins:write")),
+            Ok(principal) if principal.may(resource, action) => Ok(Caller::Tenant(principal.tenant)),
+            Ok(_) => Err(Problem::new(StatusCode::FORBIDDEN, format!("the key lacks the scope {resource}:{action}"))),
             Err(error) => Err(unauthorized(&error.to_string())),
         }
     }
@@ -279,7 +281,7 @@ impl FrontDoor {
     }
 
     async fn plugin_list(&self, request: Request<Incoming>) -> Answered {
-        let caller = self.caller(request.headers()).await?;
+        let caller = self.caller(request.headers(), "plugins", "write").await?;
         let tenant = owner(&caller);
         match *request.method() {
             Method::GET => {
@@ -296,7 +298,7 @@ impl FrontDoor {
     }
 
     async fn plugin(&self, request: Request<Incoming>, name: &str) -> Answered {
-        let tenant = owner(&self.caller(request.headers()).await?);
+        let tenant = owner(&self.caller(request.headers(), "plugins", "write").await?);
         let missing = || Problem::not_found("there is no plugin of this name");
         match *request.method() {
             Method::GET => {
@@ -310,7 +312,7 @@ impl FrontDoor {
     }
 
     async fn plugin_config(&self, request: Request<Incoming>, name: &str) -> Answered {
-        let tenant = owner(&self.caller(request.headers()).await?);
+        let tenant = owner(&self.caller(request.headers(), "plugins", "write").await?);
         let plugin = self.plugins.find(tenant, name).ok_or_else(|| Problem::not_found("there is no plugin of this name"))?;
         match *request.method() {
             Method::GET => Ok(json_answer(StatusCode::OK, &plugin.record.config)),
@@ -348,7 +350,7 @@ fn owner(caller: &Caller) -> TenantId {
     }
 }
 
-fn wrong_method(allowed: &'static str) -> Answer {
+pub(super) fn wrong_method(allowed: &'static str) -> Answer {
     let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {allowed}"));
     let mut answer = problem.answer();
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));

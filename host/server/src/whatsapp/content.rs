@@ -51,6 +51,9 @@ fn extras(context: &wa::ContextInfo) -> Extras {
 }
 
 fn content(message: &wa::Message) -> Option<Content> {
+    if let Some(protocol) = message.protocol_message.as_option() {
+        return changed_message(protocol).map(|name| Content::Other(name.to_owned()));
+    }
     if let Some(text) = message.text_content() {
         return Some(Content::Text(text.to_owned()));
     }
@@ -88,6 +91,18 @@ fn card(contact: &wa::message::ContactMessage) -> ContactCard {
         display_name: contact.display_name.clone().unwrap_or_default(),
         phones: Vec::new(),
         vcard: contact.vcard.clone(),
+    }
+}
+
+/// What was done to an earlier message; `None` for what the app alone reads (keys, history).
+fn changed_message(protocol: &wa::message::ProtocolMessage) -> Option<&'static str> {
+    use wa::message::protocol_message::Type;
+    protocol.key.as_option()?;
+    // Absent on the wire means the first of the types, which is a revoke.
+    match protocol.r#type.unwrap_or(Type::REVOKE) {
+        Type::REVOKE => Some("revoke"),
+        Type::MESSAGE_EDIT => Some("edit"),
+        _ => None,
     }
 }
 
