@@ -2,18 +2,22 @@
 //!
 //! Each line is one transaction: a JSON array of `[key, value]` pairs, `null` for a deletion. A line is handed
 //! to the kernel in one `write` before anybody acts on it; it is not synced, because what a simulator must
-//! survive is its own death, not the machine's. At start the live records are written to a new file which then
-//! takes the old one's name, so the file shrinks and a torn last line is gone.
+//! survive is its own death, not the machine's. At start, and whenever the file has grown far beyond what is live in it,
+//! the live records are written to a new file which then takes the old one's name.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 const FILE_NAME: &str = "state.log";
 const NEW_FILE_NAME: &str = "state.log.new";
+/// A file below this size is left alone.
+const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// A file is compacted when it is this many times the size it had after the last time.
+const COMPACT_GROWTH: u64 = 4;
 
 /// One change: the record's key and its new value, `None` when it is gone.
 pub(crate) type Record = (String, Option<Value>);
@@ -46,33 +50,18 @@ pub enum StateLogError {
 /// The open file.
 pub(crate) struct StateLog {
     file: File,
+    dir: PathBuf,
     path: PathBuf,
+    bytes: u64,
+    /// From this size on the file is compacted.
+    compact_at: u64,
 }
 
 impl StateLog {
     /// Opens the log in `dir`, compacts it and returns it with all live records.
     pub(crate) fn open(dir: &Path) -> Result<(Self, BTreeMap<String, Value>), StateLogError> {
-        let path = dir.join(FILE_NAME);
-        let fresh = dir.join(NEW_FILE_NAME);
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |source| StateLogError::Io { path, source }
-        };
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let records = match File::open(&path) {
-            Ok(file) => read(file, &path)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(source) => return Err(StateLogError::Io { path, source }),
-        };
-        let mut compact = File::create(&fresh).map_err(at(&fresh))?;
-        for (key, value) in &records {
-            let line = encode(&[(key, Some(value))])?;
-            compact.write_all(&line).map_err(at(&fresh))?;
-        }
-        drop(compact);
-        fs::rename(&fresh, &path).map_err(at(&path))?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(at(&path))?;
-        Ok((Self { file, path }, records))
+        compact(dir)
     }
 
     /// Writes one transaction. An empty one writes nothing.
@@ -82,8 +71,40 @@ impl StateLog {
         }
         let pairs: Vec<_> = records.iter().map(|(key, value)| (key, value.as_ref())).collect();
         let line = encode(&pairs)?;
-        self.file.write_all(&line).map_err(|source| StateLogError::Io { path: self.path.clone(), source })
+        self.file.write_all(&line).map_err(at(&self.path))?;
+        self.bytes += line.len() as u64;
+        if self.bytes >= self.compact_at {
+            *self = compact(&self.dir)?.0;
+        }
+        Ok(())
     }
+}
+
+/// Leaves only the live records in the file, and opens it.
+fn compact(dir: &Path) -> Result<(StateLog, BTreeMap<String, Value>), StateLogError> {
+    let (path, fresh) = (dir.join(FILE_NAME), dir.join(NEW_FILE_NAME));
+    let records = match File::open(&path) {
+        Ok(file) => read(file, &path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        Err(source) => return Err(StateLogError::Io { path, source }),
+    };
+    let mut compact = BufWriter::new(File::create(&fresh).map_err(at(&fresh))?);
+    let mut bytes = 0;
+    for (key, value) in &records {
+        let line = encode(&[(key, Some(value))])?;
+        compact.write_all(&line).map_err(at(&fresh))?;
+        bytes += line.len() as u64;
+    }
+    compact.into_inner().map_err(|error| at(&fresh)(error.into_error()))?;
+    fs::rename(&fresh, &path).map_err(at(&path))?;
+    let file = OpenOptions::new().append(true).open(&path).map_err(at(&path))?;
+    let compact_at = bytes.saturating_mul(COMPACT_GROWTH).max(COMPACT_BYTES_MIN);
+    Ok((StateLog { file, dir: dir.to_owned(), path, bytes, compact_at }, records))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StateLogError {
+    let path = path.to_owned();
+    move |source| StateLogError::Io { path, source }
 }
 
 fn encode(pairs: &[(&String, Option<&Value>)]) -> Result<Vec<u8>, StateLogError> {
@@ -115,5 +136,33 @@ fn read(file: File, path: &Path) -> Result<BTreeMap<String, Value>, StateLogErro
                 None => records.remove(&key),
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{COMPACT_BYTES_MIN, FILE_NAME, StateLog};
+
+    #[test]
+    fn file_that_outgrows_what_is_live_in_it_is_compacted_while_it_is_used() {
+        let folder = std::env::temp_dir().join(format!("switchboard-state-log-{}", std::process::id()));
+        let (mut log, _) = StateLog::open(&folder).unwrap();
+        let size = || std::fs::metadata(folder.join(FILE_NAME)).unwrap().len();
+        let large = json!("x".repeat(1024 * 1024));
+        for n in 0..=COMPACT_BYTES_MIN / (1024 * 1024) {
+            log.append(&[("a".to_owned(), Some(large.clone())), ("count".to_owned(), Some(json!(n)))]).unwrap();
+        }
+        assert!(size() < COMPACT_BYTES_MIN / 8, "{}", size());
+        log.append(&[("b".to_owned(), Some(json!(1))), ("a".to_owned(), None)]).unwrap();
+        drop(log);
+        let (_, records) = StateLog::open(&folder).unwrap();
+        let count = COMPACT_BYTES_MIN / (1024 * 1024);
+        assert_eq!(
+            records.into_iter().collect::<Vec<_>>(),
+            [("b".to_owned(), json!(1)), ("count".to_owned(), json!(count))]
+        );
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

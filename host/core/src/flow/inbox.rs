@@ -6,7 +6,7 @@ use super::wakes::Wakes;
 use crate::clock::Clock;
 use crate::records::event::Incoming;
 use crate::records::id::{SessionId, TenantId};
-use crate::records::message::MessageState;
+use crate::records::message::Receipt;
 use crate::records::session::Session;
 use crate::storage::{SessionChange, Storage, StorageError};
 
@@ -42,8 +42,8 @@ impl Inbox {
     ///
     /// # Errors
     /// When storage fails.
-    pub async fn receipt(&self, whatsapp_ids: &[String], state: MessageState) -> Result<(), StorageError> {
-        self.storage.record_receipt(self.tenant, self.session, whatsapp_ids, state, self.clock.now()).await?;
+    pub async fn receipt(&self, receipt: &Receipt) -> Result<(), StorageError> {
+        self.storage.record_receipt(self.tenant, self.session, receipt, self.clock.now()).await?;
         self.wakes.events_have_more(self.tenant);
         Ok(())
     }

@@ -65,3 +65,14 @@ pub struct Message {
     /// The plugin that asked for it, if one did.
     pub origin: Option<String>,
 }
+
+/// What a device says of messages that it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The messages' WhatsApp ids.
+    pub whatsapp_ids: Vec<String>,
+    /// JID of whose device it is.
+    pub from: String,
+    /// How far the messages have come with it.
+    pub state: MessageState,
+}

@@ -9,7 +9,7 @@ use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::{Event, Fact};
 use crate::records::id::{MessageId, SessionId, TenantId};
-use crate::records::message::{Message, MessageState};
+use crate::records::message::{Message, MessageState, Receipt};
 
 /// Messages of a tenant among which unconfirmed ones are looked for.
 const UNCONFIRMED_MAX: usize = 512;
@@ -124,7 +124,8 @@ impl Storage {
         .await
     }
 
-    /// Writes down what a receipt says of the messages with these WhatsApp ids. Ids that are not ours are passed over.
+    /// Writes down what a receipt says. Ids that are not ours are passed over. What the account's own devices say of their copies
+    /// tells nothing about the receiver, unless the message went to the account itself.
     ///
     /// # Errors
     /// When the engine fails.
@@ -132,15 +133,18 @@ impl Storage {
         &self,
         tenant: TenantId,
         session: SessionId,
-        whatsapp_ids: &[String],
-        state: MessageState,
+        receipt: &Receipt,
         at: Timestamp,
     ) -> Result<(), StorageError> {
-        for whatsapp_id in whatsapp_ids {
+        let Some(record) = self.session(tenant, session).await? else { return Ok(()) };
+        let own = |jid: &str| [&record.jid, &record.lid].into_iter().flatten().any(|own| user_of(own) == user_of(jid));
+        let (by_own, state) = (own(&receipt.from), receipt.state);
+        for whatsapp_id in &receipt.whatsapp_ids {
             let key = keys::message_by_whatsapp_id(tenant, session, whatsapp_id);
             let Some(id) = self.read::<MessageId>(&key).await? else { continue };
             self.change_message(tenant, id, |message, batch| {
-                let further = message.state < state && message.state != MessageState::Failed;
+                let counts = !by_own || own(&message.to);
+                let further = counts && message.state < state && message.state != MessageState::Failed;
                 if further {
                     Self::advance(batch, tenant, message, state, at)?;
                 }
@@ -257,4 +261,9 @@ impl Storage {
     pub async fn outbox_depth(&self, tenant: TenantId, session: SessionId, limit: usize) -> Result<usize, StorageError> {
         Ok(self.engine.range(&KeyRange::prefix(&keys::outbox(tenant, session), limit)).await?.len())
     }
+}
+
+/// Whom a JID names, whichever of their devices and in whichever spelling of the server.
+fn user_of(jid: &str) -> &str {
+    jid.split(['@', ':', '.']).next().unwrap_or_default()
 }

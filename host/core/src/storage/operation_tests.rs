@@ -23,7 +23,7 @@ use crate::records::account::{ApiKey, KeyKind, Tenant};
 use crate::records::content::{Content, Extras};
 use crate::records::event::{Event, Incoming};
 use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
-use crate::records::message::{Message, MessageState};
+use crate::records::message::{Message, MessageState, Receipt};
 use crate::records::session::{Session, SessionState};
 
 const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -212,4 +212,10 @@ async fn everything(storage: &Storage) -> Vec<Entry> {
 async fn is_stored_somewhere(storage: &Storage, text: &str) -> bool {
     let has = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     everything(storage).await.iter().any(|(key, value)| has(key) || has(value))
+}
+
+/// What the receiver's phone says of these messages.
+fn receipt_of(whatsapp_ids: &[&str], state: MessageState) -> Receipt {
+    let whatsapp_ids = whatsapp_ids.iter().map(ToString::to_string).collect();
+    Receipt { whatsapp_ids, from: "4915100000001@s.whatsapp.net".to_owned(), state }
 }

@@ -11,13 +11,14 @@ use whatsapp_rust::{Client, TokioRuntime};
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::inbox::Inbox;
 use switchboard_core::flow::outbox_worker::OutboxWorker;
+use switchboard_core::records::message::Receipt;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::{SessionChange, StorageError};
 
 use super::inbound::DurableInbox;
 use super::outbound::ClientSender;
 use super::sessions::{Live, LiveQr, SessionDeps};
-use super::signals::{Life, Receipt, SignalQueues, Signals};
+use super::signals::{Life, SignalQueues, Signals};
 use super::storage::DeviceBackend;
 
 /// How long a client may take to say good-bye.
@@ -154,7 +155,7 @@ impl SessionTask {
     }
 
     async fn receipt(&self, receipt: Receipt) {
-        if let Err(error) = self.inbox.receipt(&receipt.whatsapp_ids, receipt.state).await {
+        if let Err(error) = self.inbox.receipt(&receipt).await {
             tracing::error!(session = %self.session.id, %error, "a receipt could not be written down");
         }
     }

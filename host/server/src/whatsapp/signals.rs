@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::types::events::{Event, EventHandler};
 use whatsapp_rust::wacore::types::presence::ReceiptType;
 
-use switchboard_core::records::message::MessageState;
+use switchboard_core::records::message::{MessageState, Receipt};
 
 /// Changes of the session's life that may wait for its task.
 const LIFE_SIGNALS_MAX: usize = 64;
@@ -39,13 +39,6 @@ pub(super) enum Life {
     Banned(String),
     /// The server refuses the login.
     Refused(String),
-}
-
-/// A receipt for messages of ours.
-#[derive(Debug)]
-pub(super) struct Receipt {
-    pub(super) whatsapp_ids: Vec<String>,
-    pub(super) state: MessageState,
 }
 
 /// The server's word about a message of ours: taken, or refused with a code.
@@ -133,15 +126,15 @@ impl EventHandler for Signals {
             Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
                 self.acks.tell(&ack.id, ack.error.clone().map_or(Ok(()), Err));
             }
-            // Our own phone confirms its copy of what we sent, which says nothing about the receiver.
-            Event::Receipt(receipt) if !receipt.source.is_from_me => {
+            Event::Receipt(receipt) => {
                 let state = match receipt.r#type {
                     ReceiptType::Delivered => MessageState::Delivered,
                     ReceiptType::Read | ReceiptType::Played => MessageState::Read,
                     _ => return,
                 };
                 let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
-                if self.receipts.try_send(Receipt { whatsapp_ids, state }).is_err() {
+                let from = receipt.source.sender.to_non_ad_string();
+                if self.receipts.try_send(Receipt { whatsapp_ids, from, state }).is_err() {
                     tracing::warn!(limit = RECEIPTS_MAX, "too many receipts wait; one was dropped");
                 }
             }

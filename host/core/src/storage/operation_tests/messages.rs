@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::records::event::Fact;
-use crate::storage::{DueSend, SendOutcome};
+use crate::storage::{DueSend, SendOutcome, SessionChange};
 
 async fn due(storage: &Storage, session: SessionId) -> DueSend {
     storage.next_due_send(ACME, session).await.unwrap().unwrap()
@@ -15,7 +15,7 @@ async fn settle(storage: &Storage, session: SessionId, outcome: SendOutcome) -> 
 }
 
 async fn receipt(storage: &Storage, whatsapp_id: &str, state: MessageState) {
-    storage.record_receipt(ACME, SESSION, &[whatsapp_id.to_owned()], state, LATER).await.unwrap();
+    storage.record_receipt(ACME, SESSION, &receipt_of(&[whatsapp_id], state), LATER).await.unwrap();
 }
 
 async fn state_of(storage: &Storage, id: u64) -> MessageState {
@@ -140,8 +140,8 @@ async fn a_receipt_for_ids_that_are_not_ours_changes_nothing_and_does_not_stop_a
     add_session(&storage, ACME, NEIGHBOUR).await;
     accept(&storage, SESSION, &[1]).await;
     accept(&storage, NEIGHBOUR, &[2]).await;
-    let ids = ["WA", "WA2", "WA11", "", "WA1"].map(str::to_owned);
-    storage.record_receipt(ACME, SESSION, &ids, MessageState::Delivered, LATER).await.unwrap();
+    let receipt = receipt_of(&["WA", "WA2", "WA11", "", "WA1"], MessageState::Delivered);
+    storage.record_receipt(ACME, SESSION, &receipt, LATER).await.unwrap();
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
     assert_eq!(state_of(&storage, 2).await, MessageState::Accepted, "a message of another session");
     assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
@@ -183,10 +183,10 @@ async fn a_receipt_and_the_acknowledgement_at_once_are_both_kept() {
     let storage = racing_storage_with_session().await;
     accept(&storage, SESSION, &[1]).await;
     let due = due(&storage, SESSION).await;
-    let ids = ["WA1".to_owned()];
+    let receipt = receipt_of(&["WA1"], MessageState::Delivered);
     let (settled, received) = tokio::join!(
         storage.settle_send(ACME, &due, &SendOutcome::Sent, LATER),
-        storage.record_receipt(ACME, SESSION, &ids, MessageState::Delivered, LATER)
+        storage.record_receipt(ACME, SESSION, &receipt, LATER)
     );
     settled.unwrap();
     received.unwrap();
@@ -248,4 +248,20 @@ async fn what_was_sent_last_and_not_confirmed_goes_out_again_once_under_its_id()
         assert_eq!(state_of(&storage, expected).await, MessageState::Sent);
     }
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_receipt_of_the_accounts_own_devices_says_nothing_about_the_receiver() {
+    let storage = storage_with_session().await;
+    let jids = ("491590000001:7@s.whatsapp.net".to_owned(), Some("777:7@lid".to_owned()));
+    let paired = SessionChange { paired: Some(jids), ..SessionChange::default() };
+    storage.change_session(ACME, SESSION, NOW, &paired).await.unwrap();
+    let to_itself = Message { to: "491590000001@s.whatsapp.net".to_owned(), ..message(SESSION, 2) };
+    storage.accept_messages(ACME, &[message(SESSION, 1), to_itself]).await.unwrap();
+    for own in ["491590000001@s.whatsapp.net", "777:3@lid"] {
+        let receipt = Receipt { from: own.to_owned(), ..receipt_of(&["WA1", "WA2"], MessageState::Delivered) };
+        storage.record_receipt(ACME, SESSION, &receipt, LATER).await.unwrap();
+    }
+    assert_eq!(state_of(&storage, 1).await, MessageState::Accepted);
+    assert_eq!(state_of(&storage, 2).await, MessageState::Delivered, "a note to oneself has no other receiver");
 }

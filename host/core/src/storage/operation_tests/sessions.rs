@@ -140,7 +140,7 @@ async fn nothing_more_is_written_for_a_deleted_session() {
     refused(storage.create_key(&key(ACME, 9, KeyKind::Session, Some(SESSION), "late")).await);
     let active = SessionChange { active: true, ..SessionChange::default() };
     assert_eq!(storage.change_session(ACME, SESSION, LATER, &active).await.unwrap(), None);
-    storage.record_receipt(ACME, SESSION, &["WA1".to_owned()], MessageState::Read, LATER).await.unwrap();
+    storage.record_receipt(ACME, SESSION, &receipt_of(&["WA1"], MessageState::Read), LATER).await.unwrap();
     assert_eq!(everything(&storage).await, before);
 }
 

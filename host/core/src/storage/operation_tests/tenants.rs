@@ -105,7 +105,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
         assert!(conflict(storage.create_key(&key(other, 9, KeyKind::Session, Some(SESSION), "theirs")).await));
         assert!(conflict(storage.accept_messages(other, &[message(SESSION, 9)]).await));
         assert!(conflict(storage.record_inbound(other, SESSION, LATER, &[incoming("chat", "from", "IN9")]).await));
-        storage.record_receipt(other, SESSION, &["WA1".to_owned()], MessageState::Read, LATER).await.unwrap();
+        storage.record_receipt(other, SESSION, &receipt_of(&["WA1"], MessageState::Read), LATER).await.unwrap();
         let _ = storage.settle_send(other, &due, &SendOutcome::Sent, LATER).await;
         assert!(conflict(storage.forget_device(other, SESSION).await));
         let device = storage.device(other, SESSION);
