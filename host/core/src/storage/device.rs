@@ -3,6 +3,9 @@
 //! What a row means is the business of the client library's storage traits. Every commit carries the session's owner epoch:
 //! once the session is deleted or owned elsewhere, nothing more is written.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::engine::{Batch, Check, KeyRange};
 use super::{Storage, StorageError, keys};
 use crate::records::id::{SessionId, TenantId};
@@ -21,6 +24,8 @@ pub struct DeviceStorage {
     storage: Storage,
     base: Vec<u8>,
     owner: Check,
+    /// Set once the device is to write nothing more. Clones share it.
+    over: Arc<AtomicBool>,
 }
 
 /// Changes to a device's rows that are kept together or not at all.
@@ -45,6 +50,7 @@ impl Storage {
             storage: self.clone(),
             base: keys::device(tenant, session),
             owner: Self::owner_check(tenant, session),
+            over: Arc::default(),
         }
     }
 
@@ -119,6 +125,12 @@ impl DeviceStorage {
             .collect()
     }
 
+    /// From now on nothing is written through this value and its clones: what a client still does after it was told to stop must
+    /// not come to life again in the rows of the device that follows it.
+    pub fn close(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
     /// An empty batch for this device.
     pub fn batch(&self) -> DeviceBatch {
         DeviceBatch { storage: self.storage.clone(), base: self.base.clone(), batch: Batch::default() }
@@ -127,7 +139,8 @@ impl DeviceStorage {
     /// Keeps the batch; it is durable when this returns `Ok`.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when an `unchanged` does not hold or the session is gone; else when the engine fails.
+    /// [`StorageError::Conflict`] when an `unchanged` does not hold or the session is gone, [`StorageError::Closed`] after
+    /// [`DeviceStorage::close`]; else when the engine fails.
     pub async fn commit(&self, batch: DeviceBatch) -> Result<(), StorageError> {
         // Rows of another device are none of this one's business.
         if batch.base != self.base {
@@ -135,6 +148,9 @@ impl DeviceStorage {
         }
         if batch.is_empty() {
             return Ok(());
+        }
+        if self.over.load(Ordering::Acquire) {
+            return Err(StorageError::Closed);
         }
         let mut batch = batch.batch;
         batch.check(self.owner.clone());

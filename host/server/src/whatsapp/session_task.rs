@@ -13,7 +13,7 @@ use switchboard_core::flow::inbox::Inbox;
 use switchboard_core::flow::outbox_worker::OutboxWorker;
 use switchboard_core::records::message::Receipt;
 use switchboard_core::records::session::{Session, SessionState};
-use switchboard_core::storage::{SessionChange, StorageError};
+use switchboard_core::storage::{DeviceStorage, SessionChange, StorageError};
 
 use super::inbound::DurableInbox;
 use super::outbound::ClientSender;
@@ -42,6 +42,7 @@ pub(super) struct SessionTask {
     deps: SessionDeps,
     session: Session,
     inbox: Inbox,
+    device: DeviceStorage,
     live: watch::Sender<Live>,
     online: watch::Sender<bool>,
     paired: bool,
@@ -66,7 +67,8 @@ impl SessionTask {
             session: session.id,
         };
         let paired = session.jid.is_some();
-        Self { deps, inbox, live, online: watch::channel(false).0, paired, session }
+        let device = deps.storage.device(session.tenant, session.id);
+        Self { deps, inbox, device, live, online: watch::channel(false).0, paired, session }
     }
 
     /// Runs until the session is stopped or cannot go on.
@@ -91,9 +93,8 @@ impl SessionTask {
     }
 
     async fn build(&self, signals: Signals) -> Result<Bot, BotBuilderError> {
-        let device = self.deps.storage.device(self.session.tenant, self.session.id);
         let mut builder = Bot::builder()
-            .with_backend(DeviceBackend::new(device))
+            .with_backend(DeviceBackend::new(self.device.clone()))
             .with_transport_factory(self.deps.network.transports())
             .with_http_client(self.deps.network.http())
             .with_runtime(TokioRuntime)
@@ -257,6 +258,8 @@ impl SessionTask {
         if end == Some(Stop::Disconnect) {
             self.change(SessionChange::state(SessionState::Disconnected, None)).await;
         }
+        // Tasks of the client that did not hear of its end write nothing into the rows of whoever comes next.
+        self.device.close();
         if self.session.state == SessionState::LoggedOut {
             let forgotten = self.deps.storage.forget_device(self.session.tenant, self.session.id).await;
             if let Err(error) = forgotten {

@@ -194,3 +194,18 @@ async fn rows_of_a_device_are_scanned_in_order_within_their_table_and_prefix() {
     storage.forget_device(ACME, SESSION).await.unwrap();
     assert!(device.scan(DeviceTable(2), b"", None, 99).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_client_that_was_told_to_stop_writes_nothing_into_the_rows_of_the_device_that_follows() {
+    let storage = storage_with_session().await;
+    let (old, new) = (storage.device(ACME, SESSION), storage.device(ACME, SESSION));
+    let straggler = old.clone();
+    old.close();
+    let mut late = straggler.batch();
+    late.put(TABLE, b"identity", b"of the old device");
+    assert!(matches!(straggler.commit(late).await, Err(StorageError::Closed)));
+    let mut fresh = new.batch();
+    fresh.put(TABLE, b"identity", b"of the new device");
+    new.commit(fresh).await.unwrap();
+    assert_eq!(new.get(TABLE, b"identity").await.unwrap().unwrap(), b"of the new device");
+}
