@@ -188,6 +188,10 @@ impl Accounts {
             return Err(AccountError::NoSuchTenant(tenant));
         }
         check_key_wish(wish)?;
+        if let Some(expires_at) = wish.expires_at.filter(|expires_at| *expires_at <= self.clock.now()) {
+            let why = format!("{} is past; give milliseconds since 1970-01-01T00:00:00Z", expires_at.0);
+            return Err(AccountError::Invalid { field: "expires_at", why });
+        }
         if let Some(session) = wish.session_id
             && self.storage.session(tenant, session).await?.is_none()
         {

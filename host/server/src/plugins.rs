@@ -248,7 +248,11 @@ impl Plugins {
     /// When storage fails.
     pub async fn delete(&self, tenant: TenantId, name: &str) -> Result<bool, InstallError> {
         let _turn = self.activation.acquire().await;
-        let deleted = self.storage.delete_plugin(tenant, name).await?;
+        let tenants: Vec<TenantId> = match tenant {
+            TenantId::OPERATOR => self.storage.tenants().await?.iter().map(|tenant| tenant.id).collect(),
+            tenant => vec![tenant],
+        };
+        let deleted = self.storage.delete_plugin(tenant, name, &full_name(tenant, name), &tenants).await?;
         self.swap(None, Some((tenant, name)))?;
         Ok(deleted)
     }

@@ -1,7 +1,11 @@
 //! Tenants and keys, through the host's own API.
 
+use std::time::Duration;
+
 use serde_json::json;
+use switchboard_core::clock::{Clock as _, SystemClock};
 use switchboard_tests::account::Account;
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 async fn sessions_status(account: &Account, key: &str) -> u16 {
@@ -57,8 +61,11 @@ async fn a_key_works_until_it_expires_is_revoked_or_its_tenant_is_switched_off()
     let account = stage.account("A").await;
     assert_eq!(sessions_status(&account, &account.token).await, 200);
 
-    let expired = account.key(json!({ "kind": "personal", "expires_at": 1 })).await;
-    assert_eq!(sessions_status(&account, &expired).await, 401);
+    let soon = SystemClock.now().plus(Duration::from_millis(1500));
+    let short = account.key(json!({ "kind": "personal", "expires_at": soon })).await;
+    assert_eq!(sessions_status(&account, &short).await, 200);
+    assert!(until(PATIENCE, async || sessions_status(&account, &short).await == 401).await);
+    assert!(SystemClock.now() >= soon);
 
     let keys = format!("/switchboard/v1/tenants/{}/keys", account.tenant);
     let revoked = account.post(&keys, ADMIN_KEY, json!({ "kind": "personal" })).await.json();

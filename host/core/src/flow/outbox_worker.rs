@@ -88,11 +88,11 @@ impl OutboxWorker {
         match outcome {
             SendOutcome::Sent => Ok(Turn::Settled),
             SendOutcome::Failed(reason) => {
-                tracing::warn!(session = %self.session, message = %due.message.id, %reason, "a message cannot be sent");
+                tracing::warn!(session = %self.session, message_id = %due.message.id, %reason, "a message cannot be sent");
                 Ok(Turn::Settled)
             }
             SendOutcome::Again(reason) => {
-                tracing::info!(session = %self.session, message = %due.message.id, %reason, "a message is sent again");
+                tracing::info!(session = %self.session, message_id = %due.message.id, %reason, "a message is sent again");
                 Ok(Turn::Rest(RESEND.wait(due.message.attempts, self.entropy.next_u64())))
             }
         }

@@ -51,16 +51,28 @@ impl Storage {
         self.engine.get(&keys::artifact(tenant, sha256)).await
     }
 
-    /// Removes a plugin; whether there was one. Its component stays for the record of what ran.
+    /// Removes a plugin; whether there was one. Its component stays for the record of what ran. Where it stood in the event
+    /// logs of `tenants` and the runs it owed are forgotten, so that one of the same name begins with what happens then.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn delete_plugin(&self, tenant: TenantId, name: &str) -> Result<bool, StorageError> {
+    pub async fn delete_plugin(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        subscription: &str,
+        tenants: &[TenantId],
+    ) -> Result<bool, StorageError> {
         if self.plugin(tenant, name).await?.is_none() {
             return Ok(false);
         }
         let mut batch = Batch::default();
         batch.delete(keys::plugin(tenant, name));
+        for tenant in tenants {
+            batch.delete(keys::cursor(*tenant, subscription));
+            batch.delete_prefix(keys::works(*tenant, subscription));
+            batch.delete_prefix(keys::parked_works(*tenant, subscription));
+        }
         self.engine.commit(batch).await.map(|_| true)
     }
 }

@@ -57,7 +57,7 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), CommandError> {
     std::fs::create_dir_all(&folder.path)?;
     say(&format!("Switchboard demo in {}", folder.path.display()));
     let opened = open(&config, None).await?;
-    let shown = Demo::new(&opened).show().await;
+    let shown = Demo::new(&opened).show(arguments.once).await;
     let served = match (&shown, arguments.once) {
         (Ok(()), false) => wait_for_signal().await,
         _ => Ok(()),

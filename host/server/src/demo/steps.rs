@@ -29,6 +29,15 @@ pub(super) struct Demo<'a> {
     step: u32,
 }
 
+/// What there is to try once every step held.
+struct Scene {
+    account: Account,
+    shop: Linked,
+    customer: Linked,
+    /// The number of the last message that the customer's phone shows.
+    customer_saw: u64,
+}
+
 struct Linked {
     id: u64,
     key: String,
@@ -59,16 +68,23 @@ impl<'a> Demo<'a> {
     ///
     /// # Errors
     /// Names the step that did not hold.
-    pub(super) async fn show(mut self) -> Result<(), CommandError> {
+    /// Shows all steps, and then what can be tried unless everything ends with them (`once`).
+    pub(super) async fn show(mut self, once: bool) -> Result<(), CommandError> {
         let shown = tokio::time::timeout(STEP_WAIT * 4, self.show_all()).await;
         match shown {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(scene)) => {
+                say("\nEvery step held.");
+                if !once {
+                    self.invite(&scene);
+                }
+                Ok(())
+            }
             Ok(Err(error)) => Err(format!("step {} did not hold: {error}", self.step).into()),
             Err(_) => Err(format!("step {} did not end in time", self.step).into()),
         }
     }
 
-    async fn show_all(&mut self) -> Result<(), CommandError> {
+    async fn show_all(&mut self) -> Result<Scene, CommandError> {
         self.begin("The host serves");
         self.expect(200, self.get("/readyz", None).await?)?;
         Self::proves(&format!("GET http://{}/readyz answered 200", self.address));
@@ -84,18 +100,20 @@ impl<'a> Demo<'a> {
         let customer = self.link(&account, "Customer", CUSTOMER_NUMBER).await?;
 
         self.begin("The customer asks the shop, through the wasender dialect");
+        // A folder that was used before has phones that have seen the same before.
+        let (shop_saw, customer_saw) = (self.last_shown(SHOP_NUMBER).await?, self.last_shown(CUSTOMER_NUMBER).await?);
         let message_id = self.ask(&customer).await?;
 
         self.begin("The shop's phone shows the question");
-        let asked = self.phone_shows(SHOP_NUMBER, QUESTION).await?;
+        let asked = self.phone_shows(SHOP_NUMBER, shop_saw, QUESTION).await?;
         self.proves_encryption(&message_id, &asked).await?;
 
         self.begin("The auto-reply comes back");
-        let answered = self.phone_shows(CUSTOMER_NUMBER, ANSWER).await?;
+        let answered = self.phone_shows(CUSTOMER_NUMBER, customer_saw, ANSWER).await?;
         self.proves_reply(&account, &answered)?;
 
-        self.invite(&account, &shop, &customer);
-        Ok(())
+        let customer_saw = self.last_shown(CUSTOMER_NUMBER).await?;
+        Ok(Scene { account, shop, customer, customer_saw })
     }
 
     async fn get(&self, path: &str, key: Option<&str>) -> Result<LocalAnswer, CommandError> {
@@ -192,10 +210,23 @@ impl<'a> Demo<'a> {
         Ok(id)
     }
 
-    /// Waits until the phone shows `wanted`.
-    async fn phone_shows(&self, phone: &str, wanted: &str) -> Result<Value, CommandError> {
+    /// The number of the last message that a phone shows.
+    async fn last_shown(&self, phone: &str) -> Result<u64, CommandError> {
         let admin = self.opened.admin_key.reveal();
         let mut after = 0;
+        loop {
+            let path = format!("/switchboard/v1/sim/phones/{phone}/messages?after={after}");
+            let page = self.expect(200, self.get(&path, Some(admin)).await?)?;
+            match page.pointer("/messages").and_then(Value::as_array).and_then(|messages| messages.last()) {
+                Some(last) => after = number(last, "/n")?,
+                None => return Ok(after),
+            }
+        }
+    }
+
+    /// Waits until the phone shows `wanted` after message number `after`.
+    async fn phone_shows(&self, phone: &str, mut after: u64, wanted: &str) -> Result<Value, CommandError> {
+        let admin = self.opened.admin_key.reveal();
         let shown = async {
             loop {
                 let path = format!("/switchboard/v1/sim/phones/{phone}/messages?after={after}&wait_ms=5000");
@@ -246,10 +277,11 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
-    fn invite(&self, account: &Account, shop: &Linked, customer: &Linked) {
+    fn invite(&self, scene: &Scene) {
+        let Scene { account, shop, customer, customer_saw } = scene;
         let base = format!("http://{}", self.address);
         let admin = self.opened.admin_key.reveal();
-        say("\nEvery step held. Yours to try:");
+        say("\nYours to try; Ctrl-C ends it:");
         say(&format!("   base URL                {base}"));
         say(&format!("   operator's key          {admin}"));
         say(&format!("   tenant key              {}", account.tenant_key));
@@ -263,7 +295,7 @@ impl<'a> Demo<'a> {
             customer.key
         ));
         say(&format!(
-            "curl -s '{base}/switchboard/v1/sim/phones/{CUSTOMER_NUMBER}/messages?after=0&wait_ms=1000' \
+            "curl -s '{base}/switchboard/v1/sim/phones/{CUSTOMER_NUMBER}/messages?after={customer_saw}&wait_ms=1000' \
              -H 'Authorization: Bearer {admin}'"
         ));
     }

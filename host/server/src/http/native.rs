@@ -37,6 +37,7 @@ pub(super) enum Caller {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewTenant {
     name: String,
     #[serde(default)]
@@ -46,6 +47,7 @@ struct NewTenant {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TenantChange {
     #[serde(default)]
     active: Option<bool>,
