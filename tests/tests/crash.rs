@@ -189,7 +189,7 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
         host = start_host(&scene.folder, &scene.sim, &scene.listen).await;
     }
     traffic.shutdown().await;
-    let settled = until(PATIENCE * 3, async || missing(&scene, &ledger).await.is_empty()).await;
+    let settled = until(PATIENCE * 10, async || missing(&scene, &ledger).await.is_empty()).await;
     let kept = folder.keep();
     if !settled {
         panic!(

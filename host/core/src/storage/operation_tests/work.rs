@@ -1,7 +1,7 @@
 //! Cursors and runs: each wanted event is owed once, and what a run did is kept once or not at all.
 
 use super::*;
-use crate::records::plugin::Work;
+use crate::records::plugin::{Plugin, Work};
 use crate::storage::{CursorStep, OwedRun, RunEffects};
 
 const REPLY: &str = "operator/reply";
@@ -176,4 +176,24 @@ async fn runs_are_listed_up_to_the_limit_oldest_first() {
         storage.park_run(ACME, REPLY, &run, &tried(8)).await.unwrap();
     }
     assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 2).await.unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_comes_again_after_it_was_deleted_begins_with_what_happens_then() {
+    let storage = storage_with_runs(2).await;
+    let plugin = Plugin {
+        tenant: TenantId::OPERATOR,
+        name: "reply".to_owned(),
+        sha256: "aa".to_owned(),
+        bytes: 1,
+        interfaces: vec!["responder".to_owned()],
+        mounts: Vec::new(),
+        config: serde_json::Value::Null,
+        activated_at: NOW,
+    };
+    storage.activate_plugin(&plugin, b"component").await.unwrap();
+    assert!(storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY, &[ACME]).await.unwrap());
+    assert!(owed(&storage, REPLY).await.is_empty(), "runs that it owed");
+    storage.start_cursor_at_end(ACME, REPLY).await.unwrap();
+    assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: 0, owed: 0 });
 }
