@@ -7,4 +7,8 @@ pub mod patience;
 #[cfg(feature = "sim")]
 pub mod process;
 #[cfg(feature = "sim")]
+pub mod raw_client;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(feature = "sim")]
 pub mod stage;

@@ -73,7 +73,12 @@ impl Stage {
 }
 
 async fn start_sim(folder: &Path) -> SimNet {
-    let config = SimConfig { data_dir: Some(folder.join("sim")), listen: LOOPBACK, admin_key: ADMIN_KEY.to_owned() };
+    let config = SimConfig {
+        data_dir: Some(folder.join("sim")),
+        listen: LOOPBACK,
+        tls_listen: None,
+        admin_key: ADMIN_KEY.to_owned(),
+    };
     SimNet::start(config).await.unwrap()
 }
 
@@ -87,7 +92,7 @@ async fn start_host(folder: &Path, sim: &SimNet) -> Host {
         admin_key: AdminKey::new(ADMIN_KEY),
         places: 16,
         compiler: Compiler::InProcess,
-        network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::nowhere()),
+        network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::simulated(&sim.ws_url()).unwrap()),
         sim: None,
         qr_notices: None,
     })

@@ -19,7 +19,7 @@ const EXPECT_LINES_ABOVE: usize = 4;
 const ROOMS: &[(&[&str], &[&str])] = &[
     (&["redb"], &["host/core/src/storage"]),
     (&["wasmtime", "wasmtime_wasi"], &["host/runtime"]),
-    (&["whatsapp_rust", "wacore"], &["host/server/src/whatsapp"]),
+    (&["whatsapp_rust", "wacore"], &["host/server/src/whatsapp", "tests/src/raw_client", "tests/tests/network"]),
     (
         &["wacore_appstate", "wacore_binary", "wacore_libsignal", "wacore_noise", "waproto"],
         &["host/server/src/whatsapp", "host/simnet"],

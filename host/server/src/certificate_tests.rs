@@ -67,7 +67,8 @@ async fn broken_handshakes(sim: &SimNet) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_build_for_the_real_network_refuses_the_certificate_of_the_simulated_one() {
-    let config = SimConfig { data_dir: None, listen: ([127, 0, 0, 1], 0).into(), admin_key: "x".repeat(16) };
+    let config =
+        SimConfig { data_dir: None, listen: ([127, 0, 0, 1], 0).into(), tls_listen: None, admin_key: "x".repeat(16) };
     let sim = SimNet::start(config).await.unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);

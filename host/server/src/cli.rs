@@ -91,6 +91,9 @@ struct SimArguments {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
+    /// One more address to listen on. Every address speaks plain HTTP and TLS alike.
+    #[arg(long)]
+    tls_listen: Option<SocketAddr>,
     /// Where to keep accounts, phones, queues and the journal; in memory when it is not given.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -245,15 +248,18 @@ async fn simulated_network(
     admin_key: &secrets::AdminKey,
 ) -> Result<(WhatsAppNetwork, Option<switchboard_simnet::SimNet>), CommandError> {
     if let Some(url) = url {
-        return Ok((WhatsAppNetwork::simulated(url, Egress::nowhere()), None));
+        let egress = Egress::simulated(&url)?;
+        return Ok((WhatsAppNetwork::simulated(url, egress), None));
     }
     let sim = switchboard_simnet::SimNet::start(switchboard_simnet::SimConfig {
         data_dir: Some(config.data_dir.join("sim")),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls_listen: None,
         admin_key: admin_key.reveal().to_owned(),
     })
     .await?;
-    Ok((WhatsAppNetwork::simulated(sim.ws_url(), Egress::nowhere()), Some(sim)))
+    let egress = Egress::simulated(&sim.ws_url())?;
+    Ok((WhatsAppNetwork::simulated(sim.ws_url(), egress), Some(sim)))
 }
 
 #[cfg(feature = "sim")]
@@ -275,10 +281,14 @@ async fn simulate(arguments: SimArguments) -> Result<(), CommandError> {
     let sim = switchboard_simnet::SimNet::start(switchboard_simnet::SimConfig {
         data_dir: folder,
         listen: arguments.listen,
+        tls_listen: arguments.tls_listen,
         admin_key: admin_key.reveal().to_owned(),
     })
     .await?;
     say(&format!("The simulated network listens at {}", sim.ws_url()));
+    if let Some(address) = sim.tls_addr() {
+        say(&format!("  and at wss://{address}/ws/chat"));
+    }
     say(&format!("Root key of its certificates: {}", hex::encode(sim.root_public_key())));
     wait_for_signal().await?;
     sim.shutdown().await;

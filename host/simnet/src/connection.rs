@@ -9,13 +9,14 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
-use wacore_binary::Node;
-use wacore_binary::consts::WA_CONN_HEADER;
-use wacore_noise::framing::FrameDecoder;
 
+use crate::allowance::Allowance;
+use crate::frames::{FRAME_BYTES_MAX, FrameFault, FrameReader, HANDSHAKE_FRAME_BYTES_MAX};
+use crate::line::Signal;
 use crate::noise::{self, Accepted, HelloAnswer, NoiseFault, Transport};
 use crate::shared::{ChangeError, LinkEnd, Shared};
 
@@ -25,12 +26,14 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// One write to a client that does not read.
 const WRITE_MAX: Duration = Duration::from_secs(30);
+/// The last words of a connection, to a client that may not read any more.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Queue entries taken at a time.
 const QUEUE_BATCH: usize = 64;
-/// Bytes before the first frame: an optional routing hint and the protocol header.
-const INTRO_BYTES_MAX: usize = 64 * 1024;
-const ROUTING_MARK: &[u8] = b"ED\0\x01";
-const ROUTING_HEAD_BYTES: usize = 7;
+/// Buffers of an idle websocket. Stanzas are small, and thousands of connections must be cheap.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
+/// Bytes of one websocket message. Clients may put several frames into one.
+const SOCKET_MESSAGE_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
 /// Why a connection ended early.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +41,11 @@ pub(crate) enum ConnectionFault {
     #[error("the websocket failed")]
     Socket(#[from] tungstenite::Error),
     #[error(transparent)]
+    Frame(#[from] FrameFault),
+    #[error(transparent)]
     Noise(#[from] NoiseFault),
     #[error(transparent)]
     Change(#[from] ChangeError),
-    #[error("the connection does not begin with the protocol header")]
-    NoHeader,
     #[error("nothing came for {} s", .0.as_secs())]
     Silence(Duration),
     #[error("the client took no data for {} s", .0.as_secs())]
@@ -53,54 +56,83 @@ pub(crate) enum ConnectionFault {
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Serves a client until it leaves, is thrown out, or the server stops.
-pub(crate) async fn serve(shared: Arc<Shared>, socket: Socket, mut stop: watch::Receiver<bool>) {
-    let mut frames = Frames { socket, decoder: FrameDecoder::new(), intro: Some(Vec::new()) };
-    let handshake = tokio::select! {
-        biased;
-        _ = stop.changed() => return,
-        handshake = timeout(HANDSHAKE_MAX, shake_hands(&shared, &mut frames)) => handshake,
-    };
-    let accepted = match handshake {
-        Ok(Ok(Some(accepted))) => accepted,
-        unfinished => {
-            shared.handshakes_broken.fetch_add(1, Ordering::Relaxed);
-            return match unfinished {
-                Ok(Err(fault)) => report(&fault),
-                Ok(Ok(_)) => {}
-                Err(_) => report(&ConnectionFault::HandshakeTimeout(HANDSHAKE_MAX)),
-            };
-        }
+/// Takes a connection over from HTTP.
+pub(crate) async fn accept(upgraded: Upgraded) -> Socket {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .max_message_size(Some(SOCKET_MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(SOCKET_MESSAGE_BYTES_MAX));
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
+}
+
+/// Serves a client until it leaves, is thrown out, or the server stops. `authority` is where it has reached us.
+pub(crate) async fn serve(shared: Arc<Shared>, socket: Socket, authority: Option<String>, mut stop: watch::Receiver<bool>) {
+    let mut frames = Frames { socket, reader: FrameReader::default() };
+    // What is needed for the handshake only is not kept in the memory of an idle connection.
+    let Some(accepted) = Box::pin(begin(&shared, &mut frames, &mut stop)).await else {
+        return;
     };
     let end = shared.open_link();
-    let link = end.link;
-    if let Err(fault) = talk(&shared, &mut frames, accepted, end, stop).await {
+    if let Some(authority) = authority {
+        shared.reached_at(end.link, &authority);
+    }
+    let Accepted { transport, noise_public, payload } = *accepted;
+    let admitted = shared.change(|network| network.admit(end.link, noise_public, &payload));
+    drop(payload);
+    let ended = match admitted {
+        Ok(()) => talk(&shared, &mut frames, transport, &end, stop).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(fault) = ended {
         report(&fault);
     }
-    shared.close_link(link);
+    if end.line.is_cut() {
+        return;
+    }
+    drop(end);
     // The client may be gone already; then there is nothing to close.
-    let _ = timeout(WRITE_MAX, frames.socket.close(None)).await;
+    let _ = timeout(CLOSE_MAX, frames.socket.close(None)).await;
 }
 
 fn report(fault: &ConnectionFault) {
     tracing::debug!(fault = fault as &dyn std::error::Error, "a client connection ended");
 }
 
-async fn shake_hands(shared: &Shared, frames: &mut Frames) -> Result<Option<Accepted>, ConnectionFault> {
-    let Some(hello) = frames.next().await? else {
+async fn begin(shared: &Shared, frames: &mut Frames, stop: &mut watch::Receiver<bool>) -> Option<Box<Accepted>> {
+    let handshake = tokio::select! {
+        biased;
+        _ = stop.changed() => return None,
+        handshake = timeout(HANDSHAKE_MAX, shake_hands(shared, frames)) => handshake,
+    };
+    let fault = match handshake {
+        Ok(Ok(Some(accepted))) => return Some(accepted),
+        Ok(Ok(None)) => None,
+        Ok(Err(fault)) => Some(fault),
+        Err(_) => Some(ConnectionFault::HandshakeTimeout(HANDSHAKE_MAX)),
+    };
+    shared.handshakes_broken.fetch_add(1, Ordering::Relaxed);
+    if let Some(fault) = fault {
+        report(&fault);
+    }
+    None
+}
+
+async fn shake_hands(shared: &Shared, frames: &mut Frames) -> Result<Option<Box<Accepted>>, ConnectionFault> {
+    let Some(hello) = frames.next(HANDSHAKE_FRAME_BYTES_MAX).await? else {
         return Ok(None);
     };
     match noise::read_hello(&shared.keys, &hello)? {
         HelloAnswer::Accepted { reply, accepted } => {
             frames.send(noise::frame(&reply)?).await?;
-            Ok(Some(*accepted))
+            Ok(Some(accepted))
         }
         HelloAnswer::Pending { reply, pending } => {
             frames.send(noise::frame(&reply)?).await?;
-            let Some(finish) = frames.next().await? else {
+            let Some(finish) = frames.next(HANDSHAKE_FRAME_BYTES_MAX).await? else {
                 return Ok(None);
             };
-            Ok(Some(pending.read_finish(&finish)?))
+            Ok(Some(Box::new(pending.read_finish(&finish)?)))
         }
     }
 }
@@ -108,30 +140,47 @@ async fn shake_hands(shared: &Shared, frames: &mut Frames) -> Result<Option<Acce
 async fn talk(
     shared: &Shared,
     frames: &mut Frames,
-    accepted: Accepted,
-    mut end: LinkEnd,
+    mut transport: Transport,
+    end: &LinkEnd,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), ConnectionFault> {
-    let Accepted { mut transport, noise_public, payload } = accepted;
-    shared.change(|network| network.admit(end.link, noise_public, &payload))?;
-    drop(payload);
-    let mut heard = tokio::time::Instant::now();
+    let mut heard = Instant::now();
+    let mut allowance = Allowance::new(heard);
+    // While it rests, a client that sent too much is not read. It still gets what is for it.
+    let mut rest: Option<Instant> = None;
+    let mut held = false;
     loop {
         tokio::select! {
-            biased;
             _ = stop.changed() => return Ok(()),
-            node = end.outbound.recv() => match node {
-                Some(node) => frames.write(&mut transport, &[node]).await?,
-                None => return Ok(()),
+            signal = end.line.signal(held) => match signal {
+                Signal::Send(stanzas) => frames.write(&mut transport, stanzas).await?,
+                Signal::Pull => deliver_queue(shared, frames, &mut transport, end).await?,
+                Signal::Hold => held = true,
+                Signal::Release => {
+                    held = false;
+                    heard = Instant::now();
+                }
+                Signal::Close => return Ok(()),
             },
-            () = end.wake.notified() => deliver_queue(shared, frames, &mut transport, &end).await?,
-            frame = frames.next() => {
-                let Some(frame) = frame? else { return Ok(()) };
-                heard = tokio::time::Instant::now();
-                let node = transport.open(frame)?;
+            ready = frames.ready(FRAME_BYTES_MAX), if !held && rest.is_none() => {
+                if !ready? {
+                    return Ok(());
+                }
+                // Whoever holds the connection expects that nothing passes from then on.
+                if end.line.is_held() {
+                    continue;
+                }
+                let Some(frame) = frames.reader.next(FRAME_BYTES_MAX)? else { continue };
+                heard = Instant::now();
+                let (node, weight) = transport.open(frame)?;
+                rest = allowance.pay(weight, heard).map(|pause| heard + pause);
                 shared.change(|network| network.receive(end.link, &node))?;
             }
-            () = tokio::time::sleep_until(heard + SILENCE_MAX) => return Err(ConnectionFault::Silence(SILENCE_MAX)),
+            () = sleep_until(rest.unwrap_or(heard + SILENCE_MAX)), if !held => {
+                if rest.take().is_none() {
+                    return Err(ConnectionFault::Silence(SILENCE_MAX));
+                }
+            }
         }
     }
 }
@@ -143,57 +192,49 @@ async fn deliver_queue(
     transport: &mut Transport,
     end: &LinkEnd,
 ) -> Result<(), ConnectionFault> {
-    let nodes = shared.change(|network| network.pull(end.link, QUEUE_BATCH))?;
-    if nodes.is_empty() {
+    let stanzas = shared.change(|network| network.pull(end.link, QUEUE_BATCH))?;
+    if stanzas.is_empty() {
         return Ok(());
     }
-    end.wake.notify_one();
-    frames.write(transport, &nodes).await
+    end.line.ring();
+    frames.write(transport, stanzas).await
 }
 
 /// The websocket as a stream of frames.
 struct Frames {
     socket: Socket,
-    decoder: FrameDecoder,
-    /// What came before the first frame; `None` once the header is read.
-    intro: Option<Vec<u8>>,
+    reader: FrameReader,
 }
 
 impl Frames {
-    /// The next frame; `None` when the client has closed. Nothing is lost if the caller stops waiting.
-    async fn next(&mut self) -> Result<Option<BytesMut>, ConnectionFault> {
-        loop {
-            if self.intro.is_none()
-                && let Some(frame) = self.decoder.decode_frame()
-            {
-                return Ok(Some(frame));
-            }
+    /// The next frame; `None` when the client has closed.
+    async fn next(&mut self, bytes_max: usize) -> Result<Option<BytesMut>, ConnectionFault> {
+        if !self.ready(bytes_max).await? {
+            return Ok(None);
+        }
+        Ok(self.reader.next(bytes_max)?)
+    }
+
+    /// Waits until there is a frame; false when the client has closed. Nothing is lost if the caller stops waiting.
+    async fn ready(&mut self, bytes_max: usize) -> Result<bool, ConnectionFault> {
+        while !self.reader.has_frame(bytes_max)? {
             match self.socket.next().await {
-                Some(Ok(Message::Binary(bytes))) => self.feed(&bytes)?,
-                Some(Ok(Message::Close(_))) | None => return Ok(None),
+                Some(Ok(Message::Binary(bytes))) => self.reader.feed(&bytes)?,
+                Some(Ok(Message::Close(_))) | None => return Ok(false),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error.into()),
             }
         }
+        Ok(true)
     }
 
-    fn feed(&mut self, bytes: &[u8]) -> Result<(), ConnectionFault> {
-        let Some(mut intro) = self.intro.take() else {
-            self.decoder.feed(bytes);
-            return Ok(());
-        };
-        intro.extend_from_slice(bytes);
-        match after_header(&intro)? {
-            Some(rest) => self.decoder.feed(rest),
-            None if intro.len() > INTRO_BYTES_MAX => return Err(ConnectionFault::NoHeader),
-            None => self.intro = Some(intro),
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, transport: &mut Transport, nodes: &[Node]) -> Result<(), ConnectionFault> {
-        for node in nodes {
-            let frame = transport.seal(node)?;
+    async fn write(
+        &mut self,
+        transport: &mut Transport,
+        stanzas: impl IntoIterator<Item = Bytes>,
+    ) -> Result<(), ConnectionFault> {
+        for stanza in stanzas {
+            let frame = transport.seal(&stanza)?;
             let written = timeout(WRITE_MAX, self.socket.feed(Message::Binary(Bytes::from(frame)))).await;
             written.map_err(|_| ConnectionFault::WriteStalled(WRITE_MAX))??;
         }
@@ -205,45 +246,5 @@ impl Frames {
     async fn send(&mut self, frame: Vec<u8>) -> Result<(), ConnectionFault> {
         self.socket.send(Message::Binary(Bytes::from(frame))).await?;
         Ok(())
-    }
-}
-
-/// What follows the header, or `None` while it is not complete.
-fn after_header(intro: &[u8]) -> Result<Option<&[u8]>, ConnectionFault> {
-    let mut rest = intro;
-    if rest.starts_with(ROUTING_MARK) {
-        let Some((head, after)) = rest.split_at_checked(ROUTING_HEAD_BYTES) else {
-            return Ok(None);
-        };
-        let length = head.iter().skip(ROUTING_MARK.len()).fold(0, |length, byte| (length << 8) | usize::from(*byte));
-        let Some((_, after)) = after.split_at_checked(length) else {
-            return Ok(None);
-        };
-        rest = after;
-    }
-    if let Some(after) = rest.strip_prefix(WA_CONN_HEADER.as_slice()) {
-        return Ok(Some(after));
-    }
-    let may_follow = WA_CONN_HEADER.starts_with(rest) || ROUTING_MARK.starts_with(rest);
-    if may_follow { Ok(None) } else { Err(ConnectionFault::NoHeader) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{WA_CONN_HEADER, after_header};
-
-    #[test]
-    fn header_may_follow_a_routing_hint() {
-        let mut intro = b"ED\0\x01\0\0\x02xy".to_vec();
-        assert!(after_header(&intro).unwrap().is_none());
-        intro.extend_from_slice(&WA_CONN_HEADER);
-        intro.push(9);
-        assert_eq!(after_header(&intro).unwrap(), Some([9].as_slice()));
-    }
-
-    #[test]
-    fn other_protocols_are_refused_at_once() {
-        assert!(after_header(b"GET /").is_err());
-        assert!(after_header(b"W").unwrap().is_none());
     }
 }

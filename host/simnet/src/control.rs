@@ -3,6 +3,14 @@
 //! It takes and gives plain values, so that a host can serve it under its own front door. The caller has
 //! checked the operator's key.
 
+mod calls;
+#[cfg(test)]
+mod channels_tests;
+mod groups;
+mod newsletters;
+mod own_devices;
+mod phones;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,16 +18,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::network::{CommandFault, FaultCommand, ScanFault};
-use crate::phone::PairingCode;
+use crate::media::control::{is_media_fault, media_fault, media_of_message, tls_certificate};
+use crate::network::{ActFault, CommandFault, DeviceCommandFault, FaultCommand, LinkFault, PersonCommand, ScanFault};
+use crate::phone::{ComposeFault, PairingCode};
 use crate::shared::{ChangeError, Shared};
 
 /// Where the API lives.
 pub(crate) const CONTROL_PREFIX: &str = "/switchboard/v1/sim/";
 /// The longest a request waits for a message.
 const WAIT_MS_MAX: u64 = 60_000;
-/// Messages in one answer.
-const MESSAGES_MAX: usize = 1_000;
 /// Journal entries in one answer, and how many there are without a limit in the request.
 const JOURNAL_LIMIT_MAX: usize = 1_000;
 /// How long a scanned client may take to confirm.
@@ -39,7 +46,7 @@ pub struct ControlAnswer {
 }
 
 impl ControlAnswer {
-    fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self { status, content_type: JSON, body: body.to_string().into_bytes() }
     }
 
@@ -86,8 +93,15 @@ impl From<ControlFault> for ControlAnswer {
             ControlFault::Command(command) => match command {
                 CommandFault::NoPhone(_) | CommandFault::Scan(ScanFault::NoPhone(_)) => (404, "no such phone"),
                 CommandFault::NoRecipient(_) => (404, "no such recipient"),
+                CommandFault::Group(fault) => groups::status_of(fault),
+                CommandFault::Newsletter(fault) if fault.code() == 404 => (404, "not found"),
+                CommandFault::Newsletter(fault) if fault.code() == 403 => (403, "not allowed"),
+                CommandFault::NoStatus(_) | CommandFault::NoCall(_) => (404, "not found"),
+                CommandFault::Compose(ComposeFault::UnknownMessage { .. })
+                | CommandFault::Act(ActFault::UnknownMessage(_)) => (404, "no such message"),
                 CommandFault::Scan(ScanFault::NotWaiting) => (410, "code is no longer valid"),
-                CommandFault::FaultNotYet(_) => (422, "not yet"),
+                CommandFault::Link(LinkFault::NotWaiting(_)) => (410, "no client is waiting"),
+                CommandFault::Devices(DeviceCommandFault::NoDevice { .. }) => (404, "no such device"),
                 _ => (422, "invalid request"),
             },
         };
@@ -104,13 +118,6 @@ struct PhoneBody {
 #[derive(Deserialize)]
 struct ScanBody {
     code: String,
-}
-
-#[derive(Deserialize)]
-struct MessageBody {
-    to: String,
-    text: String,
-    id: Option<String>,
 }
 
 /// Carries out one request.
@@ -146,13 +153,27 @@ async fn dispatch(shared: &Shared, method: &str, path_and_query: &str, body: &[u
             let body: ScanBody = read(body)?;
             scan(shared, Some(*number), &body.code).await
         }
-        ("POST", ["phones", number, "messages"]) => send(shared, number, read(body)?),
-        ("GET", ["phones", number, "messages"]) => received(shared, number, query).await,
+        ("PATCH", ["phones", number]) => {
+            let command: PersonCommand = read(body)?;
+            shared.change(|network| network.change_person_by_command(number, &command))??;
+            Ok(ControlAnswer::json(200, &json!({})))
+        }
+        ("POST", ["phones", number, "reinstall"]) => {
+            let identity = shared.change(|network| network.reinstall_phone(number))??;
+            Ok(ControlAnswer::json(200, &json!({ "identity": hex::encode(identity) })))
+        }
+        ("POST", ["faults"]) if is_media_fault(body) => Ok(media_fault(shared, body)),
         ("POST", ["faults"]) => {
             let command: FaultCommand = read(body)?;
             let devices = shared.change(|network| network.apply_fault(&command))??;
             Ok(ControlAnswer::json(200, &json!({ "devices": devices })))
         }
+        ("GET", ["phones", number, "messages", n, "media"]) => Ok(media_of_message(shared, number, n).await),
+        ("GET", ["certificate"]) => Ok(tls_certificate(shared)),
+        (_, ["phones", _, "messages", _, "media"] | ["certificate"]) => {
+            Err(ControlFault::Method { method: method.to_owned(), path: path.to_owned() })
+        }
+        ("GET", ["faults"]) => Ok(ControlAnswer::json(200, &shared.look(|network| network.list_faults()))),
         ("GET", ["journal"]) => {
             let after = number_in(query, "after")?.unwrap_or(0);
             let limit =
@@ -160,31 +181,42 @@ async fn dispatch(shared: &Shared, method: &str, path_and_query: &str, body: &[u
             let entries = shared.journal_after(after, limit.min(JOURNAL_LIMIT_MAX));
             Ok(ControlAnswer::json(200, &json!({ "entries": entries })))
         }
-        ("GET", ["stats"]) => {
-            let stats = shared.look(|network| network.stats());
-            let mut stats = json!(stats);
-            if let Some(stats) = stats.as_object_mut() {
-                let broken = shared.handshakes_broken.load(std::sync::atomic::Ordering::Relaxed);
-                stats.insert("handshakes_broken".to_owned(), json!(broken));
-            }
-            Ok(ControlAnswer::json(200, &stats))
+        ("GET", ["stats"]) => Ok(stats(shared)),
+        (method, ["newsletters", parts @ ..]) => newsletters::dispatch(shared, method, path, parts, body),
+        (method, ["phones", number, what @ ("calls" | "status" | "business"), rest @ ..]) => {
+            calls::dispatch(shared, method, path, number, (what, rest), body)
         }
-        (_, ["phones" | "faults" | "journal" | "stats"] | ["phones", _, "scan" | "messages"]) => {
-            Err(ControlFault::Method { method: method.to_owned(), path: path.to_owned() })
+        (_, ["phones", number, room @ ("messages" | "receipts" | "chatstate" | "chatstates" | "presence")]) => {
+            let answer = phones::act(shared, method, number, room, query, body).await?;
+            answer.ok_or_else(|| ControlFault::Method { method: method.to_owned(), path: path.to_owned() })
         }
-        _ => Err(unknown()),
+        (_, ["phones", number, rest @ ..]) if own_devices::serves(rest) => {
+            own_devices::dispatch(shared, method, number, rest, body).await
+        }
+        ("GET", ["reports"]) => {
+            let reports = shared.look(|network| network.spam_reports());
+            Ok(ControlAnswer::json(200, &json!({ "reports": reports })))
+        }
+        (
+            _,
+            ["phones" | "faults" | "journal" | "stats" | "reports"] | ["phones", _] | ["phones", _, "scan" | "reinstall"],
+        ) => Err(ControlFault::Method { method: method.to_owned(), path: path.to_owned() }),
+        (_, rest) => groups::dispatch(shared, method, rest, body)?.ok_or_else(unknown),
     }
+}
+
+fn stats(shared: &Shared) -> ControlAnswer {
+    let mut stats = json!(shared.look(|network| network.stats()));
+    if let Some(stats) = stats.as_object_mut() {
+        let broken = shared.handshakes_broken.load(std::sync::atomic::Ordering::Relaxed);
+        stats.insert("handshakes_broken".to_owned(), json!(broken));
+    }
+    ControlAnswer::json(200, &stats)
 }
 
 fn create_phone(shared: &Shared, body: &PhoneBody) -> Result<ControlAnswer, ControlFault> {
     let (phone, created) = shared.change(|network| network.ensure_phone(&body.number, body.name.as_deref()))??;
     Ok(ControlAnswer::json(if created { 201 } else { 200 }, &json!(phone)))
-}
-
-fn send(shared: &Shared, number: &str, body: MessageBody) -> Result<ControlAnswer, ControlFault> {
-    let MessageBody { to, text, id } = body;
-    let id = shared.change(|network| network.send_text(number, &to, &text, id))??;
-    Ok(ControlAnswer::json(201, &json!({ "id": id })))
 }
 
 /// Scans a code and waits until the client has confirmed, so that the caller may go on at once.
@@ -210,22 +242,6 @@ async fn scan(shared: &Shared, number: Option<&str>, code: &str) -> Result<Contr
     }
 }
 
-/// What a phone has received; waits for the first message if there is none.
-async fn received(shared: &Shared, number: &str, query: &str) -> Result<ControlAnswer, ControlFault> {
-    let after = number_in(query, "after")?.unwrap_or(0);
-    let wait_ms = number_in(query, "wait_ms")?.unwrap_or(0).min(WAIT_MS_MAX);
-    let deadline = Instant::now() + Duration::from_millis(wait_ms);
-    loop {
-        let mut changed = std::pin::pin!(shared.changed.notified());
-        changed.as_mut().enable();
-        let messages = shared.look(|network| network.received(number, after, MESSAGES_MAX))?;
-        let answer = || ControlAnswer::json(200, &json!({ "messages": messages }));
-        if !messages.is_empty() || timeout_at(deadline, changed).await.is_err() {
-            return Ok(answer());
-        }
-    }
-}
-
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlFault> {
     serde_json::from_slice(body).map_err(ControlFault::Body)
 }
@@ -237,7 +253,7 @@ fn number_in(query: &str, name: &'static str) -> Result<Option<u64>, ControlFaul
 }
 
 /// One path segment with its `%XX` resolved; a stray percent sign stays as it is.
-fn percent_decoded(segment: &str) -> String {
+pub(crate) fn percent_decoded(segment: &str) -> String {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 const FILE_NAME: &str = "journal.jsonl";
 /// Entries that stay readable through the control API.
 const ENTRIES_MAX: usize = 10_000;
+/// Ciphertexts in all these entries together; a message for a large group has a thousand.
+const CIPHERTEXTS_MAX: usize = 200_000;
 
 /// Why the journal file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +51,14 @@ pub(crate) struct JournalEntry {
 pub(crate) struct Journal {
     file: Option<(File, PathBuf)>,
     entries: VecDeque<JournalEntry>,
+    ciphertexts: usize,
     next: u64,
 }
 
 impl Journal {
     /// Opens the journal in `dir`, or one in memory only.
     pub(crate) fn open(dir: Option<&Path>) -> Result<Self, JournalError> {
-        let mut journal = Self { file: None, entries: VecDeque::new(), next: 1 };
+        let mut journal = Self { file: None, entries: VecDeque::new(), ciphertexts: 0, next: 1 };
         let Some(dir) = dir else { return Ok(journal) };
         let path = dir.join(FILE_NAME);
         let fail = |source| JournalError { path: path.clone(), source };
@@ -101,10 +104,12 @@ impl Journal {
     }
 
     fn remember(&mut self, entry: JournalEntry) {
-        if self.entries.len() == ENTRIES_MAX {
-            self.entries.pop_front();
-        }
+        self.ciphertexts += entry.enc.len();
         self.entries.push_back(entry);
+        while self.entries.len() > ENTRIES_MAX || self.ciphertexts > CIPHERTEXTS_MAX {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.ciphertexts -= oldest.enc.len();
+        }
     }
 
     /// Entries with a number above `after`, oldest first.

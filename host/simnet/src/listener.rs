@@ -1,11 +1,12 @@
-//! The one port: plain HTTP for people and tests, the websocket for clients.
+//! The ports: HTTP for people, tests and files, the websocket for clients; each of them plain or over TLS.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
@@ -13,26 +14,28 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_tungstenite::WebSocketStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::connection;
 use crate::control::{CONTROL_PREFIX, ControlAnswer, control, scan_by_login_name};
+use crate::media::{self, Answer, respond, whole};
 use crate::shared::Shared;
+use crate::tls;
 
 /// Connections at once; one more is closed without a word.
 const CONNECTIONS_MAX: usize = 20_000;
-/// Bytes in a request's body.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Clients at once. The rest is for people and tests, who must get through however many clients there are.
+const CLIENTS_MAX: usize = CONNECTIONS_MAX - 500;
+/// Bytes in a request's body: a file of 16 MiB that a phone's user sends, as base64, and what is said about it.
+const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Rest after a failed accept, which mostly means that the process is out of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const WEBSOCKET_PATH: &str = "/ws/chat";
 const SCAN_PATH: &str = "/admin/mock-phone/scan-qr";
-
-type Answer = Response<Full<Bytes>>;
 
 /// What each connection needs.
 #[derive(Clone)]
@@ -41,6 +44,17 @@ pub(crate) struct Host {
     /// SHA-256 of the operator's key; `None` lets nobody in.
     pub(crate) admin_key_digest: Option<[u8; 32]>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) places: Places,
+}
+
+/// Places for clients.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CLIENTS_MAX)))
+    }
 }
 
 /// Accepts connections until the server stops.
@@ -59,7 +73,7 @@ pub(crate) async fn accept(listener: TcpListener, host: Host) {
                     tracing::warn!(limit = CONNECTIONS_MAX, "too many connections; one is closed");
                     continue;
                 };
-                tokio::spawn(serve_http(stream, host.clone(), Arc::new(permit)));
+                tokio::spawn(serve_connection(stream, host.clone(), Arc::new(permit)));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -73,9 +87,40 @@ pub(crate) async fn accept(listener: TcpListener, host: Host) {
     }
 }
 
-async fn serve_http(stream: TcpStream, host: Host, permit: Arc<OwnedSemaphorePermit>) {
+async fn serve_connection(stream: TcpStream, host: Host, permit: Arc<OwnedSemaphorePermit>) {
     // Stanzas are small and wait for each other.
     let _ = stream.set_nodelay(true);
+    let mut stop = host.stop.clone();
+    let shared = Arc::clone(&host.shared);
+    let begun = async move {
+        if tls::begins_with_tls(&stream).await? {
+            let stream = shared.media.tls.accept(stream).await?;
+            return Ok(Begun::Tls(Box::new(stream)));
+        }
+        Ok::<_, io::Error>(Begun::Plain(stream))
+    };
+    let begun = tokio::select! {
+        biased;
+        _ = stop.changed() => return,
+        begun = begun => begun,
+    };
+    match begun {
+        Ok(Begun::Plain(stream)) => serve_http(stream, host, permit).await,
+        Ok(Begun::Tls(stream)) => serve_http(stream, host, permit).await,
+        Err(error) => tracing::debug!(%error, "a connection ended before its first request"),
+    }
+}
+
+/// A connection whose first byte is known.
+enum Begun {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+async fn serve_http<S>(stream: S, host: Host, permit: Arc<OwnedSemaphorePermit>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut stop = host.stop.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let host = host.clone();
@@ -101,19 +146,18 @@ async fn route(host: Host, permit: Arc<OwnedSemaphorePermit>, request: Request<I
         return upgrade(host, permit, request);
     }
     if path == "/" && request.method() == Method::GET {
-        return Response::new(Full::from("simulated network\n"));
+        return Response::new(whole("simulated network\n"));
     }
-    let answer = if path == SCAN_PATH && request.method() == Method::POST {
-        match read_body(request.into_body()).await {
+    if path == SCAN_PATH && request.method() == Method::POST {
+        return respond(match read_body(request.into_body()).await {
             Ok(body) => scan_by_login_name(&host.shared, &body).await,
             Err(refusal) => refusal,
-        }
-    } else if path.starts_with(CONTROL_PREFIX) {
-        command(&host, request).await
-    } else {
-        ControlAnswer::problem(404, "not found", format!("nothing is served at {path}"))
-    };
-    respond(answer)
+        });
+    }
+    if path.starts_with(CONTROL_PREFIX) {
+        return respond(command(&host, request).await);
+    }
+    media::serve(&host.shared, request).await
 }
 
 async fn command(host: &Host, request: Request<Incoming>) -> ControlAnswer {
@@ -150,14 +194,6 @@ async fn read_body(body: Incoming) -> Result<Bytes, ControlAnswer> {
     }
 }
 
-fn respond(answer: ControlAnswer) -> Answer {
-    let mut response = Response::new(Full::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let content_type = HeaderValue::from_static(answer.content_type);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
-}
-
 fn upgrade(host: Host, permit: Arc<OwnedSemaphorePermit>, mut request: Request<Incoming>) -> Answer {
     let accept = request
         .headers()
@@ -168,18 +204,23 @@ fn upgrade(host: Host, permit: Arc<OwnedSemaphorePermit>, mut request: Request<I
     let Some(accept) = accept.filter(|_| wanted && request.method() == Method::GET) else {
         return respond(ControlAnswer::problem(426, "upgrade required", "a websocket client is expected here"));
     };
+    let authority = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    let Ok(place) = Arc::clone(&host.places.0).try_acquire_owned() else {
+        tracing::warn!(limit = CLIENTS_MAX, "too many clients; one is refused");
+        return respond(ControlAnswer::problem(503, "too many clients", format!("{CLIENTS_MAX} clients are connected")));
+    };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await {
             Ok(io) => {
-                let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, None).await;
-                connection::serve(host.shared, socket, host.stop).await;
+                let socket = connection::accept(io).await;
+                connection::serve(host.shared, socket, authority, host.stop).await;
             }
             Err(error) => tracing::debug!(%error, "a websocket was not taken over"),
         }
-        drop(permit);
+        drop((permit, place));
     });
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

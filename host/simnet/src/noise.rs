@@ -4,8 +4,8 @@
 //! longer have, we answer as in XX and it falls back.
 
 use bytes::BytesMut;
+use wacore_binary::Node;
 use wacore_binary::consts::{NOISE_PATTERN_IK, NOISE_PATTERN_XX, NOISE_PATTERN_XXFALLBACK, WA_CONN_HEADER};
-use wacore_binary::{Node, OwnedNodeRef};
 use wacore_libsignal::protocol::KeyPair;
 use wacore_noise::framing::encode_frame;
 use wacore_noise::{HandshakeError, NoiseCipher, NoiseError, NoiseHandshake};
@@ -14,6 +14,7 @@ use waproto::whatsapp::handshake_message::{ClientHello, ServerHello};
 use waproto::whatsapp::{ClientPayload, HandshakeMessage};
 
 use crate::certificate::{ServerKeys, public_bytes};
+use crate::node_codec::{self, StanzaFault, Weight};
 use crate::random;
 
 /// Why a client's bytes could not be understood. The connection ends.
@@ -29,8 +30,8 @@ pub(crate) enum NoiseFault {
     Handshake(#[from] HandshakeError),
     #[error("frame could not be encrypted or decrypted")]
     Cipher(#[from] NoiseError),
-    #[error("binary node is malformed")]
-    Node(#[from] wacore_binary::BinaryError),
+    #[error(transparent)]
+    Stanza(#[from] StanzaFault),
     #[error("frame of {bytes} bytes is too large")]
     FrameTooLarge { bytes: usize },
     #[error("connection has used up its {0} frame counters")]
@@ -142,17 +143,15 @@ impl Transport {
     }
 
     /// Decrypts one frame into a node.
-    pub(crate) fn open(&mut self, mut frame: BytesMut) -> Result<Node, NoiseFault> {
+    pub(crate) fn open(&mut self, mut frame: BytesMut) -> Result<(Node, Weight), NoiseFault> {
         self.read.decrypt_in_place_with_counter(self.frames_read, &mut frame)?;
         self.frames_read = next(self.frames_read)?;
-        let plain = wacore_binary::util::unpack_bytes(frame)?;
-        Ok(OwnedNodeRef::new(plain)?.to_owned_node())
+        Ok(node_codec::open(frame)?)
     }
 
-    /// Encrypts one node into a frame with its length.
-    pub(crate) fn seal(&mut self, node: &Node) -> Result<Vec<u8>, NoiseFault> {
-        let plain = wacore_binary::marshal(node)?;
-        let sealed = self.write.encrypt_with_counter(self.frames_written, &plain)?;
+    /// Encrypts one encoded stanza into a frame with its length.
+    pub(crate) fn seal(&mut self, stanza: &[u8]) -> Result<Vec<u8>, NoiseFault> {
+        let sealed = self.write.encrypt_with_counter(self.frames_written, stanza)?;
         self.frames_written = next(self.frames_written)?;
         frame(&sealed)
     }

@@ -32,6 +32,11 @@ pub(crate) fn message_id() -> String {
     format!("3A{}", hex::encode_upper(bytes::<9>()))
 }
 
+/// An id for a call that a phone begins.
+pub(crate) fn call_id() -> String {
+    hex::encode_upper(bytes::<16>())
+}
+
 /// An id for a stanza that the server itself starts.
 pub(crate) fn stanza_id() -> String {
     hex::encode(bytes::<8>())

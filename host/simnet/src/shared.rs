@@ -8,17 +8,16 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use wacore_binary::Node;
 
+use crate::blobs::{BlobError, Blobs};
 use crate::certificate::ServerKeys;
 use crate::clock;
 use crate::journal::{Journal, JournalEntry, JournalError};
+use crate::line::Line;
+use crate::media::MediaHosts;
 use crate::network::{Effect, LinkId, Network, Outbox};
+use crate::node_codec;
 use crate::state_log::{StateLog, StateLogError};
-
-/// Answers and short-lived stanzas that may wait for one connection. A client that reads nothing is cut off.
-const OUTBOUND_MAX: usize = 1_024;
 
 /// Why a change could not be written down.
 #[derive(Debug, thiserror::Error)]
@@ -27,32 +26,36 @@ pub(crate) enum ChangeError {
     State(#[from] StateLogError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
 }
 
-/// The network's end of one connection. Dropping it closes the connection once it has sent what waits.
-struct Wire {
-    outbound: Sender<Node>,
-    wake: Arc<Notify>,
-}
-
-/// The connection's end.
+/// The connection's end. When it is dropped, however that comes about, the network forgets the connection.
 pub(crate) struct LinkEnd {
     pub(crate) link: LinkId,
-    pub(crate) outbound: Receiver<Node>,
-    /// Rings when the device's queue may have something new.
-    pub(crate) wake: Arc<Notify>,
+    pub(crate) line: Arc<Line>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for LinkEnd {
+    fn drop(&mut self) {
+        self.shared.close_link(self.link);
+    }
 }
 
 struct Inner {
     network: Network,
     state_log: Option<StateLog>,
     journal: Journal,
-    wires: HashMap<LinkId, Wire>,
+    lines: HashMap<LinkId, Arc<Line>>,
 }
 
 /// Shared by all connections and the control API.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
+    /// The files that media hosts serve.
+    pub(crate) blobs: Arc<Blobs>,
+    pub(crate) media: MediaHosts,
     pub(crate) keys: Arc<ServerKeys>,
     /// Rings for everybody who waits for a message or the end of a pairing.
     pub(crate) changed: Notify,
@@ -61,9 +64,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(network: Network, state_log: Option<StateLog>, journal: Journal, keys: ServerKeys) -> Self {
+    pub(crate) fn new(
+        mut network: Network,
+        state_log: Option<StateLog>,
+        journal: Journal,
+        blobs: Blobs,
+        keys: ServerKeys,
+        media: MediaHosts,
+    ) -> Self {
+        if state_log.is_none() {
+            network.forget_everything();
+        }
         Self {
-            inner: Mutex::new(Inner { network, state_log, journal, wires: HashMap::new() }),
+            inner: Mutex::new(Inner { network, state_log, journal, lines: HashMap::new() }),
+            blobs: Arc::new(blobs),
+            media,
             keys: Arc::new(keys),
             changed: Notify::new(),
             handshakes_broken: AtomicU64::new(0),
@@ -77,18 +92,33 @@ impl Shared {
         inner.network.set_now(clock::now_ms());
         let value = change(&mut inner.network);
         let outbox = inner.network.take_outbox();
+        // Before the records that speak of them.
+        outbox.blobs.iter().try_for_each(|blob| self.blobs.put(blob))?;
         inner.write(&outbox)?;
         for entry in outbox.journal {
             inner.journal.append(entry)?;
         }
         for effect in outbox.effects {
-            if matches!(effect, Effect::Changed) {
-                self.changed.notify_waiters();
-            } else {
-                inner.apply(effect);
+            match effect {
+                Effect::Changed => self.changed.notify_waiters(),
+                Effect::Reupload => self.media.reuploads.notify_one(),
+                effect => inner.apply(effect),
             }
         }
         Ok(value)
+    }
+
+    /// Lets what is due by now happen.
+    pub(crate) fn run_due(&self) -> Result<(), ChangeError> {
+        if self.look(|network| network.has_due(clock::now_ms())) {
+            self.change(Network::run_due)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the state file, so that another network may open its folder.
+    pub(crate) fn close_state_log(&self) {
+        self.lock().state_log = None;
     }
 
     /// Looks at the network.
@@ -97,19 +127,27 @@ impl Shared {
     }
 
     /// Connects a new client to the network.
-    pub(crate) fn open_link(&self) -> LinkEnd {
-        let (sender, outbound) = mpsc::channel(OUTBOUND_MAX);
-        let wake = Arc::new(Notify::new());
+    pub(crate) fn open_link(self: &Arc<Self>) -> LinkEnd {
+        let line = Arc::<Line>::default();
         let mut inner = self.lock();
         let link = inner.network.open_link();
-        let wire = Wire { outbound: sender, wake: Arc::clone(&wake) };
-        inner.wires.insert(link, wire);
-        LinkEnd { link, outbound, wake }
+        inner.lines.insert(link, Arc::clone(&line));
+        LinkEnd { link, line, shared: Arc::clone(self) }
+    }
+
+    /// Notes where the network listens.
+    pub(crate) fn listens_at(&self, address: String) {
+        self.lock().network.listens_at(address);
+    }
+
+    /// Notes where a client has reached the network; nothing of it is written down.
+    pub(crate) fn reached_at(&self, link: LinkId, authority: &str) {
+        self.lock().network.reached_at(link, authority);
     }
 
     /// Forgets a connection that has ended.
-    pub(crate) fn close_link(&self, link: LinkId) {
-        self.lock().wires.remove(&link);
+    fn close_link(&self, link: LinkId) {
+        self.lock().lines.remove(&link);
         if let Err(error) = self.change(|network| network.close_link(link)) {
             tracing::error!(%error, "the end of a connection could not be written down");
         }
@@ -134,23 +172,32 @@ impl Inner {
     }
 
     fn apply(&mut self, effect: Effect) {
+        let link = match &effect {
+            Effect::Changed | Effect::Reupload => return,
+            Effect::Send { link, .. }
+            | Effect::Wake(link)
+            | Effect::Hold(link)
+            | Effect::Release(link)
+            | Effect::Cut(link)
+            | Effect::Close(link) => *link,
+        };
+        let Some(line) = self.lines.get(&link) else { return };
         match effect {
-            Effect::Send { link, node } => {
-                let full = self.wires.get(&link).is_some_and(|wire| wire.outbound.try_send(node).is_err());
-                if full {
-                    tracing::warn!(link, limit = OUTBOUND_MAX, "a client does not read its answers and is disconnected");
-                    self.wires.remove(&link);
+            Effect::Send { node, .. } => match node_codec::encode(&node) {
+                Ok(stanza) => {
+                    if !line.push(stanza) {
+                        tracing::warn!(link, "a client does not read its answers and is disconnected");
+                        line.cut();
+                    }
                 }
-            }
-            Effect::Wake(link) => {
-                if let Some(wire) = self.wires.get(&link) {
-                    wire.wake.notify_one();
-                }
-            }
-            Effect::Close(link) => {
-                self.wires.remove(&link);
-            }
-            Effect::Changed => {}
+                Err(error) => tracing::warn!(link, %error, "a stanza cannot be encoded and is dropped"),
+            },
+            Effect::Wake(_) => line.ring(),
+            Effect::Hold(_) => line.hold(true),
+            Effect::Release(_) => line.hold(false),
+            Effect::Cut(_) => line.cut(),
+            Effect::Close(_) => line.close(),
+            Effect::Changed | Effect::Reupload => {}
         }
     }
 }

@@ -6,13 +6,14 @@
 //! the live records are written to a new file which then takes the old one's name.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 const FILE_NAME: &str = "state.log";
+const LOCK_FILE_NAME: &str = "lock";
 const NEW_FILE_NAME: &str = "state.log.new";
 /// A file below this size is left alone.
 const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -34,6 +35,12 @@ pub enum StateLogError {
         #[source]
         source: io::Error,
     },
+    /// Another process, or another network of this one, has it open.
+    #[error("the folder {dir} is in use by another simulated network")]
+    InUse {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// A line before the last one is not a transaction.
     #[error("state file {path} is damaged at line {line}")]
     Damaged {
@@ -49,6 +56,8 @@ pub enum StateLogError {
 
 /// The open file.
 pub(crate) struct StateLog {
+    /// Held as long as the log is open.
+    _lock: File,
     file: File,
     dir: PathBuf,
     path: PathBuf,
@@ -61,7 +70,17 @@ impl StateLog {
     /// Opens the log in `dir`, compacts it and returns it with all live records.
     pub(crate) fn open(dir: &Path) -> Result<(Self, BTreeMap<String, Value>), StateLogError> {
         fs::create_dir_all(dir).map_err(at(dir))?;
-        compact(dir)
+        let lock_path = dir.join(LOCK_FILE_NAME);
+        let lock = File::create(&lock_path).map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateLogError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
+        }
+        let path = dir.join(FILE_NAME);
+        let (compacted, records) = compact(dir, &path)?;
+        let Compacted { file, bytes, compact_at } = compacted;
+        Ok((Self { _lock: lock, file, dir: dir.to_owned(), path, bytes, compact_at }, records))
     }
 
     /// Writes one transaction. An empty one writes nothing.
@@ -74,19 +93,27 @@ impl StateLog {
         self.file.write_all(&line).map_err(at(&self.path))?;
         self.bytes += line.len() as u64;
         if self.bytes >= self.compact_at {
-            *self = compact(&self.dir)?.0;
+            let Compacted { file, bytes, compact_at } = compact(&self.dir, &self.path)?.0;
+            (self.file, self.bytes, self.compact_at) = (file, bytes, compact_at);
         }
         Ok(())
     }
 }
 
+/// What has become of the file.
+struct Compacted {
+    file: File,
+    bytes: u64,
+    compact_at: u64,
+}
+
 /// Leaves only the live records in the file, and opens it.
-fn compact(dir: &Path) -> Result<(StateLog, BTreeMap<String, Value>), StateLogError> {
-    let (path, fresh) = (dir.join(FILE_NAME), dir.join(NEW_FILE_NAME));
-    let records = match File::open(&path) {
-        Ok(file) => read(file, &path)?,
+fn compact(dir: &Path, path: &Path) -> Result<(Compacted, BTreeMap<String, Value>), StateLogError> {
+    let fresh = dir.join(NEW_FILE_NAME);
+    let records = match File::open(path) {
+        Ok(file) => read(file, path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(source) => return Err(StateLogError::Io { path, source }),
+        Err(source) => return Err(at(path)(source)),
     };
     let mut compact = BufWriter::new(File::create(&fresh).map_err(at(&fresh))?);
     let mut bytes = 0;
@@ -96,10 +123,10 @@ fn compact(dir: &Path) -> Result<(StateLog, BTreeMap<String, Value>), StateLogEr
         bytes += line.len() as u64;
     }
     compact.into_inner().map_err(|error| at(&fresh)(error.into_error()))?;
-    fs::rename(&fresh, &path).map_err(at(&path))?;
-    let file = OpenOptions::new().append(true).open(&path).map_err(at(&path))?;
+    fs::rename(&fresh, path).map_err(at(path))?;
+    let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
     let compact_at = bytes.saturating_mul(COMPACT_GROWTH).max(COMPACT_BYTES_MIN);
-    Ok((StateLog { file, dir: dir.to_owned(), path, bytes, compact_at }, records))
+    Ok((Compacted { file, bytes, compact_at }, records))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> StateLogError {
@@ -143,7 +170,19 @@ fn read(file: File, path: &Path) -> Result<BTreeMap<String, Value>, StateLogErro
 mod tests {
     use serde_json::json;
 
-    use super::{COMPACT_BYTES_MIN, FILE_NAME, StateLog};
+    use super::{COMPACT_BYTES_MIN, FILE_NAME, StateLog, StateLogError};
+
+    #[test]
+    fn folder_that_is_in_use_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("switchboard-state-lock-{}", std::process::id()));
+        let (mut log, _) = StateLog::open(&folder).unwrap();
+        log.append(&[("a".to_owned(), Some(json!(1)))]).unwrap();
+        assert!(matches!(StateLog::open(&folder), Err(StateLogError::InUse { .. })));
+        log.append(&[("b".to_owned(), Some(json!(2)))]).unwrap();
+        drop(log);
+        assert_eq!(StateLog::open(&folder).unwrap().1.len(), 2);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn file_that_outgrows_what_is_live_in_it_is_compacted_while_it_is_used() {

@@ -75,6 +75,27 @@ pub(crate) fn refusal(id: &str, code: u16, text: &str) -> Node {
         .build()
 }
 
+/// Tells a client that it is not let in.
+pub(crate) fn failure(reason: u16) -> Node {
+    NodeBuilder::new("failure").attr("reason", reason).attr("location", "sim").build()
+}
+
+/// A text of at most `bytes_max` bytes, cut between two characters.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.split_at_checked(end).map_or(text, |(kept, _)| kept)
+}
+
+/// Ends a client's stream with an error.
+pub(crate) fn stream_error(code: u16) -> Node {
+    NodeBuilder::new("stream:error").attr("code", code).build()
+}
+
+/// Ends a client's stream without an error.
+pub(crate) fn stream_end() -> Node {
+    NodeBuilder::new("xmlstreamend").build()
+}
+
 /// Tells a client that the same device has connected elsewhere.
 pub(crate) fn stream_replaced() -> Node {
     NodeBuilder::new("stream:error").children([NodeBuilder::new("conflict").attr("type", "replaced").build()]).build()

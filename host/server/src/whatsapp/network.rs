@@ -69,12 +69,6 @@ impl WhatsAppNetwork {
         SharedHttp(Arc::clone(&self.http))
     }
 
-    /// Whether a device has to bring a push name of its own. The simulated network keeps no app state from which the client
-    /// would learn the account's, and without any it waits 10 s at every login.
-    pub(super) fn names_devices(&self) -> bool {
-        self.url.is_some()
-    }
-
     pub(super) fn version(&self) -> Option<(u32, u32, u32)> {
         self.version
     }

@@ -105,9 +105,6 @@ impl SessionTask {
         if let Some(version) = self.deps.network.version() {
             builder = builder.with_version(version);
         }
-        if self.deps.network.names_devices() {
-            builder = builder.with_push_name(&self.session.name);
-        }
         builder.build().await
     }
 

@@ -1,12 +1,11 @@
 //! Accounts and their devices, in memory and as records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Network;
-use super::phones::SentByPhone;
 use super::queue::DeviceQueue;
 use crate::address::DeviceKey;
 use crate::phone::{DeviceBundle, Phone, PhoneError, SignedPreKey};
@@ -15,6 +14,8 @@ use crate::state_log::Record;
 
 /// The largest device number that an address can carry.
 pub(super) const DEVICE_MAX: u16 = 254;
+/// Accounts there may be. Anybody who can scan a code with a made-up phone makes one.
+const ACCOUNTS_MAX: usize = 100_000;
 /// Numbers made up for accounts that nobody named: a fictitious prefix and this many random digits.
 const INVENTED_NUMBER_PREFIX: &str = "1555";
 const INVENTED_NUMBER_DIGITS: usize = 7;
@@ -43,8 +44,6 @@ pub(super) struct Account {
     pub(super) devices: BTreeMap<u16, Device>,
     /// Device numbers promised to pairings that are not finished.
     pub(super) promised: Vec<u16>,
-    /// What the phone sent last, for devices that cannot read it; forgotten when the network stops.
-    pub(super) sent: VecDeque<SentByPhone>,
 }
 
 /// A signed prekey as it is stored.
@@ -117,6 +116,9 @@ impl Device {
 impl Network {
     /// Makes an account with a new phone.
     pub(super) fn create_account(&mut self, number: &str, name: &str, login_name: Option<&str>) -> Result<(), PhoneError> {
+        if self.accounts.len() >= ACCOUNTS_MAX {
+            return Err(PhoneError::TooManyAccounts { accounts: self.accounts.len() });
+        }
         let mut lid = random::digits(LID_DIGITS);
         while self.number_by_lid.contains_key(&lid) {
             lid = random::digits(LID_DIGITS);
@@ -130,7 +132,6 @@ impl Network {
             last_device: 0,
             devices: BTreeMap::new(),
             promised: Vec::new(),
-            sent: VecDeque::new(),
         };
         if let Some(login_name) = login_name {
             self.number_by_login_name.insert(login_name.to_owned(), number.to_owned());
@@ -139,6 +140,8 @@ impl Network {
         self.accounts.insert(number.to_owned(), account);
         self.record_account(number);
         self.record_phone(number);
+        self.begin_person(number, login_name.unwrap_or(name));
+        self.found_app_state(number);
         Ok(())
     }
 
@@ -184,6 +187,7 @@ impl Network {
             return;
         };
         account.phone.unlink(key.device);
+        self.queued_bytes = self.queued_bytes.saturating_sub(device.queue.bytes());
         let DeviceKey { number, device: id } = key;
         let records = &mut self.out.records;
         records.push((format!("device/{number}/{id}"), None));
@@ -191,7 +195,10 @@ impl Network {
         records.extend(device.queue.sequences().map(|sequence| (queue_record(key, sequence), None)));
         self.device_by_noise_key.remove(&device.record.noise);
         self.faults.remove(key);
+        self.forget_presence(key);
         self.record_phone(number);
+        self.announce_unlinked(key, &device.record);
+        self.after_unlink(key);
     }
 }
 

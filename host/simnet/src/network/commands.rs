@@ -3,15 +3,13 @@
 use serde::Serialize;
 use wacore_binary::Jid;
 
-use super::{Network, ScanFault};
+use super::faults::FaultFault;
+use super::newsletters::NewsletterFault;
+use super::phone_acts::ActFault;
+use super::{DeviceCommandFault, GroupFault, LinkFault, Network, ScanFault};
 use crate::address::{DeviceKey, NUMBER_DIGITS_MAX, NumberError, Space, parse_number};
-use crate::phone::{PhoneError, ReceivedMessage};
-use crate::random;
+use crate::phone::{ComposeFault, PhoneError};
 
-/// Bytes in one text message.
-const TEXT_BYTES_MAX: usize = 65_536;
-/// Bytes in a message id that the caller chooses.
-const ID_BYTES_MAX: usize = 128;
 /// Bytes in a phone's name.
 const NAME_BYTES_MAX: usize = 256;
 
@@ -22,18 +20,45 @@ pub(crate) enum CommandFault {
     Number(#[from] NumberError),
     #[error(transparent)]
     Scan(#[from] ScanFault),
+    #[error(transparent)]
+    Group(#[from] GroupFault),
+    #[error(transparent)]
+    Compose(#[from] ComposeFault),
+    #[error(transparent)]
+    Act(#[from] ActFault),
     #[error("no phone has the number {0}")]
     NoPhone(String),
     #[error("recipient {0:?} is neither a number of up to {NUMBER_DIGITS_MAX} digits nor the address of a known account")]
     NoRecipient(String),
     #[error("{what} is {bytes} bytes; 1 to {bytes_max} are allowed")]
     TextLength { what: &'static str, bytes: usize, bytes_max: usize },
-    #[error("fault {0:?} is not available yet")]
-    FaultNotYet(String),
-    #[error("fault {0:?} is unknown; expected one of: drop, no_ack, duplicate, replace, log_out, clear")]
-    UnknownFault(String),
+    #[error("{what} is {count} {unit}; the limit is {count_max}")]
+    TooMuch { what: &'static str, unit: &'static str, count: usize, count_max: usize },
+    #[error("{what} is not valid: {problem}")]
+    Invalid { what: &'static str, problem: String },
+    #[error(transparent)]
+    Fault(#[from] FaultFault),
     #[error("the phone failed: {0}")]
     Phone(#[source] PhoneError),
+    #[error(transparent)]
+    Devices(#[from] DeviceCommandFault),
+    #[error(transparent)]
+    Link(#[from] LinkFault),
+    #[error(transparent)]
+    Newsletter(#[from] NewsletterFault),
+    #[error("the phone has no status post {0:?} that it could take back")]
+    NoStatus(String),
+    #[error("the phone has no call {0:?} in which that could be done now")]
+    NoCall(String),
+    #[error("{items} websites, categories or days are too many; {items_max} are allowed")]
+    TooManyItems { items: usize, items_max: usize },
+}
+
+impl CommandFault {
+    /// No newsletter has a post of this number.
+    pub(crate) fn no_post(number: &str) -> Self {
+        NewsletterFault::NoPost(number.to_owned()).into()
+    }
 }
 
 /// A phone as the control API shows it.
@@ -84,30 +109,16 @@ impl Network {
         self.jid_of(key, Space::Number).to_string()
     }
 
-    /// A phone's user writes a text; returns the message's id.
-    pub(crate) fn send_text(
-        &mut self,
-        number: &str,
-        to: &str,
-        text: &str,
-        id: Option<String>,
-    ) -> Result<String, CommandFault> {
-        let number = parse_number(number)?;
-        check_length("text", text, TEXT_BYTES_MAX)?;
-        if let Some(id) = &id {
-            check_length("id", id, ID_BYTES_MAX)?;
+    /// The account or the group that a number or an address names.
+    pub(super) fn recipient(&self, to: &str) -> Result<Jid, CommandFault> {
+        match self.group_recipient(to)? {
+            Some(group) => Ok(group),
+            None => self.account_recipient(to).map(Jid::pn),
         }
-        let recipient = self.recipient(to)?;
-        let Some(account) = self.accounts.get(&number) else {
-            return Err(CommandFault::NoPhone(number));
-        };
-        let message = account.phone.compose_text(text);
-        let id = id.unwrap_or_else(random::message_id);
-        self.phone_sends(&number, &recipient, id.clone(), &message).map_err(CommandFault::Phone)?;
-        Ok(id)
     }
 
-    fn recipient(&self, to: &str) -> Result<String, CommandFault> {
+    /// The account that a number or an address names.
+    pub(super) fn account_recipient(&self, to: &str) -> Result<String, CommandFault> {
         let unknown = || CommandFault::NoRecipient(to.to_owned());
         if to.contains('@') {
             let jid: Jid = to.parse().map_err(|_| unknown())?;
@@ -116,20 +127,4 @@ impl Network {
         let number = parse_number(to)?;
         if self.accounts.contains_key(&number) { Ok(number) } else { Err(unknown()) }
     }
-
-    /// What a phone has received with a number above `after`.
-    pub(crate) fn received(&self, number: &str, after: u64, limit: usize) -> Result<Vec<ReceivedMessage>, CommandFault> {
-        let number = parse_number(number)?;
-        match self.accounts.get(&number) {
-            Some(account) => Ok(account.phone.received_after(after, limit)),
-            None => Err(CommandFault::NoPhone(number)),
-        }
-    }
-}
-
-fn check_length(what: &'static str, text: &str, bytes_max: usize) -> Result<(), CommandFault> {
-    if text.is_empty() || text.len() > bytes_max {
-        return Err(CommandFault::TextLength { what, bytes: text.len(), bytes_max });
-    }
-    Ok(())
 }

@@ -7,18 +7,6 @@ use super::{Effect, LinkId, Network};
 use crate::address::DeviceKey;
 use crate::wire;
 
-/// What a new account lets others see, until it can be set.
-const PRIVACY_DEFAULTS: [(&str, &str); 9] = [
-    ("last", "all"),
-    ("online", "all"),
-    ("profile", "all"),
-    ("status", "all"),
-    ("groupadd", "all"),
-    ("readreceipts", "all"),
-    ("calladd", "all"),
-    ("messages", "all"),
-    ("defense", "off"),
-];
 /// Seconds after which a client asks for its experiment settings again.
 const PROPS_REFRESH_S: u32 = 86_400;
 
@@ -26,17 +14,30 @@ impl Network {
     pub(super) fn receive_iq(&mut self, link: LinkId, key: &DeviceKey, node: &Node) {
         let kind = wire::attribute(node, "type").unwrap_or_default();
         let Some(id) = wire::attribute(node, "id") else { return };
-        if kind != "get" && kind != "set" {
+        // Baileys 7 leaves the type out when it sends its usage statistics.
+        if kind == "result" || kind == "error" {
             return;
         }
         let namespace = wire::attribute(node, "xmlns").unwrap_or_default();
         let answered = match namespace.as_str() {
             "encrypt" => self.receive_encrypt_iq(link, key, &id, node),
-            "usync" => self.receive_usync_iq(link, &id, node),
+            "usync" => self.receive_usync_iq(link, key, &id, node),
             "md" => self.receive_device_iq(link, key, &id, node),
+            "w:m" => self.receive_media_iq(link, &id, node),
             "passive" => self.receive_passive_iq(link, key, &id, node),
-            "status" if kind == "set" => self.set_about(link, key, &id, node),
-            _ => match plain_answer(&namespace, &kind, &id, node) {
+            "w:sync:app:state" => self.receive_app_state_iq(link, key, &id, node),
+            "urn:xmpp:whatsapp:dirty" => self.receive_clean_iq(link, key, &id, node),
+            "w:g2" => self.receive_group_iq(link, key, &id, node),
+            "w:mex" => self.receive_mex_iq(link, key, &id, node),
+            "newsletter" => self.receive_newsletter_iq(link, key, &id, node),
+            "w:biz" => self.receive_business_iq(link, key, &kind, &id, node),
+            "w:biz:catalog" | "fb:thrift_iq" => self.receive_catalog_iq(link, &kind, &id, node),
+            "spam" => self.receive_service_iq(link, key, &namespace, &kind, &id, node),
+            "tos" if kind == "get" => self.receive_service_iq(link, key, &namespace, &kind, &id, node),
+            "abt" | "blocklist" | "bot" | "disappearing_mode" | "privacy" | "status" | "w:profile:picture" => {
+                self.receive_people_iq(link, key, &id, node)
+            }
+            _ => match plain_answer(&namespace, &kind, &id) {
                 Some(answer) => {
                     self.send(link, answer);
                     true
@@ -93,62 +94,19 @@ impl Network {
         self.disconnect_device(key, Some(wire::stream_removed()));
         self.remove_device(key);
     }
-
-    fn set_about(&mut self, link: LinkId, key: &DeviceKey, id: &str, node: &Node) -> bool {
-        let about = wire::child_content(node, "status").unwrap_or_default();
-        let about = String::from_utf8_lossy(about).into_owned();
-        if let Some(account) = self.accounts.get_mut(&key.number) {
-            account.about = about;
-        }
-        self.record_account(&key.number);
-        self.send(link, wire::result(id).build());
-        true
-    }
 }
 
 /// Answers that need no state; `None` for a request we do not know.
-fn plain_answer(namespace: &str, kind: &str, id: &str, node: &Node) -> Option<Node> {
+fn plain_answer(namespace: &str, kind: &str, id: &str) -> Option<Node> {
     let content = match (namespace, kind) {
         // A ping, the end of a dirty mark, usage statistics: heard.
-        ("w:p" | "urn:xmpp:whatsapp:dirty" | "w:stats", _) | ("privacy" | "blocklist" | "disappearing_mode", "set") => {
+        ("w:p" | "w:stats", _) => return Some(wire::result(id).build()),
+        // An accepted notice, a push token: heard. Promotions, announcements, exports of the account: there are none.
+        ("tos" | "urn:xmpp:whatsapp:push", "set") | ("w:qp" | "w:comms" | "urn:xmpp:whatsapp:account", _) => {
             return Some(wire::result(id).build());
         }
-        ("abt", _) => NodeBuilder::new("props")
-            .attr("protocol", "1")
-            .attr("hash", "sim")
-            .attr("refresh", PROPS_REFRESH_S)
-            .attr("refresh_id", "1")
-            .build(),
         ("w", "get") => NodeBuilder::new("props").attr("hash", "sim").attr("refresh", PROPS_REFRESH_S).build(),
-        ("blocklist", _) => NodeBuilder::new("list").attr("dhash", "sim").build(),
-        ("privacy", _) => {
-            let categories = PRIVACY_DEFAULTS
-                .map(|(name, value)| NodeBuilder::new("category").attr("name", name).attr("value", value).build());
-            NodeBuilder::new("privacy").children(categories).build()
-        }
-        ("w:sync:app:state", _) => app_state(node)?,
-        ("w:profile:picture", "get") => {
-            let error = NodeBuilder::new("error").attr("code", "404").attr("text", "item-not-found").build();
-            NodeBuilder::new("picture").children([error]).build()
-        }
         _ => return None,
     };
     Some(wire::result(id).children([content]).build())
-}
-
-/// Every collection exists and has nothing new: the version is the one the client has.
-fn app_state(node: &Node) -> Option<Node> {
-    let sync = node.get_optional_child("sync")?;
-    let collections = sync.get_children_by_tag("collection").filter_map(|collection| {
-        let name = wire::attribute(collection, "name")?;
-        let version = wire::attribute(collection, "version").unwrap_or_else(|| "0".to_owned());
-        Some(
-            NodeBuilder::new("collection")
-                .attr("name", name)
-                .attr("version", version)
-                .attr("has_more_patches", "false")
-                .build(),
-        )
-    });
-    Some(NodeBuilder::new("sync").children(collections).build())
 }

@@ -1,10 +1,13 @@
 //! The prekey store: upload, count, digest, rotation, and handing bundles to others.
 
+use std::collections::HashSet;
+
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use wacore_libsignal::crypto::CryptographicHash;
 
-use super::account::{SignedKey, prekey_record, put};
+use super::account::{Device, SignedKey, prekey_record, put};
+use super::faults::PrekeyFault;
 use super::{LinkId, Network};
 use crate::address::DeviceKey;
 use crate::phone::{DeviceBundle, OneTimePreKey};
@@ -12,8 +15,8 @@ use crate::wire;
 
 /// One-time keys kept for one device.
 const PREKEYS_MAX: usize = 5_000;
-/// Users in one request for bundles.
-const BUNDLES_MAX: usize = 5_000;
+/// Users in one request for bundles: the devices of the largest group.
+const BUNDLES_MAX: usize = 2_000;
 /// When this many one-time keys are left, the device is asked for more; and once more at none.
 const PREKEYS_LOW: usize = 4;
 /// Marks keys for Curve25519.
@@ -57,7 +60,9 @@ impl Network {
         device.record.registration_id = upload.registration_id;
         device.record.identity = upload.identity;
         device.record.signed_prekey = upload.signed;
-        device.one_time.extend(upload.one_time.iter().copied());
+        // Built anew from sorted keys the map is half as large.
+        let known = std::mem::take(&mut device.one_time);
+        device.one_time = known.into_iter().chain(upload.one_time.iter().copied()).collect();
         for (prekey, public) in upload.one_time {
             self.out.records.push(put(prekey_record(key, prekey), &hex::encode(public)));
         }
@@ -95,12 +100,17 @@ impl Network {
 
     fn fetch_bundles(&mut self, id: &str, wanted: &Node) -> Node {
         let mut users = Vec::new();
+        let mut asked = HashSet::new();
         for user in wanted.get_children_by_tag("user").take(BUNDLES_MAX) {
-            let Some(jid) = wire::address(user, "jid") else {
+            let Some(jid) = wire::address(user, "jid").filter(|jid| asked.insert(jid.clone())) else {
                 continue;
             };
             let key = self.key_of(&jid);
-            let bundle = key.as_ref().and_then(|key| self.take_bundle(key));
+            let bundle = key.as_ref().and_then(|key| match self.prekey_fault(key) {
+                None => self.take_bundle(key),
+                Some(PrekeyFault::OneTime) => self.bundle_without_one_time(key),
+                Some(PrekeyFault::All) => None,
+            });
             let children = match (&key, bundle) {
                 (Some(key), Some(bundle)) => self.bundle_with_identity(key, &bundle),
                 _ => vec![NodeBuilder::new("error").attr("code", NOT_ACCEPTABLE).attr("text", "not-acceptable").build()],
@@ -116,6 +126,14 @@ impl Network {
             children.push(wire::leaf("device-identity", device.record.device_identity.clone()));
         }
         children
+    }
+
+    /// A device's bundle as it is when all its one-time keys are used up.
+    fn bundle_without_one_time(&mut self, key: &DeviceKey) -> Option<DeviceBundle> {
+        if key.device == 0 {
+            return self.accounts.get_mut(&key.number)?.phone.bundle(false).ok();
+        }
+        self.device(key).map(Device::bundle)
     }
 
     /// A device's bundle with a one-time key, which is then gone.

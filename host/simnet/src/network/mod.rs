@@ -6,36 +6,120 @@
 //! Invariant: whatever a device must not miss is in its queue, and stays there until the device has acknowledged it.
 
 mod account;
+mod backlog;
+#[cfg(test)]
+mod backlog_tests;
+mod business;
+mod call_phones;
+mod calls;
+#[cfg(test)]
+mod calls_tests;
 mod commands;
+mod dirty;
 mod faults;
+mod groups;
+mod history_sync;
 mod iq;
 mod keys;
+mod limits;
+mod link_code;
+mod media;
+mod media_faults;
+mod media_retry;
+#[cfg(test)]
+mod media_tests;
+mod mex;
+mod mex_accounts;
+mod newsletters;
+mod own_devices;
 mod pairing;
+mod pairing_time;
+mod peer;
+mod people;
+mod phone_acts;
+#[cfg(test)]
+mod phone_content_tests;
+mod phone_state;
+mod phone_writes;
 mod phones;
 mod presence;
+#[cfg(test)]
+mod presence_tests;
 mod queue;
 mod receipt;
+mod receipt_sync;
+#[cfg(test)]
+mod receipt_tests;
 mod relay;
 mod restore;
+mod services;
+#[cfg(test)]
+mod services_tests;
 mod session;
 mod stanza;
+mod stanza_terms;
+mod status;
+mod status_phones;
+#[cfg(test)]
+mod status_tests;
+mod syncd;
+mod syncd_collection;
+mod syncd_iq;
+#[cfg(test)]
+pub(crate) mod test_network;
+#[cfg(test)]
+mod test_rig;
+mod timers;
+mod typing;
 mod usync;
+
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+mod pairing_tests;
+#[cfg(test)]
+mod syncd_tests;
+#[cfg(test)]
+mod test_devices;
 
 use std::collections::{BTreeMap, HashMap};
 
 use wacore_binary::{Jid, Node, Server};
 
 use crate::address::{DeviceKey, Space};
+use crate::blobs::Blob;
 use crate::journal::JournalEntry;
 use crate::state_log::Record;
 use account::{Account, Device};
-use faults::DeviceFaults;
+use business::Businesses;
+use calls::Calls;
+use faults::Faults;
+use groups::Groups;
+use media::MediaRoom;
+use newsletters::Newsletters;
+use own_devices::OwnDevices;
 use pairing::Pairing;
+use people::People;
+use phone_acts::PhoneActs;
+use presence::Presence;
+use services::Reports;
 use session::Session;
+use status_phones::Posted;
+use timers::Timers;
 
+pub(crate) use call_phones::CallAct;
 pub(crate) use commands::CommandFault;
 pub(crate) use faults::FaultCommand;
+pub(crate) use groups::GroupFault;
+pub(crate) use link_code::{LinkFault, LinkOutcome};
+pub(crate) use media::{MediaRefusal, ShownFile, UploadPlan};
+pub(crate) use media_faults::{MEDIA_FAULT_PREFIX, MediaFaultCommand, MediaFaultError, Pace};
+pub(crate) use media_retry::Reupload;
+pub(crate) use own_devices::{DeviceCommandFault, DirtyBody};
 pub(crate) use pairing::ScanFault;
+pub(crate) use people::PersonCommand;
+pub(crate) use phone_acts::{ActFault, ChatStateAct, PresenceAct, ReceiptAct};
+pub(crate) use phones::Outgoing;
 pub use restore::RestoreError;
 
 /// One client connection.
@@ -47,15 +131,24 @@ pub(crate) enum Effect {
     Send { link: LinkId, node: Node },
     /// There may be something in the queue of the device behind this connection.
     Wake(LinkId),
+    /// Let nothing in or out on a connection, not even its end.
+    Hold(LinkId),
+    /// Let a connection that was held go on.
+    Release(LinkId),
+    /// Break a connection off, as when the network between fails.
+    Cut(LinkId),
     /// Send what is under way, then close.
     Close(LinkId),
     /// Somebody may be waiting for this: a phone received something, a device was linked or a pairing ended.
     Changed,
+    /// A phone is to upload a file again.
+    Reupload,
 }
 
 /// What a call leaves behind.
 #[derive(Default)]
 pub(crate) struct Outbox {
+    pub(crate) blobs: Vec<Blob>,
     pub(crate) records: Vec<Record>,
     pub(crate) journal: Vec<JournalEntry>,
     pub(crate) effects: Vec<Effect>,
@@ -87,11 +180,27 @@ pub(crate) struct Network {
     links: HashMap<LinkId, Link>,
     link_by_device: HashMap<DeviceKey, LinkId>,
     link_by_pairing_reference: HashMap<String, LinkId>,
-    /// Who wants to hear of an account's presence, and under which address they asked.
-    presence_subscribers: HashMap<String, HashMap<LinkId, Jid>>,
-    faults: HashMap<DeviceKey, DeviceFaults>,
+    /// What phones' users do and see at the moment, by number.
+    phone_acts: BTreeMap<String, PhoneActs>,
+    groups: Groups,
+    newsletters: Newsletters,
+    statuses: Posted,
+    calls: Calls,
+    businesses: Businesses,
+    reports: Reports,
+    people: People,
+    presence: Presence,
+    faults: Faults,
+    timers: Timers,
+    media: MediaRoom,
+    /// What the devices of one account have among themselves.
+    own: OwnDevices,
     messages_relayed: u64,
+    /// What the queues of all devices hold.
+    queued_bytes: usize,
     next_link: LinkId,
+    /// Whether nobody writes records down, so that the many of the queues need not be made.
+    forgetful: bool,
     now_ms: u64,
     out: Outbox,
 }
@@ -100,6 +209,11 @@ impl Network {
     /// Tells the time for the calls that follow.
     pub(crate) fn set_now(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
+    }
+
+    /// Nobody will write down what changes.
+    pub(crate) fn forget_everything(&mut self) {
+        self.forgetful = true;
     }
 
     /// Takes what the calls since the last time have left.
@@ -116,9 +230,9 @@ impl Network {
 
     /// A connection has ended, from whichever side.
     pub(crate) fn close_link(&mut self, link: LinkId) {
-        for subscribers in self.presence_subscribers.values_mut() {
-            subscribers.remove(&link);
-        }
+        self.forget_authority(link);
+        self.faults.forget_link(link);
+        self.forget_timers(link);
         match self.links.remove(&link) {
             Some(Link::Session(session)) => self.end_session(link, &session),
             Some(Link::Pairing(pairing)) => self.abandon_pairing(&pairing),
@@ -128,6 +242,10 @@ impl Network {
 
     /// A client has sent a node.
     pub(crate) fn receive(&mut self, link: LinkId, node: &Node) {
+        if let Err(fault) = limits::check(node) {
+            tracing::warn!(link, tag = node.tag.as_ref(), %fault, "a stanza is refused");
+            return self.refuse_stanza(link, node);
+        }
         match self.links.get(&link) {
             Some(Link::Session(session)) => {
                 let key = session.key.clone();
@@ -146,8 +264,8 @@ impl Network {
             "ack" => self.receive_ack(key, node),
             "presence" => self.receive_presence(link, key, node),
             "chatstate" => self.receive_chatstate(key, node),
-            // Telemetry and batch hints; nothing depends on them here.
-            "ib" => {}
+            "call" => self.receive_call(link, key, node),
+            "ib" => self.receive_ib(link, node),
             other => tracing::warn!(tag = other, "a client sent a stanza that the simulated network does not know"),
         }
     }
@@ -161,8 +279,11 @@ impl Network {
         }
     }
 
+    /// Sends a stanza that nobody needs to acknowledge.
     fn send(&mut self, link: LinkId, node: Node) {
-        self.out.effects.push(Effect::Send { link, node });
+        if let Some(node) = self.faults_on_answer(link, node) {
+            self.send_now(link, node);
+        }
     }
 
     fn now_s(&self) -> u64 {

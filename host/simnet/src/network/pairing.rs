@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Node, SERVER_JID};
 use waproto::buffa::Message as _;
-use waproto::whatsapp::{ADVSignedDeviceIdentity, ClientPayload};
+use waproto::whatsapp::{ADVSignedDeviceIdentity, ClientPairingProps, ClientPayload, DeviceProps};
 
 use super::account::{Device, DeviceRecord, SignedKey};
+use super::link_code::CodeLink;
+use super::pairing_time::reference_is_current;
 use super::queue::DeviceQueue;
-use super::{Effect, Link, LinkId, Network};
+use super::session::PUSH_NAME_BYTES_MAX;
+use super::timers::Later;
+use super::{Effect, Link, LinkId, Network, pairing_time};
 use crate::address::{DeviceKey, Space};
 use crate::phone::{PairingCode, PhoneError};
 use crate::{random, wire};
-
-/// References given out at once; a client shows them one after the other.
-const REFERENCES: usize = 6;
 
 /// Why a scanned code led to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -35,23 +36,29 @@ pub(crate) enum ScanFault {
 /// A client that wants to become a device.
 pub(super) struct Pairing {
     references: Vec<String>,
-    registration: Registration,
-    offer: Option<Offer>,
+    /// When the references were given out.
+    pub(super) began_ms: u64,
+    pub(super) registration: Registration,
+    pub(super) offer: Option<Offer>,
+    /// Where it stands with a code that its user types into the phone.
+    pub(super) code: CodeLink,
 }
 
 /// What the client said about itself.
-struct Registration {
-    noise: [u8; 32],
+pub(super) struct Registration {
+    pub(super) noise: [u8; 32],
     registration_id: u32,
-    identity: [u8; 32],
+    pub(super) identity: [u8; 32],
     signed_prekey: SignedKey,
     push_name: String,
+    /// What it wants to know of the past.
+    props: DeviceProps,
 }
 
 /// What a phone has offered it.
-struct Offer {
+pub(super) struct Offer {
     request: String,
-    key: DeviceKey,
+    pub(super) key: DeviceKey,
     key_index: u32,
 }
 
@@ -60,19 +67,22 @@ impl Network {
     pub(super) fn register(&mut self, link: LinkId, noise: [u8; 32], payload: &ClientPayload) {
         let Some(registration) = read_registration(noise, payload) else {
             tracing::warn!("a client registered with incomplete keys");
-            let failure = NodeBuilder::new("failure").attr("reason", "400").attr("location", "sim").build();
-            self.send(link, failure);
-            self.out.effects.push(Effect::Close(link));
-            return;
+            return self.refuse(link, wire::failure(400));
         };
-        let references: Vec<String> = (0..REFERENCES).map(|_| format!("2@{}", hex::encode(random::bytes::<32>()))).collect();
+        if let Some(failure) = self.registration_refusal() {
+            return self.refuse(link, failure);
+        }
+        let references: Vec<String> =
+            (0..pairing_time::REFERENCES).map(|_| format!("2@{}", hex::encode(random::bytes::<32>()))).collect();
         for reference in &references {
             self.link_by_pairing_reference.insert(reference.clone(), link);
         }
         let leaves: Vec<Node> = references.iter().map(|reference| wire::leaf("ref", reference.as_bytes())).collect();
         self.send(link, request(&random::stanza_id(), NodeBuilder::new("pair-device").children(leaves).build()));
-        let pairing = Pairing { references, registration, offer: None };
+        let (began_ms, code) = (self.now_ms, CodeLink::default());
+        let pairing = Pairing { references, began_ms, registration, offer: None, code };
         self.links.insert(link, Link::Pairing(Box::new(pairing)));
+        self.later(pairing_time::REFERENCES_MS, Later::EndPairing { link });
     }
 
     /// A phone scans a code: the given number's, or the one that belongs to the client's login name.
@@ -86,6 +96,11 @@ impl Network {
         let Some(Link::Pairing(pairing)) = self.links.get(&link) else {
             return Err(ScanFault::NotWaiting);
         };
+        let shown = pairing.references.iter().position(|reference| *reference == code.reference);
+        let age_ms = self.now_ms.saturating_sub(pairing.began_ms);
+        if !shown.is_some_and(|turn| reference_is_current(turn, age_ms)) {
+            return Err(ScanFault::NotWaiting);
+        }
         let registration = &pairing.registration;
         if registration.noise != code.noise_public || registration.identity != code.identity_public {
             return Err(ScanFault::WrongKeys);
@@ -97,6 +112,11 @@ impl Network {
                 self.account_for_login_name(&login_name)?
             }
         };
+        Ok((link, self.offer_link(link, code, number)?))
+    }
+
+    /// A phone takes the client as its next companion, and tells it so.
+    pub(super) fn offer_link(&mut self, link: LinkId, code: &PairingCode, number: String) -> Result<DeviceKey, ScanFault> {
         let account = self.accounts.get_mut(&number).ok_or_else(|| ScanFault::NoPhone(number.clone()))?;
         let device = account.free_device().ok_or_else(|| ScanFault::NoFreeDevice { number: number.clone() })?;
         let identity = account.phone.link(code, device)?;
@@ -106,7 +126,7 @@ impl Network {
         self.record_phone(&number);
         let key = DeviceKey::new(number, device);
         self.offer(link, &key, identity.device_identity_hmac, identity.key_index);
-        Ok((link, key))
+        Ok(key)
     }
 
     fn account_for_login_name(&mut self, login_name: &str) -> Result<String, PhoneError> {
@@ -129,6 +149,7 @@ impl Network {
             .children([
                 wire::leaf("device-identity", device_identity),
                 NodeBuilder::new("platform").attr("name", "android").build(),
+                wire::leaf("client-props", client_props()),
                 device,
             ])
             .build();
@@ -153,6 +174,9 @@ impl Network {
     }
 
     pub(super) fn receive_while_pairing(&mut self, link: LinkId, node: &Node) {
+        if self.receive_link_code(link, node) || self.answer_ping(link, node) {
+            return;
+        }
         let Some(Link::Pairing(pairing)) = self.links.get_mut(&link) else {
             return;
         };
@@ -191,6 +215,7 @@ impl Network {
             return;
         };
         let registration = &pairing.registration;
+        let props = registration.props.clone();
         let record = DeviceRecord {
             noise: registration.noise,
             registration_id: registration.registration_id,
@@ -205,8 +230,8 @@ impl Network {
         account.devices.insert(offer.key.device, device);
         self.record_device(&offer.key);
         self.record_phone(&offer.key.number);
-        // The new device waits for the keys of the app state as soon as it has logged in.
-        self.share_app_state_keys(&offer.key);
+        self.announce_linked(&offer.key);
+        self.introduce_companion(&offer.key, &props);
         self.send(link, wire::stream_restart());
         self.out.effects.push(Effect::Close(link));
     }
@@ -224,6 +249,11 @@ impl Network {
         }
         self.out.effects.push(Effect::Changed);
     }
+}
+
+/// What the phone says of its own state: its chats are addressed by LID already.
+fn client_props() -> Vec<u8> {
+    ClientPairingProps { is_chat_db_lid_migrated: Some(true), ..ClientPairingProps::default() }.encode_to_vec()
 }
 
 fn request(id: &str, child: Node) -> Node {
@@ -248,8 +278,14 @@ fn read_registration(noise: [u8; 32], payload: &ClientPayload) -> Option<Registr
         registration_id: wire::number(data.e_regid.as_deref()?)?,
         identity: data.e_ident.as_deref()?.try_into().ok()?,
         signed_prekey,
-        push_name: payload.push_name.clone().unwrap_or_default(),
+        push_name: wire::shortened(payload.push_name.as_deref().unwrap_or_default(), PUSH_NAME_BYTES_MAX).to_owned(),
+        props: read_props(data.device_props.as_deref()),
     })
+}
+
+/// Clients that say nothing, or nothing that can be read, want what everybody gets.
+fn read_props(bytes: Option<&[u8]>) -> DeviceProps {
+    bytes.and_then(|bytes| DeviceProps::decode_from_slice(bytes).ok()).unwrap_or_default()
 }
 
 /// Some clients leave the account's key out of what they sign; those who fetch the identity need it.

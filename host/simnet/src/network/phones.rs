@@ -1,29 +1,34 @@
 //! What the simulated phones do in the network: they receive, answer, and send what their users write.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, Node, Server};
 use waproto::whatsapp::Message;
 
 use super::keys::key_children;
 use super::stanza::{MessageHead, enc_node};
-use super::{Effect, Network};
+use super::stanza_terms::StanzaTerms;
+use super::{CommandFault, Network};
 use crate::address::{DeviceKey, Space};
 use crate::phone::{EncKind, Encrypted, Envelope, PhoneError, device_sent};
-use crate::{random, wire};
+use crate::wire;
 
-/// Messages of one phone that it can send again. The oldest is forgotten first, as on real phones.
-const SENT_MAX: usize = 4_096;
 /// How often a device may ask for one message: a peer that never can read it must not ask for ever.
-const RETRIES_MAX: u64 = 5;
+pub(super) const RETRIES_MAX: u64 = 5;
 /// Marks keys for Curve25519.
 const KEY_TYPE: u8 = 5;
 
-/// A message that a phone sent, in case a device cannot read it.
-#[derive(Clone)]
-pub(super) struct SentByPhone {
-    id: String,
-    recipient: String,
-    message: Message,
+/// A message that a phone's user sends, with what its stanza says about it.
+pub(crate) struct Outgoing {
+    pub(crate) id: String,
+    /// The account or the group it goes to.
+    pub(crate) chat: Jid,
+    /// The stanza's `type`: `text`, `media`, `poll`, `reaction` and so on.
+    pub(crate) kind: &'static str,
+    /// The stanza's `edit`, for what changes an earlier message.
+    pub(crate) edit: Option<&'static str>,
+    /// The `mediatype` of its `<enc>`.
+    pub(crate) media_type: Option<&'static str>,
+    pub(crate) message: Message,
 }
 
 impl Network {
@@ -54,102 +59,81 @@ impl Network {
         if sender.number == number {
             // Copies of what a companion sent, and requests that only the phone can answer.
             self.send_phone_receipt(number, sender, &head.id, head.is_peer().then_some("peer_msg"), Vec::new());
-            let asks_for_keys =
-                message.protocol_message.as_option().is_some_and(|protocol| protocol.app_state_sync_key_request.is_set());
-            if asks_for_keys {
-                self.share_app_state_keys(sender);
-            }
+            self.phone_keeps_file(number, &head.id, message);
+            self.phone_reads_own(sender, head, message);
+            self.show_companions_message(sender, head, message);
             return;
         }
         let from = self.jid_of(&DeviceKey::new(sender.number.as_str(), 0), Space::Number).to_string();
         let envelope = Envelope { id: head.id.clone(), chat: from.clone(), from, at_ms: self.now_ms };
-        let Some(account) = self.accounts.get_mut(number) else {
-            return;
-        };
-        let shown = account.phone.receive(envelope, message).is_some();
-        self.record_phone(number);
-        if shown {
-            self.out.effects.push(Effect::Changed);
+        if self.show_on_phone(number, envelope, message) {
+            self.phone_learns_name(number, sender);
         }
         self.send_phone_receipt(number, sender, &head.id, None, Vec::new());
     }
 
     /// A retry receipt carries the phone's keys, so that the sender can open a new session.
     fn ask_again(&mut self, sender: &DeviceKey, head: &MessageHead, number: &str) {
-        let Some(account) = self.accounts.get_mut(number) else {
-            return;
-        };
-        let Ok(bundle) = account.phone.bundle(true) else {
-            return;
-        };
-        self.record_phone(number);
-        let retry =
-            NodeBuilder::new("retry").attr("v", "1").attr("count", "1").attr("id", &head.id).attr("t", self.now_s()).build();
-        let mut keys = vec![wire::leaf("type", [KEY_TYPE]), wire::leaf("identity", bundle.identity)];
-        keys.extend(key_children(&bundle));
-        let children = vec![
-            retry,
-            wire::leaf("registration", bundle.registration_id.to_be_bytes()),
-            NodeBuilder::new("keys").children(keys).build(),
-        ];
-        self.send_phone_receipt(number, sender, &head.id, Some("retry"), children);
-    }
-
-    /// Sends a phone's app-state keys to one of its companions.
-    pub(super) fn share_app_state_keys(&mut self, companion: &DeviceKey) {
-        let Some(account) = self.accounts.get_mut(&companion.number) else {
-            return;
-        };
-        let message = account.phone.key_share();
-        let chat = Jid::pn(companion.number.as_str());
-        let head = MessageHead::from_phone(random::message_id(), chat.clone(), Some("peer"));
-        let phone = DeviceKey::new(companion.number.as_str(), 0);
-        match self.seal(&phone, companion, &message) {
-            Ok(sealed) => self.deliver(&phone, &head, companion, &chat, vec![enc_node(&sealed)]),
-            Err(error) => tracing::warn!(number = companion.number, %error, "a phone cannot share its app-state keys"),
+        let children = self.retry_content(number, &head.id, 1);
+        if !children.is_empty() {
+            self.send_phone_receipt(number, sender, &head.id, Some("retry"), children);
         }
     }
 
+    /// What stands in a retry receipt of a phone; nothing if the phone has no keys to give.
+    pub(super) fn retry_content(&mut self, number: &str, id: &str, count: u64) -> Vec<Node> {
+        let bundle = self.accounts.get_mut(number).map(|account| account.phone.bundle(true));
+        let Some(Ok(bundle)) = bundle else {
+            return Vec::new();
+        };
+        self.record_phone(number);
+        let retry =
+            NodeBuilder::new("retry").attr("v", "1").attr("count", count).attr("id", id).attr("t", self.now_s()).build();
+        let mut keys = vec![wire::leaf("type", [KEY_TYPE]), wire::leaf("identity", bundle.identity)];
+        keys.extend(key_children(&bundle));
+        vec![
+            retry,
+            wire::leaf("registration", bundle.registration_id.to_be_bytes()),
+            NodeBuilder::new("keys").children(keys).build(),
+        ]
+    }
+
     /// A phone sends a message: to every device of the recipient, and a copy to its own companions.
-    pub(super) fn phone_sends(
-        &mut self,
-        number: &str,
-        recipient: &str,
-        id: String,
-        message: &Message,
-    ) -> Result<(), PhoneError> {
+    pub(super) fn phone_sends(&mut self, number: &str, outgoing: &Outgoing) -> Result<(), CommandFault> {
+        let Outgoing { chat, message, .. } = outgoing;
+        if chat.server == Server::Group {
+            return self.phone_sends_in_group(number, outgoing);
+        }
+        let recipient = self.number_of(chat).ok_or_else(|| CommandFault::NoRecipient(chat.to_string()))?;
         let phone = DeviceKey::new(number, 0);
-        let chat = Jid::pn(recipient);
         let copy = device_sent(&chat.to_string(), message);
         let mut targets: Vec<(DeviceKey, &Message)> = Vec::new();
         if recipient != number {
-            targets.extend(self.devices_of(recipient).into_iter().map(|key| (key, message)));
+            targets.extend(self.devices_of(&recipient).into_iter().map(|key| (key, message)));
         }
         let own = self.devices_of(number).into_iter().filter(|key| *key != phone);
         targets.extend(own.map(|key| (key, &copy)));
         // Everything is sealed before anything is delivered: a message goes out to all or to none.
         let mut sealed = Vec::with_capacity(targets.len());
         for (target, message) in targets {
-            let encrypted = self.seal(&phone, &target, message)?;
+            let encrypted = self.seal(&phone, &target, message).map_err(CommandFault::Phone)?;
             sealed.push((target, encrypted));
         }
-        let head = MessageHead::from_phone(id, chat, None);
+        let mut head = MessageHead::from_phone(outgoing.id.clone(), chat.clone(), None);
+        outgoing.kind.clone_into(&mut head.kind);
+        head.edit = outgoing.edit.map(str::to_owned);
+        let terms = StanzaTerms { media_type: outgoing.media_type, ..StanzaTerms::of(message) };
+        head.extras.clone_from(&terms.extras);
         for (target, encrypted) in sealed {
             let addressed = self.jid_of(&target, Space::Number);
-            self.deliver(&phone, &head, &target, &addressed, vec![enc_node(&encrypted)]);
+            let enc = terms.dress(enc_node(&encrypted));
+            self.deliver(&phone, &head, &target, &addressed, vec![enc]);
         }
         self.messages_relayed += 1;
-        self.remember_sent(number, SentByPhone { id: head.id, recipient: recipient.to_owned(), message: message.clone() });
+        self.phone_keeps_file(number, &head.id, message);
+        self.phone_keeps_sent(number, &chat.to_string(), &head.id, message);
+        self.show_own_message(&phone, chat, &outgoing.id, message);
         Ok(())
-    }
-
-    fn remember_sent(&mut self, number: &str, sent: SentByPhone) {
-        if let Some(account) = self.accounts.get_mut(number) {
-            account.sent.push_back(sent);
-            if account.sent.len() > SENT_MAX {
-                account.sent.pop_front();
-            }
-        }
     }
 
     /// A device asks for a message that it could not read: it gets it under the same id, in a new session.
@@ -165,24 +149,34 @@ impl Network {
             tracing::warn!(number = phone.number, id, "a device asked too often for a message");
             return;
         }
-        let sent = self.accounts.get(&phone.number).and_then(|account| account.sent.iter().find(|sent| sent.id == id));
-        let Some(SentByPhone { recipient, message, .. }) = sent.cloned() else {
+        // What went to a group is asked for in the group.
+        let Some(sent) = self.sent_by_phone(&phone.number, id).filter(|sent| !sent.chat.ends_with("@g.us")) else {
             return;
         };
-        let chat = Jid::pn(recipient.as_str());
+        let Ok(chat) = sent.chat.parse::<Jid>() else { return };
+        let message = sent.message();
+        let terms = StanzaTerms::of(&message);
         let message = if asker.number == phone.number { device_sent(&chat.to_string(), &message) } else { message };
         let addressed = self.jid_of(asker, Space::Number);
         match self.seal(&phone, asker, &message) {
             Ok(sealed) => {
-                let head = MessageHead::from_phone(id.to_owned(), chat, None);
-                self.deliver(&phone, &head, asker, &addressed, vec![enc_node(&sealed)]);
+                let mut head = MessageHead::from_phone(id.to_owned(), chat, None);
+                terms.kind.clone_into(&mut head.kind);
+                head.edit = terms.edit.map(str::to_owned);
+                head.extras.clone_from(&terms.extras);
+                self.deliver(&phone, &head, asker, &addressed, vec![terms.dress(enc_node(&sealed))]);
             }
             Err(error) => tracing::warn!(number = phone.number, id, %error, "a phone cannot send a message again"),
         }
     }
 
     /// Encrypts for one device, opening a session with its keys if there is none.
-    fn seal(&mut self, phone: &DeviceKey, target: &DeviceKey, message: &Message) -> Result<Encrypted, PhoneError> {
+    pub(super) fn seal(
+        &mut self,
+        phone: &DeviceKey,
+        target: &DeviceKey,
+        message: &Message,
+    ) -> Result<Encrypted, PhoneError> {
         let address = target.address();
         let known = self.accounts.get(&phone.number).is_some_and(|account| account.phone.has_session(&address));
         let bundle = if known { None } else { self.take_bundle(target) };
@@ -195,7 +189,7 @@ impl Network {
     }
 
     /// The phone and the companions of an account.
-    fn devices_of(&self, number: &str) -> Vec<DeviceKey> {
+    pub(super) fn devices_of(&self, number: &str) -> Vec<DeviceKey> {
         let companions = self.accounts.get(number).into_iter().flat_map(|account| account.devices.keys().copied());
         std::iter::once(0).chain(companions).map(|device| DeviceKey::new(number, device)).collect()
     }

@@ -1,13 +1,17 @@
 //! Receipts and acks: they empty the queue of the device that sends them, and receipts travel on.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, JidExt as _, Node};
+use wacore_binary::{Jid, JidExt as _, Node, Server};
 
 use super::queue::QueueEntry;
+use super::receipt_sync::{is_for_one_device, stays_at_home};
 use super::session::SERVER_PEER;
 use super::{LinkId, Network, space_of};
 use crate::address::{DeviceKey, Space};
 use crate::wire;
+
+/// Receipts for what a phone told its companion: a message between own devices, a piece of history.
+const OWN_RECEIPTS: [&str; 2] = ["peer_msg", "hist_sync"];
 
 impl Network {
     /// Clients confirm a message with a receipt, and some of them with an ack as well; either will do.
@@ -21,11 +25,39 @@ impl Network {
         if !self.is_silent(sender) {
             self.send(link, ack_for_receipt(&id, &to, node));
         }
+        // It is for the own phone, which has the file; one that names another account's device is for that device.
+        let is_for_other = self.number_of(&to).is_some_and(|number| number != sender.number);
+        if wire::attribute_is(node, "type", "server-error") && !is_for_other {
+            if !self.peer_sends_file_again(sender, &to, &id, node) {
+                self.receive_media_retry(sender, &id, node);
+            }
+            return;
+        }
+        if to.server == Server::Group {
+            if self.is_in_group(&to, &sender.number) && !self.settle_receipt(sender, &to, node) {
+                self.receive_group_receipt(sender, &id, &to, node);
+            }
+            return;
+        }
+        if self.receive_newsletter_receipt(sender, &to, node)
+            || self.receive_status_receipt(sender, &id, &to, node)
+            || self.receive_call_receipt(sender, &id, &to, node)
+        {
+            return;
+        }
         if wire::attribute_is(node, "type", "retry") {
             self.forget_phone_session(sender, &to);
             self.phone_sends_again(sender, &to, &id, node);
+            self.peer_sends_again(sender, &to, &id, node);
         }
-        for target in self.receipt_targets(sender, &to) {
+        if self.is_between_own(sender, &to, node) {
+            return;
+        }
+        if self.settle_receipt(sender, &to, node) {
+            return;
+        }
+        let kind = wire::attribute(node, "type");
+        for target in self.receipt_targets(sender, &to, kind.as_deref()) {
             let entry = self.receipt_entry(sender, &id, &to, node);
             self.enqueue(&target, entry);
         }
@@ -35,11 +67,14 @@ impl Network {
         let (Some(class), Some(id)) = (wire::attribute(node, "class"), wire::attribute(node, "id")) else {
             return;
         };
-        let peer = wire::address(node, "to").map_or_else(|| SERVER_PEER.to_owned(), |jid| self.peer_of(&jid));
+        let peer = self.peer_of_ack(node, &class);
         let kind = wire::attribute(node, "type");
         // Only receipts share an id with each other; elsewhere clients differ in what they repeat.
-        let kind = (class == "receipt").then_some(kind.as_deref());
-        self.acknowledge(sender, &class, &[id], &peer, kind);
+        let exactly = (class == "receipt").then_some(kind.as_deref());
+        let ids = [id];
+        if self.acknowledge(sender, &class, &ids, &peer, exactly) == 0 && kind.is_none() {
+            self.acknowledge(sender, &class, &ids, &peer, None);
+        }
     }
 
     /// Queues a receipt from a phone to the device whose message it is about.
@@ -51,6 +86,9 @@ impl Network {
         kind: Option<&str>,
         children: Vec<Node>,
     ) {
+        if target.device == 0 {
+            return self.phone_confirms_to_phone(number, target, id, kind);
+        }
         if self.device(target).is_none() {
             return;
         }
@@ -86,12 +124,20 @@ impl Network {
         }
     }
 
-    /// A receipt to one device goes there; one to an account goes to all its companions but the sender.
-    fn receipt_targets(&self, sender: &DeviceKey, to: &Jid) -> Vec<DeviceKey> {
-        let Some(target) = self.key_of(to) else {
+    /// Whether a receipt tells the account's own phone that something for this device alone has arrived; nobody else
+    /// needs to know.
+    fn is_between_own(&self, sender: &DeviceKey, to: &Jid, node: &Node) -> bool {
+        let to_own_phone = self.key_of(to).is_some_and(|key| key.number == sender.number && key.device == 0);
+        to_own_phone && OWN_RECEIPTS.iter().any(|kind| wire::attribute_is(node, "type", kind))
+    }
+
+    /// A receipt that means one device goes there; one about a message goes to all companions of the account but the
+    /// sender.
+    fn receipt_targets(&self, sender: &DeviceKey, to: &Jid, kind: Option<&str>) -> Vec<DeviceKey> {
+        let Some(target) = self.key_of(to).filter(|_| !stays_at_home(kind)) else {
             return Vec::new();
         };
-        if target.device != 0 {
+        if is_for_one_device(kind) || (target.device != 0 && target.number == sender.number) {
             let exists = self.device(&target).is_some() && target != *sender;
             return if exists { vec![target] } else { Vec::new() };
         }

@@ -1,14 +1,13 @@
 //! Builds the network from its stored records.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use wacore_binary::OwnedNodeRef;
 
 use super::Network;
 use super::account::{Account, AccountRecord, Device, DeviceRecord};
-use super::queue::{DeviceQueue, QueueEntry, QueueRecord};
+use super::queue::{DeviceQueue, QueueRecord, Queued};
 use crate::address::DeviceKey;
 use crate::phone::{Phone, PhoneError};
 
@@ -52,7 +51,19 @@ impl Network {
                 "account" => network.restore_account(path, value, &mut phones)?,
                 "device" => network.restore_device(path, value),
                 "prekey" => network.restore_prekey(path, &value),
+                "presence" => network.restore_presence(path, value),
                 "queue" => network.restore_queue_entry(path, value),
+                "media" => network.restore_media(path, &value),
+                "group" => network.restore_group(path, value),
+                "group_keys" => network.restore_group_keys(path, value),
+                "group_privacy" => network.restore_group_privacy(path),
+                "newsletter" => network.restore_newsletter(path, value),
+                "business" => network.restore_business(path, value),
+                "call" => network.restore_call(path, value),
+                "report" => network.restore_report(value),
+                "person" | "acquaintance" | "trust" | "group_picture" => network.restore_people(kind, path, value),
+                super::syncd::RECORD => network.restore_syncd(path, value),
+                super::dirty::RECORD => network.restore_dirt(path, value),
                 _ => Some(()),
             };
             restored.ok_or(RestoreError::Record(key))?;
@@ -84,7 +95,6 @@ impl Network {
             phone,
             devices: BTreeMap::new(),
             promised: Vec::new(),
-            sent: VecDeque::new(),
         };
         self.accounts.insert(number.to_owned(), account);
         Ok(Some(()))
@@ -109,15 +119,12 @@ impl Network {
     fn restore_queue_entry(&mut self, path: &str, value: Value) -> Option<()> {
         let (key, sequence) = device_path(path)?;
         let record = read::<QueueRecord>(value)?;
-        let plain = wacore_binary::util::unpack(&record.node).ok()?.into_owned();
-        let entry = QueueEntry {
-            class: record.class,
-            id: record.id,
-            peer: record.peer,
-            kind: record.kind,
-            node: OwnedNodeRef::new(plain).ok()?.to_owned_node(),
-        };
-        self.device_mut(&key)?.queue.insert(sequence?.parse().ok()?, entry);
+        let queued = Queued::restore(record)?;
+        let queue = &mut self.device_mut(&key)?.queue;
+        let before = queue.bytes();
+        queue.restore(sequence?.parse().ok()?, queued);
+        let added = queue.bytes() - before;
+        self.queued_bytes += added;
         Some(())
     }
 }

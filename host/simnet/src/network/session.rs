@@ -1,9 +1,10 @@
 //! Logged-in devices: login, the switch to active, and handing over the queue.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, SERVER_JID};
+use wacore_binary::{Jid, Node};
 use waproto::whatsapp::ClientPayload;
 
+use super::backlog::{Backlog, Pulled};
 use super::queue::{DeviceQueue, QueueEntry};
 use super::{Effect, Link, LinkId, Network};
 use crate::address::{DeviceKey, Space};
@@ -13,50 +14,46 @@ use crate::wire;
 /// Peer name of stanzas that come from the server itself.
 pub(super) const SERVER_PEER: &str = "server";
 
+/// Bytes of a push name; a longer one is cut.
+pub(super) const PUSH_NAME_BYTES_MAX: usize = 256;
+
 /// A device's connection.
 pub(super) struct Session {
     pub(super) key: DeviceKey,
     /// Whether it has asked for its queue.
-    active: bool,
+    pub(super) active: bool,
     /// The last queue entry that went out on this connection.
-    sent: u64,
-    /// While the backlog goes out: its last entry and how many it has.
-    backlog: Option<(u64, usize)>,
+    pub(super) sent: u64,
+    /// What it missed and has not been sent on this connection.
+    pub(super) backlog: Option<Backlog>,
     /// Whether the user is shown as online.
     pub(super) available: bool,
 }
 
 impl Session {
-    /// Takes the next stanzas out of the device's queue.
-    pub(super) fn pull(&mut self, queue: &DeviceQueue, max: usize) -> Vec<Node> {
-        if !self.active {
-            return Vec::new();
-        }
-        let mut nodes = Vec::new();
-        for (sequence, node) in queue.after(self.sent, max) {
-            if self.backlog.is_some_and(|(end, _)| sequence > end) {
-                nodes.extend(self.end_backlog());
-            }
-            let mut node = node.clone();
-            if self.backlog.is_some() {
-                node.attrs.insert("offline", "0");
-            }
-            nodes.push(node);
-            self.sent = sequence;
-        }
-        let reached =
-            self.backlog.is_some_and(|(end, _)| queue.after(self.sent, 1).next().is_none_or(|(next, _)| next > end));
-        if reached {
-            nodes.extend(self.end_backlog());
-        }
-        nodes
+    fn new(key: DeviceKey) -> Self {
+        Self { key, active: false, sent: 0, backlog: None, available: false }
     }
 
-    /// Tells the client how much it has missed; it waits for that.
-    fn end_backlog(&mut self) -> Option<Node> {
-        let (_, count) = self.backlog.take()?;
-        let offline = NodeBuilder::new("offline").attr("count", count).build();
-        Some(NodeBuilder::new("ib").attr("from", SERVER_JID).children([offline]).build())
+    /// Takes the next stanzas out of the device's queue.
+    pub(super) fn pull(&mut self, queue: &mut DeviceQueue, max: usize) -> Pulled {
+        let mut pulled = Pulled::default();
+        if !self.active {
+            return pulled;
+        }
+        if let Some(backlog) = &mut self.backlog {
+            if !backlog.pull(queue, &mut self.sent, max, &mut pulled) {
+                queue.note_given(self.sent);
+                return pulled;
+            }
+            self.backlog = None;
+        }
+        for (sequence, stanza) in queue.after(self.sent, max) {
+            pulled.stanzas.push(stanza.clone());
+            self.sent = sequence;
+        }
+        queue.note_given(self.sent);
+        pulled
     }
 }
 
@@ -78,11 +75,11 @@ impl Network {
             .filter(|key| claimed.is_none_or(|number| number == key.number))
             .cloned();
         let Some(key) = key.filter(|key| self.device(key).is_some()) else {
-            let failure = NodeBuilder::new("failure").attr("reason", "401").attr("location", "sim").build();
-            self.send(link, failure);
-            self.out.effects.push(Effect::Close(link));
-            return;
+            return self.refuse(link, wire::failure(401));
         };
+        if let Some(failure) = self.login_refusal(&key) {
+            return self.refuse(link, failure);
+        }
         if let Some(old) = self.link_by_device.insert(key.clone(), link) {
             self.send(old, wire::stream_replaced());
             self.out.effects.push(Effect::Close(old));
@@ -97,12 +94,20 @@ impl Network {
             .attr("props", "2")
             .attr("location", "sim")
             .build();
+        let number = key.number.clone();
+        self.links.insert(link, Link::Session(Session::new(key)));
         self.send(link, success);
-        let session = Session { key, active: false, sent: 0, backlog: None, available: false };
-        self.links.insert(link, Link::Session(session));
+        self.announce_presence(&number);
+    }
+
+    /// Tells a client that it is not let in, and hangs up.
+    pub(super) fn refuse(&mut self, link: LinkId, failure: Node) {
+        self.send(link, failure);
+        self.out.effects.push(Effect::Close(link));
     }
 
     pub(super) fn set_push_name(&mut self, key: &DeviceKey, name: &str) {
+        let name = wire::shortened(name, PUSH_NAME_BYTES_MAX);
         let Some(device) = self.device_mut(key) else { return };
         if device.record.push_name != name {
             name.clone_into(&mut device.record.push_name);
@@ -112,15 +117,25 @@ impl Network {
 
     /// The client wants its queue, from the beginning of what it has not acknowledged.
     pub(super) fn activate(&mut self, link: LinkId, key: &DeviceKey) {
-        let Some(device) = self.device(key) else { return };
-        let backlog = (device.queue.last(), device.queue.len());
+        self.release_due(key);
+        let Some(device) = self.accounts.get(&key.number).and_then(|account| account.devices.get(&key.device)) else {
+            return;
+        };
         if let Some(Link::Session(session)) = self.links.get_mut(&link)
             && !session.active
         {
+            let backlog = Backlog::of(&device.queue, session.sent);
             session.active = true;
             session.backlog = Some(backlog);
+            self.tell_what_was_missed(link, key);
         }
+        self.tell_dirt(link, key);
         self.out.effects.push(Effect::Wake(link));
+    }
+
+    /// Whether the device behind a connection takes what is for it.
+    pub(super) fn is_active(&self, link: LinkId) -> bool {
+        matches!(self.links.get(&link), Some(Link::Session(session)) if session.active)
     }
 
     /// The client no longer wants its queue. What it has got already is not sent again on this connection.
@@ -133,9 +148,7 @@ impl Network {
     pub(super) fn end_session(&mut self, link: LinkId, session: &Session) {
         if self.link_by_device.get(&session.key) == Some(&link) {
             self.link_by_device.remove(&session.key);
-            if session.available {
-                self.announce_presence(&session.key.number);
-            }
+            self.announce_presence(&session.key.number);
         }
     }
 

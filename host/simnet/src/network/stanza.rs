@@ -87,6 +87,7 @@ impl Network {
         let opens_session = encs.iter().any(|enc| wire::attribute_is(enc, "type", "pkmsg"));
         let mut children = encs;
         children.extend(head.extras.iter().cloned());
+        children.extend(self.verified_name(&sender.number).filter(|_| target.number != sender.number));
         if let Some(identity) = head.device_identity.as_ref().filter(|_| opens_session) {
             children.push(wire::leaf("device-identity", identity.as_slice()));
         }
@@ -100,7 +101,7 @@ impl Network {
     }
 
     /// The name a recipient sees for a device.
-    fn push_name(&self, key: &DeviceKey) -> String {
+    pub(super) fn push_name(&self, key: &DeviceKey) -> String {
         let device = self.device(key).map(|device| device.record.push_name.as_str());
         let account = self.accounts.get(&key.number).map(|account| account.name.as_str());
         device.filter(|name| !name.is_empty()).or(account.filter(|name| !name.is_empty())).unwrap_or(&key.number).to_owned()

@@ -3,6 +3,8 @@
 //! The phone signs a companion's identity at linking, the companion signs back, and the signed list of key
 //! indexes tells everybody else which companions still count. Invariant: a key index is never given out twice.
 
+use std::sync::OnceLock;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -35,6 +37,9 @@ pub(super) struct Companions {
     /// When a companion was last linked or unlinked, in seconds since the Unix epoch.
     changed_at: u64,
     linked: Vec<Companion>,
+    /// The signed list of key indexes until the next change: everybody asks for it, and a signature is dear.
+    #[serde(skip)]
+    signed_list: OnceLock<Vec<u8>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,6 +61,7 @@ impl Companions {
             next_key_index: PHONE_KEY_INDEX + 1,
             changed_at: now_seconds,
             linked: Vec::new(),
+            signed_list: OnceLock::new(),
         }
     }
 
@@ -110,6 +116,7 @@ impl Companions {
         self.linked.push(Companion { device, key_index, identity: code.identity_public, details });
         self.next_key_index = key_index.saturating_add(1);
         self.changed_at = now_seconds;
+        self.signed_list = OnceLock::new();
         Ok(LinkedIdentity { device_identity_hmac, key_index })
     }
 
@@ -120,6 +127,7 @@ impl Companions {
         let unlinked = self.linked.len() < before;
         if unlinked {
             self.changed_at = now_seconds;
+            self.signed_list = OnceLock::new();
         }
         unlinked
     }
@@ -146,6 +154,14 @@ impl Companions {
 
     /// The bytes of `<key-index-list>`: which key indexes count, signed by the account.
     pub(super) fn key_index_list(&self, account: &IdentityKeyPair) -> Result<Vec<u8>, PhoneError> {
+        if let Some(signed) = self.signed_list.get() {
+            return Ok(signed.clone());
+        }
+        let signed = self.sign_key_index_list(account)?;
+        Ok(self.signed_list.get_or_init(|| signed).clone())
+    }
+
+    fn sign_key_index_list(&self, account: &IdentityKeyPair) -> Result<Vec<u8>, PhoneError> {
         let details = waproto::codec::adv_key_index_list_to_vec(&ADVKeyIndexList {
             raw_id: Some(self.raw_id),
             timestamp: Some(self.changed_at),

@@ -44,6 +44,26 @@ pub enum PhoneError {
         #[source]
         source: DecodeError,
     },
+    /// A change of the app state does not verify.
+    #[error("app state {collection}: {source}")]
+    AppState {
+        /// Which collection.
+        collection: &'static str,
+        /// What does not fit.
+        #[source]
+        source: wacore_appstate::AppStateError,
+    },
+    /// An addition to an earlier message could not be sealed.
+    #[error("nothing can be sealed for message {id}: {problem}")]
+    Addon {
+        /// The earlier message.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file could not be sealed or opened.
+    #[error("media: {0}")]
+    Media(String),
     /// The text of a QR code is too long.
     #[error("pairing code is {bytes} bytes; the limit is {bytes_max}")]
     CodeTooLong {
@@ -65,6 +85,12 @@ pub enum PhoneError {
         field: &'static str,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The network has no room for one more.
+    #[error("there are {accounts} accounts; no more are made")]
+    TooManyAccounts {
+        /// How many there are.
+        accounts: usize,
     },
     /// 0 is the phone itself and cannot be linked to it.
     #[error("device {device} cannot be linked; companions count from 1")]

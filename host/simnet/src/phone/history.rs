@@ -1,30 +1,41 @@
 //! What the phone has shown to its owner, numbered from 1, each message once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::error::PhoneError;
+use super::numbered::{Log, Numbered};
 use super::shown::ReceivedMessage;
-use super::signal::{Changes, bad_record};
+use super::signal::Changes;
 
 /// How many messages a phone keeps; older ones are forgotten, and with them that they were shown.
 const SHOWN_MAX: usize = 20_000;
 
-/// The first part of a shown message's record key.
-const RECORD: &str = "shown";
-
 type Origin = (String, String, String);
 
-/// The messages on the phone's screen, oldest first.
-#[derive(Default)]
+impl Numbered for ReceivedMessage {
+    fn n(&self) -> u64 {
+        self.n
+    }
+
+    fn set_n(&mut self, n: u64) {
+        self.n = n;
+    }
+}
+
+/// The messages of one list on the phone's screen, oldest first.
 pub(super) struct History {
-    shown: VecDeque<ReceivedMessage>,
+    shown: Log<ReceivedMessage>,
     origins: HashSet<Origin>,
-    changes: Changes,
 }
 
 impl History {
+    /// A list whose records have keys that begin with `record`.
+    pub(super) fn new(record: &'static str) -> Self {
+        Self { shown: Log::new(record, SHOWN_MAX), origins: HashSet::new() }
+    }
+
     /// Whether a message of this id was shown before in this chat from this sender.
     pub(super) fn has(&self, chat: &str, from: &str, id: &str) -> bool {
         self.origins.contains(&(chat.to_owned(), from.to_owned(), id.to_owned()))
@@ -32,55 +43,58 @@ impl History {
 
     /// Gives the message its number and keeps it.
     pub(super) fn add(&mut self, mut message: ReceivedMessage) -> ReceivedMessage {
-        message.n = self.shown.back().map_or(1, |last| last.n.saturating_add(1));
-        match serde_json::to_value(&message) {
-            Ok(stored) => {
-                self.changes.insert(format!("{RECORD}/{}", message.n), Some(stored));
-            }
-            Err(error) => tracing::error!(n = message.n, %error, "a shown message cannot be stored"),
+        self.origins.insert(origin(&message));
+        let (n, gone) = self.shown.add(message.clone());
+        for message in gone {
+            self.origins.remove(&origin(&message));
         }
-        self.keep(message.clone());
-        while self.shown.len() > SHOWN_MAX {
-            self.drop_oldest();
-        }
+        message.n = n;
         message
     }
 
     /// At most `limit` messages whose number is above `after`.
     pub(super) fn after(&self, after: u64, limit: usize) -> Vec<ReceivedMessage> {
-        let known = self.shown.partition_point(|message| message.n <= after);
-        self.shown.iter().skip(known).take(limit).cloned().collect()
+        self.shown.after(after).take(limit).cloned().collect()
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &ReceivedMessage> {
+        self.shown.iter()
+    }
+
+    /// Changes the latest message that fits; what it has become.
+    pub(super) fn change_latest(
+        &mut self,
+        fits: impl Fn(&ReceivedMessage) -> bool,
+        change: impl FnOnce(&mut ReceivedMessage),
+    ) -> Option<&ReceivedMessage> {
+        let n = self.shown.iter().rev().find(|message| fits(message))?.n;
+        self.shown.change(n, change);
+        self.shown.get(n)
+    }
+
+    /// Changes the messages with these numbers.
+    pub(super) fn change_each(&mut self, numbers: &[u64], change: impl Fn(&mut ReceivedMessage)) {
+        for n in numbers {
+            self.shown.change(*n, &change);
+        }
     }
 
     /// Takes back one record; false when it is not of this kind. Call `settle` after the last one.
     pub(super) fn restore(&mut self, key: &str, value: &Value) -> Result<bool, PhoneError> {
-        if key.split_once('/').is_none_or(|(kind, _)| kind != RECORD) {
+        let Some(message) = self.shown.restore(key, value)? else {
             return Ok(false);
-        }
-        let message = serde_json::from_value(value.clone()).map_err(|error| bad_record(key, error))?;
-        self.keep(message);
+        };
+        self.origins.insert(origin(message));
         Ok(true)
     }
 
     /// Puts restored messages in the order of their numbers, which is not that of their keys.
     pub(super) fn settle(&mut self) {
-        self.shown.make_contiguous().sort_by_key(|message| message.n);
+        self.shown.settle();
     }
 
     pub(super) fn take_changes(&mut self) -> Changes {
-        std::mem::take(&mut self.changes)
-    }
-
-    fn keep(&mut self, message: ReceivedMessage) {
-        self.origins.insert(origin(&message));
-        self.shown.push_back(message);
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.shown.pop_front() {
-            self.origins.remove(&origin(&oldest));
-            self.changes.insert(format!("{RECORD}/{}", oldest.n), None);
-        }
+        self.shown.take_changes()
     }
 }
 
@@ -105,7 +119,7 @@ mod tests {
 
     #[test]
     fn history_keeps_only_the_latest() {
-        let mut history = History::default();
+        let mut history = History::new("shown");
         for id in 0..=SHOWN_MAX {
             history.add(message(id));
         }
@@ -118,16 +132,27 @@ mod tests {
 
     #[test]
     fn numbers_go_on_after_a_restart() {
-        let mut history = History::default();
+        let mut history = History::new("shown");
         for id in 0..12 {
             history.add(message(id));
         }
-        let mut restored = History::default();
+        let mut restored = History::new("shown");
         for (key, value) in history.take_changes() {
             assert!(restored.restore(&key, &value.unwrap()).unwrap());
         }
         restored.settle();
         assert_eq!(restored.after(9, 10), history.after(9, 10));
         assert_eq!(restored.add(message(12)).n, 13);
+    }
+
+    #[test]
+    fn a_changed_message_is_stored_again() {
+        let mut history = History::new("shown");
+        history.add(message(1));
+        history.take_changes();
+        let changed = history.change_latest(|message| message.id == "m1", |message| message.read = true).cloned();
+        assert!(changed.unwrap().read);
+        assert!(history.take_changes().contains_key("shown/1"));
+        assert!(history.change_latest(|message| message.id == "m2", |_| {}).is_none());
     }
 }

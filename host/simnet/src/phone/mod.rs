@@ -4,17 +4,42 @@
 //! to its owner. It does no I/O: the network moves its ciphertexts, and writes down the records it reports as
 //! changed. Those must be written before anybody sees what the call returned, or a restart repeats a key.
 
+mod addons;
 mod adv;
+mod app_state;
+mod chats;
+mod choices;
+mod compose;
 mod content;
 mod error;
+mod file_facts;
+mod files;
 mod history;
+mod history_chunks;
+mod known;
+pub(crate) mod link_code;
+pub mod media;
+mod media_retry;
+mod numbered;
+mod own_state;
 mod padding;
 mod pairing_code;
+mod screen;
+mod shapes;
 mod shown;
 mod signal;
+mod state_actions;
+mod state_view;
 mod stored;
+mod sync_keys;
 mod types;
 
+#[cfg(test)]
+mod app_state_tests;
+#[cfg(test)]
+mod as_companion;
+#[cfg(test)]
+mod compose_tests;
 #[cfg(test)]
 mod shown_tests;
 #[cfg(test)]
@@ -31,13 +56,42 @@ use waproto::buffa::MessageField;
 use waproto::whatsapp::Message;
 use waproto::whatsapp::message::{self, DeviceSentMessage};
 
+pub use addons::AddonNames;
+pub use app_state::collection_name;
 pub use error::PhoneError;
+pub use files::KnownFile;
+pub use history_chunks::{Lids, OlderThan, compress};
+pub use known::KnownMessage;
+pub use link_code::{EnteredCode, LinkCodeError, WRAPPED_KEY_BYTES, normal_link_code};
+pub use media::MediaKind;
+#[cfg(test)]
+pub(crate) use media_retry::client as media_retry_client;
+pub use media_retry::{SealedRetry, seal_retry_answer};
+pub use own_state::{CollectionView, StateChange, Understood};
 pub use pairing_code::PairingCode;
-pub use shown::{ReceivedMessage, ShownContact, ShownLocation, ShownMedia, ShownPoll, ShownReaction};
+pub use screen::HeardReceipt;
+pub use shapes::{
+    Attendance, ShownButton, ShownButtons, ShownChoice, ShownContact, ShownEphemeral, ShownEvent, ShownEventResponse,
+    ShownFlow, ShownGroupInvite, ShownInteractive, ShownKeep, ShownList, ShownLocation, ShownMedia, ShownPin, ShownPoll,
+    ShownPollVote, ShownPreview, ShownReaction, ShownRow, ShownSection, ShownTemplate, ShownTemplateButton,
+};
+pub use shown::ReceivedMessage;
+pub use state_actions::{CONTACTS_MAX, StateAction};
 pub use types::{DeviceAddress, DeviceBundle, EncKind, Encrypted, Envelope, LinkedIdentity, OneTimePreKey, SignedPreKey};
 
+pub(crate) use addons::addon_target;
+#[cfg(test)]
+pub(crate) use addons::sealed_vote;
+pub(crate) use compose::{ComposeFault, Desk, Draft};
+pub(crate) use shown::unwrap as unwrap_message;
+
 use crate::{clock, random};
+use app_state::AppState;
+use chats::Chats;
+use files::Files;
 use history::History;
+use known::Known;
+use numbered::Log;
 use signal::Stores;
 use stored::Core;
 
@@ -49,14 +103,27 @@ pub struct Phone {
     core: Core,
     core_changed: bool,
     stores: Stores,
+    /// Messages of others.
     history: History,
+    files: Files,
+    app_state: AppState,
+    chats: Chats,
+    /// Messages of the owner.
+    own_history: History,
+    known: Known,
+    receipts: Log<HeardReceipt>,
 }
+
+/// The first part of the record key of a shown message of others.
+const SHOWN_RECORD: &str = "shown";
+/// The first part of the record key of a shown message of the owner.
+const OWN_RECORD: &str = "own";
 
 impl Phone {
     /// A phone with fresh keys.
     pub fn new(number: &str, lid: &str, name: &str) -> Result<Self, PhoneError> {
         let core = Core::new(number, lid, name, clock::now_ms())?;
-        Ok(Self { stores: core.stores()?, core, core_changed: true, history: History::default() })
+        Ok(Self::with_empty_screen(core.stores()?, core, true))
     }
 
     /// The phone whose `dirty_records` these were, the latest of each key.
@@ -64,15 +131,40 @@ impl Phone {
         let (core, records): (Vec<_>, Vec<_>) = records.partition(|(key, _)| key == stored::CORE_RECORD);
         let (key, value) = core.into_iter().next().ok_or(PhoneError::NoCore)?;
         let core: Core = serde_json::from_value(value).map_err(|error| signal::bad_record(&key, error))?;
-        let mut stores = core.stores()?;
-        let mut history = History::default();
+        let mut phone = Self::with_empty_screen(core.stores()?, core, false);
         for (key, value) in records {
-            if !stores.restore(&key, &value)? && !history.restore(&key, &value)? {
+            let taken = phone.stores.restore(&key, &value)?
+                || phone.history.restore(&key, &value)?
+                || phone.own_history.restore(&key, &value)?
+                || phone.known.restore(&key, &value)?
+                || phone.files.restore(&key, &value)?
+                || phone.app_state.restore(&key, &value)?
+                || phone.chats.restore(&key, &value)?
+                || phone.receipts.restore(&key, &value)?.is_some();
+            if !taken {
                 return Err(signal::bad_record(&key, "no part of a phone is stored under this key"));
             }
         }
-        history.settle();
-        Ok(Self { core, core_changed: false, stores, history })
+        phone.history.settle();
+        phone.own_history.settle();
+        phone.known.settle();
+        phone.receipts.settle();
+        Ok(phone)
+    }
+
+    fn with_empty_screen(stores: Stores, core: Core, core_changed: bool) -> Self {
+        Self {
+            core,
+            core_changed,
+            stores,
+            history: History::new(SHOWN_RECORD),
+            own_history: History::new(OWN_RECORD),
+            known: Known::default(),
+            files: Files::default(),
+            app_state: AppState::default(),
+            chats: Chats::default(),
+            receipts: Log::new(screen::RECEIPT_RECORD, screen::RECEIPTS_MAX),
+        }
     }
 
     /// The state records that changed since the last call: the key, and the new value or `None` for a deletion.
@@ -89,6 +181,12 @@ impl Phone {
         }
         records.extend(self.stores.take_changes());
         records.extend(self.history.take_changes());
+        records.extend(self.files.take_changes());
+        records.extend(self.app_state.take_changes());
+        records.extend(self.chats.take_changes());
+        records.extend(self.own_history.take_changes());
+        records.extend(self.known.take_changes());
+        records.extend(self.receipts.take_changes());
         records
     }
 
@@ -130,6 +228,9 @@ impl Phone {
 
     fn offer_prekey(&mut self) -> Option<OneTimePreKey> {
         let (id, public) = self.stores.prekeys.offer().or_else(|| {
+            if !self.stores.prekeys.has_room() {
+                return None;
+            }
             for _ in 0..PREKEY_BATCH {
                 let id = self.core.take_prekey_id();
                 self.stores.prekeys.add(id, KeyPair::generate(&mut random::rng()));
@@ -143,6 +244,11 @@ impl Phone {
     /// Whether `encrypt` to this device needs no bundle.
     pub fn has_session(&self, address: &DeviceAddress) -> bool {
         self.stores.sessions.is_usable(&address.protocol())
+    }
+
+    /// The users whose devices the phone has talked with, its own among them if it has.
+    pub fn peers(&self) -> Vec<String> {
+        self.stores.sessions.users()
     }
 
     /// The next message to a device opens a new session, and needs a bundle; what is on its way in the old one is still read.
@@ -297,6 +403,12 @@ impl Phone {
         Ok(Encrypted { kind: EncKind::SkMsg, ciphertext: sealed.serialized().to_vec() })
     }
 
+    /// The phone makes a new sender key for a group when it next speaks there.
+    pub fn forget_own_sender_key(&mut self, group: &str) {
+        let name = self.own_sender_key(group);
+        self.stores.sender_keys.forget(&name);
+    }
+
     fn own_sender_key(&self, group: &str) -> SenderKeyName {
         SenderKeyName::from_parts(group, self.own_device(0).protocol().as_str())
     }
@@ -337,9 +449,14 @@ impl Phone {
         self.core.companions.changed_at()
     }
 
-    /// The message that gives an own companion the key of the account's app state.
-    pub fn key_share(&mut self) -> Message {
-        self.core.key_share()
+    /// Begins anew, as after the app was installed again: with other keys, without companions and sessions. What the
+    /// owner was shown stays.
+    pub fn reinstall(&mut self) -> Result<(), PhoneError> {
+        let core = Core::new(&self.core.number, &self.core.lid, &self.core.name, clock::now_ms())?;
+        self.stores.replace(core.stores()?);
+        self.core = core;
+        self.core_changed = true;
+        Ok(())
     }
 
     /// A plain text message.
@@ -347,18 +464,24 @@ impl Phone {
         Message { conversation: Some(text.to_owned()), ..Message::default() }
     }
 
-    /// Shows a message to the owner, once. `None` when it was shown before, or when it is for the app alone.
-    pub fn receive(&mut self, envelope: Envelope, message: &Message) -> Option<ReceivedMessage> {
-        if self.history.has(&envelope.chat, &envelope.from, &envelope.id) {
-            return None;
-        }
-        let entry = shown::read(envelope, message)?;
-        Some(self.history.add(entry))
+    /// Remembers the file that a message refers to; `n` is its number if it was shown.
+    pub fn keep_file(&mut self, id: &str, n: Option<u64>, message: &Message) {
+        self.files.keep(id, n, message);
     }
 
-    /// What was shown after number `after`, oldest first, at most `limit` of it.
-    pub fn received_after(&self, after: u64, limit: usize) -> Vec<ReceivedMessage> {
-        self.history.after(after, limit)
+    /// The files of messages with this id, the latest first.
+    pub fn files_of(&self, id: &str) -> impl Iterator<Item = &KnownFile> {
+        self.files.of_message(id)
+    }
+
+    /// The file of the message that was shown as number `n`.
+    pub fn file_of_shown(&self, n: u64) -> Option<&KnownFile> {
+        self.files.of_shown(n)
+    }
+
+    /// A file is served under another path from now on.
+    pub fn file_moved(&mut self, from: &str, to: &str) {
+        self.files.moved(from, to);
     }
 }
 

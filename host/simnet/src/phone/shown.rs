@@ -9,6 +9,11 @@ use waproto::whatsapp::message::{FutureProofMessage, ProtocolMessage};
 use waproto::whatsapp::{ContextInfo, Message, MessageKey};
 
 use super::content;
+use super::shapes::{
+    ShownButtons, ShownChoice, ShownContact, ShownEphemeral, ShownEvent, ShownEventResponse, ShownFlow, ShownGroupInvite,
+    ShownInteractive, ShownKeep, ShownList, ShownLocation, ShownMedia, ShownPin, ShownPoll, ShownPollVote, ShownPreview,
+    ShownReaction, ShownRow, ShownTemplate,
+};
 use super::types::Envelope;
 
 /// Deeper wrapping than this comes from no client; the rest is shown as it stands.
@@ -32,6 +37,9 @@ pub struct ReceivedMessage {
     /// The text of a text message, or the visible text of an interactive one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What it shows of the page it links to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<ShownPreview>,
     /// The text under a picture, film or file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
@@ -41,15 +49,66 @@ pub struct ReceivedMessage {
     /// The poll it opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll: Option<ShownPoll>,
+    /// The vote it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_vote: Option<ShownPollVote>,
     /// The place it shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<ShownLocation>,
     /// The contact it carries; of several, all their cards one after the other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<ShownContact>,
+    /// The contacts it carries, when they are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ShownContact>,
     /// The reaction it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reaction: Option<ShownReaction>,
+    /// The question with buttons it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buttons: Option<ShownButtons>,
+    /// The button it chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buttons_response: Option<ShownChoice>,
+    /// The list it offers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<ShownList>,
+    /// The line it chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_response: Option<ShownRow>,
+    /// The native-flow buttons it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interactive: Option<ShownInteractive>,
+    /// The native-flow answer it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interactive_response: Option<ShownFlow>,
+    /// The template it is made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<ShownTemplate>,
+    /// The button of a template it chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_button_reply: Option<ShownChoice>,
+    /// The event it announces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<ShownEvent>,
+    /// The answer to an event it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_response: Option<ShownEventResponse>,
+    /// The invitation it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_invite: Option<ShownGroupInvite>,
+    /// The message it pins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<ShownPin>,
+    /// The message it keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<ShownKeep>,
+    /// How it sets the chat's disappearing messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_setting: Option<ShownEphemeral>,
+    /// The id of the message it comments on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commented: Option<String>,
     /// The id of the message it edits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<String>,
@@ -68,73 +127,42 @@ pub struct ReceivedMessage {
     /// Whether it is a voice note.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ptt: bool,
-}
-
-/// The file a message refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownMedia {
-    /// Its media type.
-    pub mime: String,
-    /// Its length in bytes, before encryption.
-    pub size: u64,
-    /// The hash of the file before encryption, in lower-case hex.
-    pub sha256: String,
-    /// The name of a document.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file_name: Option<String>,
-}
-
-/// A poll as it was opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownPoll {
-    /// The question.
-    pub name: String,
-    /// The answers on offer.
-    pub options: Vec<String>,
-    /// How many answers one may choose; 0 means any number.
-    pub selectable_count: u32,
-}
-
-/// A place.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ShownLocation {
-    /// In degrees.
-    pub latitude: f64,
-    /// In degrees.
-    pub longitude: f64,
-    /// What the place is called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-}
-
-/// A contact card.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownContact {
-    /// The name to show.
-    pub display_name: String,
-    /// The card itself.
-    pub vcard: String,
-}
-
-/// A reaction to another message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownReaction {
-    /// The other message's id.
-    pub message_id: String,
-    /// The emoji; empty when a reaction is taken back.
-    pub emoji: String,
+    /// Whether it is a film that plays like a GIF.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gif: bool,
+    /// Whether it was forwarded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
+    /// After how many seconds it disappears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ephemeral_s: Option<u32>,
+    /// Whether the phone's user has read it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub read: bool,
+    /// Whether the account's owner wrote it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_me: bool,
+    /// With which device the owner wrote it: 0 is this phone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_device: Option<u16>,
 }
 
 impl ReceivedMessage {
-    /// Notes what the message answers and whom it mentions.
+    /// Notes what the message answers, whom it mentions, where it comes from and when it goes.
     pub(super) fn refer(&mut self, context: Option<&ContextInfo>) {
         if let Some(context) = context {
             self.quoted_id = present(context.stanza_id.as_deref());
             self.mentions.clone_from(&context.mentioned_jid);
+            self.forwarded = context.is_forwarded.unwrap_or(false);
+            self.ephemeral_s = context.expiration.filter(|seconds| *seconds > 0);
         }
+    }
+
+    /// Whether it has something to read, and is not only about another message.
+    pub(super) fn is_content(&self) -> bool {
+        const ABOUT_OTHERS: [&str; 9] =
+            ["edit", "revoke", "reaction", "poll_vote", "event_response", "pin", "keep", "ephemeral_setting", "call_log"];
+        !ABOUT_OTHERS.contains(&self.kind.as_str())
     }
 }
 
@@ -177,6 +205,12 @@ fn read_protocol(entry: &mut ReceivedMessage, protocol: &ProtocolMessage) -> boo
             entry.edited = about;
             true
         }
+        ProtocolType::EPHEMERAL_SETTING => {
+            let seconds = protocol.ephemeral_expiration.unwrap_or(0);
+            entry.kind = "ephemeral_setting".to_owned();
+            entry.ephemeral_setting = Some(ShownEphemeral { seconds });
+            true
+        }
         _ => false,
     }
 }
@@ -187,19 +221,27 @@ pub(super) fn key_id(key: Option<&MessageKey>) -> Option<String> {
 }
 
 /// Takes off the wrappers around the content, and notes what they say about it.
-fn unwrap_into<'m>(entry: &mut ReceivedMessage, message: &'m Message) -> &'m Message {
+pub(super) fn unwrap_into<'m>(entry: &mut ReceivedMessage, message: &'m Message) -> &'m Message {
+    let (message, view_once) = unwrap(message);
+    entry.view_once |= view_once;
+    message
+}
+
+/// The content inside its wrappers, and whether one of them says that it may be opened once only.
+pub(crate) fn unwrap(message: &Message) -> (&Message, bool) {
     let mut message = message;
+    let mut once = false;
     for _ in 0..WRAPPERS_MAX {
         let view_once = [&message.view_once_message, &message.view_once_message_v2, &message.view_once_message_v2_extension]
             .into_iter()
             .find_map(|wrapper| inner(wrapper.as_option()));
-        entry.view_once |= view_once.is_some();
+        once |= view_once.is_some();
         match view_once.or_else(|| inner(plain_wrapper(message))) {
             Some(inner) => message = inner,
             None => break,
         }
     }
-    message
+    (message, once)
 }
 
 fn inner(wrapper: Option<&FutureProofMessage>) -> Option<&Message> {

@@ -80,7 +80,7 @@ fn media_shows_its_file() {
         video_message: MessageField::some(VideoMessage { gif_playback: Some(true), ..VideoMessage::default() }),
         ..Message::default()
     };
-    expect(&gif, json!({ "type": "gif", "media": nothing }));
+    expect(&gif, json!({ "type": "gif", "gif": true, "media": nothing }));
 }
 
 #[test]
@@ -182,7 +182,8 @@ fn place_and_contacts_have_their_shapes() {
         ..Message::default()
     };
     let shape = json!({ "display_name": "2 contacts", "vcard": "A\nB" });
-    expect(&several, json!({ "type": "contacts", "contact": shape }));
+    let cards = json!([{ "display_name": "", "vcard": "A" }, { "display_name": "", "vcard": "B" }]);
+    expect(&several, json!({ "type": "contacts", "contact": shape, "contacts": cards }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Each store notes every change as a state record at once, so that the caller can write exactly what moved.
 //! A phone trusts whatever identity it meets, as WhatsApp does; it only remembers the latest.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
@@ -22,6 +22,11 @@ pub(super) type Changes = BTreeMap<String, Option<Value>>;
 
 /// Longest name a group may have in a sender key; real ones are some 35 bytes.
 const GROUP_NAME_BYTES_MAX: usize = 128;
+/// Groups for which one device may give us a sender key; for one more it takes another one back.
+const SENDER_KEYS_MAX: usize = 1_000;
+/// One-time prekeys that wait for the message that uses them. Who has that many gives out no more: sessions open
+/// without one as well.
+const PREKEYS_MAX: usize = 1_000;
 
 /// Drives a libsignal call to its end; with stores that answer at once it never waits.
 pub(super) fn run<T>(call: impl Future<Output = SignalResult<T>>) -> Result<T, PhoneError> {
@@ -99,6 +104,18 @@ impl Stores {
         Ok(true)
     }
 
+    /// Takes fresh stores in place of these. Whatever is stored of the old ones is to be deleted.
+    pub(super) fn replace(&mut self, fresh: Self) {
+        let old = std::mem::replace(self, fresh);
+        let sessions = old.sessions.records.into_keys().map(|name| format!("session/{name}"));
+        let identities = old.identities.known.into_keys().map(|name| format!("identity/{name}"));
+        let prekeys = old.prekeys.pairs.into_keys().map(|id| format!("prekey/{id}"));
+        let sender_keys = old.sender_keys.records.into_keys().map(|name| format!("sender_key/{name}"));
+        let gone = sessions.chain(identities).chain(prekeys).chain(sender_keys);
+        // What the fresh stores write under one of these keys later wins over its deletion.
+        self.sessions.changes.extend(gone.map(|key| (key, None)));
+    }
+
     pub(super) fn take_changes(&mut self) -> Changes {
         let mut changes = std::mem::take(&mut self.sessions.changes);
         changes.append(&mut self.identities.changes);
@@ -137,6 +154,12 @@ impl Sessions {
     /// A new session was opened.
     pub(super) fn is_renewed(&mut self, address: &ProtocolAddress) {
         self.renewed.remove(address.as_str());
+    }
+
+    /// The users with whose devices there are sessions, each once.
+    pub(super) fn users(&self) -> Vec<String> {
+        let users: BTreeSet<&str> = self.records.keys().filter_map(|key| Some(key.rsplit_once('.')?.0)).collect();
+        users.into_iter().map(str::to_owned).collect()
     }
 
     pub(super) fn forget(&mut self, address: &ProtocolAddress) {
@@ -221,6 +244,11 @@ pub(super) struct PreKeys {
 }
 
 impl PreKeys {
+    /// Whether more may be made.
+    pub(super) fn has_room(&self) -> bool {
+        self.pairs.len() < PREKEYS_MAX
+    }
+
     pub(super) fn add(&mut self, id: u32, pair: KeyPair) {
         self.note(id, &pair, false);
         self.pairs.insert(id, pair);
@@ -308,6 +336,23 @@ pub(super) struct SenderKeys {
 }
 
 impl SenderKeys {
+    pub(super) fn forget(&mut self, name: &SenderKeyName) {
+        if self.records.remove(name.cache_key()).is_some() {
+            self.changes.insert(format!("sender_key/{}", name.cache_key()), None);
+        }
+    }
+
+    /// A device that makes up groups replaces its own keys and nobody else's.
+    fn make_room(&mut self, name: &SenderKeyName) {
+        let of_sender = |key: &&String| key.rsplit_once(':').is_some_and(|(_, owner)| owner == name.sender_id());
+        let mut keys = self.records.keys().filter(of_sender);
+        let Some(oldest) = keys.nth(SENDER_KEYS_MAX - 1).cloned() else {
+            return;
+        };
+        self.records.remove(&oldest);
+        self.changes.insert(format!("sender_key/{oldest}"), None);
+    }
+
     /// The keys that `sender` has given us, one for each group.
     pub(super) fn of_sender(&self, sender: &ProtocolAddress) -> Vec<SenderKeyName> {
         self.records
@@ -329,6 +374,9 @@ impl SenderKeyStore for SenderKeys {
             )));
         }
         let stored = hex_value(&record.serialize()?);
+        if !self.records.contains_key(name.cache_key()) {
+            self.make_room(name);
+        }
         self.changes.insert(format!("sender_key/{}", name.cache_key()), Some(stored));
         self.records.insert(name.cache_key().to_owned(), record);
         Ok(())

@@ -2,16 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use wacore_libsignal::protocol::{IdentityKeyPair, KeyPair, PrivateKey};
-use waproto::buffa::MessageField;
-use waproto::whatsapp::Message;
-use waproto::whatsapp::message::{
-    AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyFingerprint, AppStateSyncKeyId, AppStateSyncKeyShare,
-    ProtocolMessage, protocol_message::Type as ProtocolType,
-};
 
 use super::adv::Companions;
 use super::error::PhoneError;
 use super::signal::{SignedPreKeys, Stores, key_pair};
+use super::sync_keys::SyncKeys;
 use crate::random;
 
 /// The key of the record.
@@ -34,7 +29,7 @@ pub(super) struct Core {
     registration_id: u32,
     signed_prekey: StoredSignedPreKey,
     next_prekey_id: u32,
-    app_state_key: AppStateKey,
+    pub(super) sync_keys: SyncKeys,
     pub(super) companions: Companions,
 }
 
@@ -45,15 +40,6 @@ struct StoredSignedPreKey {
     private: [u8; 32],
     #[serde(with = "crate::hex_serde::array")]
     signature: [u8; 64],
-}
-
-#[derive(Serialize, Deserialize)]
-struct AppStateKey {
-    #[serde(with = "crate::hex_serde::array")]
-    id: [u8; 6],
-    #[serde(with = "crate::hex_serde::array")]
-    data: [u8; 32],
-    made_at_ms: u64,
 }
 
 impl Core {
@@ -70,7 +56,7 @@ impl Core {
             registration_id: u32::from(registration_id.max(1)),
             signed_prekey: StoredSignedPreKey { id: 1, private: *signed.private_key.serialize(), signature },
             next_prekey_id: 1,
-            app_state_key: AppStateKey { id: app_state_key_id(), data: random::bytes(), made_at_ms: now_ms },
+            sync_keys: SyncKeys::new(now_ms),
             companions: Companions::new(now_ms / 1000),
         })
     }
@@ -92,36 +78,4 @@ impl Core {
         self.next_prekey_id = if id >= PREKEY_ID_MAX { 1 } else { id + 1 };
         id
     }
-
-    /// The app-state key in the message that hands it to a companion.
-    pub(super) fn key_share(&self) -> Message {
-        let fingerprint = AppStateSyncKeyFingerprint {
-            raw_id: Some(self.companions.raw_id()),
-            current_index: Some(self.companions.current_index()),
-            device_indexes: self.companions.valid_indexes(),
-        };
-        let data = AppStateSyncKeyData {
-            key_data: Some(self.app_state_key.data.to_vec()),
-            fingerprint: MessageField::some(fingerprint),
-            timestamp: Some(i64::try_from(self.app_state_key.made_at_ms).unwrap_or(i64::MAX)),
-        };
-        let key = AppStateSyncKey {
-            key_id: MessageField::some(AppStateSyncKeyId { key_id: Some(self.app_state_key.id.to_vec()) }),
-            key_data: MessageField::some(data),
-        };
-        Message {
-            protocol_message: MessageField::some(ProtocolMessage {
-                r#type: Some(ProtocolType::APP_STATE_SYNC_KEY_SHARE),
-                app_state_sync_key_share: MessageField::some(AppStateSyncKeyShare { keys: vec![key] }),
-                ..ProtocolMessage::default()
-            }),
-            ..Message::default()
-        }
-    }
-}
-
-/// Two bytes for the device that made the key, here the phone, and four for the key.
-fn app_state_key_id() -> [u8; 6] {
-    let [a, b, c, d] = random::bytes();
-    [0, 0, a, b, c, d]
 }

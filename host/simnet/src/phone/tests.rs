@@ -203,7 +203,7 @@ fn a_message_is_shown_once() {
 #[test]
 fn what_is_for_the_app_alone_is_not_shown() {
     let mut ann = phone("15550001111");
-    let share = ann.key_share();
+    let share = ann.share_sync_keys(None);
     let copy = device_sent("15550002222@s.whatsapp.net", &ann.compose_text("hello"));
     for (id, message) in [("A1", share), ("A2", copy), ("A3", Message::default())] {
         assert!(ann.receive(envelope(id), &message).is_none(), "{id}");
@@ -218,9 +218,9 @@ fn a_linked_companion_survives_a_restart() {
         PairingCode { reference: "2@abc".to_owned(), noise_public: [1; 32], identity_public: [2; 32], adv_secret: [3; 32] };
     let linked = ann.link(&code, 1).unwrap();
     assert_eq!(linked.key_index, 1);
-    let before = ann.key_share();
+    let before = ann.share_sync_keys(None);
     let mut ann = restart(&mut ann, &mut BTreeMap::new());
-    assert!(ann.key_share() == before);
+    assert!(ann.share_sync_keys(None) == before);
     assert!(matches!(ann.verify_link(2, &[]), Err(PhoneError::NotLinked { device: 2 })));
     assert!(matches!(ann.verify_link(1, &[]), Err(PhoneError::IdentityNotSigned { device: 1, .. })));
     ann.unlink(1);

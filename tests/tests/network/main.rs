@@ -1,0 +1,25 @@
+//! What clients do on the simulated network, and what the phones and the other clients there make of it. Every test has a
+//! network of its own, and reads each result where a person would: off another device.
+
+mod addons;
+mod app_state;
+mod communities;
+mod content;
+mod delivery;
+mod drafts;
+mod group_messages;
+mod groups;
+mod identity;
+mod media;
+mod messages;
+mod newsletters;
+mod pairing;
+mod receipts;
+mod scenarios;
+mod services;
+
+/// Numbers of the people in these tests.
+const ADA: &str = "491510000001";
+const BO: &str = "491510000002";
+const CY: &str = "491510000003";
+const DI: &str = "491510000004";
