@@ -29,6 +29,8 @@ pub(super) enum RecordType {
     Plugin = 19,
     Artifact = 20,
     ParkedWork = 21,
+    Unconfirmed = 22,
+    LastSend = 23,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -132,6 +134,20 @@ pub(super) fn outbox_entry(tenant: TenantId, session: SessionId, n: u64) -> Vec<
 
 pub(super) fn outbox_counter(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::OutboxCounter, &[&session.0.to_be_bytes()])
+}
+
+/// Messages of a session that the server took and no device of the receiver has confirmed, in the order of acceptance.
+pub(super) fn all_unconfirmed(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::Unconfirmed, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn unconfirmed(tenant: TenantId, session: SessionId, message: MessageId) -> Vec<u8> {
+    key(tenant, RecordType::Unconfirmed, &[&session.0.to_be_bytes(), &message.0.to_be_bytes()])
+}
+
+/// When the server last took a message of a session.
+pub(super) fn last_send(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::LastSend, &[&session.0.to_be_bytes()])
 }
 
 pub(super) fn events(tenant: TenantId) -> Vec<u8> {

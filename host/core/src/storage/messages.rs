@@ -11,11 +11,11 @@ use crate::records::event::{Event, Fact};
 use crate::records::id::{MessageId, SessionId, TenantId};
 use crate::records::message::{Message, MessageState, Receipt};
 
-/// Messages of a tenant among which unconfirmed ones are looked for.
-const UNCONFIRMED_MAX: usize = 512;
-/// How long before a session's last change a message was sent, at most, for it to be sent again. Older ones have been asked
-/// for by then, if anybody could not read them.
-const UNCONFIRMED_WINDOW: Duration = Duration::from_secs(120);
+/// Unconfirmed messages of a session that are sent again, at most; the newest of them.
+const UNCONFIRMED_MAX: usize = 4096;
+/// How long before a session's last send a message was sent, at most, for it to be sent again. Older ones have been asked for
+/// by then, if anybody could not read them; and whoever is away for days must not get everything anew at each restart.
+const UNCONFIRMED_WINDOW: Duration = Duration::from_secs(600);
 
 /// The oldest message of a session's outbox.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +114,14 @@ impl Storage {
             // Whoever settled it first has said how it ended.
             batch.check(Check::Equals { key: entry.clone(), value: encode(&entry, &id)? });
             batch.delete(entry);
+            if *outcome == SendOutcome::Sent {
+                let last = keys::last_send(tenant, session);
+                batch.put(last.clone(), encode(&last, &at)?);
+                if message.state <= MessageState::Sent {
+                    let unconfirmed = keys::unconfirmed(tenant, session, id);
+                    batch.put(unconfirmed.clone(), encode(&unconfirmed, &at)?);
+                }
+            }
             // A receipt that overtook the acknowledgement has already told more, and what a phone has did not fail.
             let overtaken = message.state >= MessageState::Sent;
             if !overtaken {
@@ -146,6 +154,7 @@ impl Storage {
                 let counts = !by_own || own(&message.to);
                 let further = counts && message.state < state && message.state != MessageState::Failed;
                 if further {
+                    batch.delete(keys::unconfirmed(tenant, session, id));
                     Self::advance(batch, tenant, message, state, at)?;
                 }
                 Ok(further)
@@ -206,27 +215,27 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Conflict`] when the session is gone; else when the engine fails.
     pub async fn requeue_unconfirmed(&self, tenant: TenantId, session: SessionId) -> Result<usize, StorageError> {
-        let recent = self.messages(tenant, None, UNCONFIRMED_MAX).await?;
-        let mut ours = recent.into_iter().filter(|message| message.session == session).peekable();
-        let Some(last) = ours.peek().map(|message| message.updated_at) else { return Ok(0) };
-        let waiting = self.engine.range(&KeyRange::prefix(&keys::outbox(tenant, session), UNCONFIRMED_MAX)).await?;
-        let waiting = waiting.iter().map(|(key, value)| decode(key, value)).collect::<Result<HashSet<MessageId>, _>>()?;
-        let unconfirmed: Vec<Message> = ours
-            .filter(|message| message.state == MessageState::Sent && !waiting.contains(&message.id))
-            .filter(|message| last.since(message.updated_at) <= UNCONFIRMED_WINDOW)
-            .collect();
-        if unconfirmed.is_empty() {
-            return Ok(0);
-        }
+        let Some(last) = self.read::<Timestamp>(&keys::last_send(tenant, session)).await? else { return Ok(0) };
+        let newest_first = KeyRange::prefix(&keys::all_unconfirmed(tenant, session), UNCONFIRMED_MAX).reversed();
         let mut batch = Batch::default();
-        batch.check(Self::owner_check(tenant, session));
-        // Newest first as they were read; oldest first as they are to go out.
-        for message in unconfirmed.iter().rev() {
+        let mut requeued = 0;
+        // Oldest first as they are to go out.
+        for (key, value) in self.engine.range(&newest_first).await?.iter().rev() {
+            if last.since(decode(key, value)?) > UNCONFIRMED_WINDOW {
+                continue;
+            }
             let place = keys::outbox(tenant, session);
-            let entry = encode(&place, &message.id)?;
+            let entry = encode(&place, &MessageId(keys::trailing_number(key)))?;
             batch.append(keys::outbox_counter(tenant, session), place, entry);
+            // A receipt that comes meanwhile changes nothing: it goes out once more.
+            batch.delete(key.clone());
+            requeued += 1;
         }
-        self.engine.commit(batch).await.map(|_| unconfirmed.len())
+        if requeued > 0 {
+            batch.check(Self::owner_check(tenant, session));
+            self.engine.commit(batch).await?;
+        }
+        Ok(requeued)
     }
 
     /// A message of a tenant.

@@ -149,8 +149,10 @@ impl Storage {
         batch.delete(keys::session_key(tenant, id));
         batch.delete(keys::owner_epoch(tenant, id));
         batch.delete(keys::outbox_counter(tenant, id));
+        batch.delete(keys::last_send(tenant, id));
         batch.delete_prefix(keys::device(tenant, id));
         batch.delete_prefix(keys::outbox(tenant, id));
+        batch.delete_prefix(keys::all_unconfirmed(tenant, id));
         batch.delete_prefix(keys::messages_by_whatsapp_id(tenant, id));
         batch.delete_prefix(keys::inbound_seen_of(tenant, id));
         self.engine.commit(batch).await.map(|_| true)

@@ -251,6 +251,22 @@ async fn what_was_sent_last_and_not_confirmed_goes_out_again_once_under_its_id()
 }
 
 #[tokio::test]
+async fn what_was_sent_is_found_again_behind_any_number_of_messages_that_wait() {
+    const WAITING: u64 = 600;
+    let storage = storage_with_session().await;
+    accept(&storage, SESSION, &[1]).await;
+    settle(&storage, SESSION, SendOutcome::Sent).await;
+    accept(&storage, SESSION, &(2..=WAITING).collect::<Vec<_>>()).await;
+    assert_eq!(storage.requeue_unconfirmed(ACME, SESSION).await.unwrap(), 1);
+    assert_eq!(storage.requeue_unconfirmed(ACME, SESSION).await.unwrap(), 0, "it waits already");
+    for expected in (2..=WAITING).chain([1]) {
+        assert_eq!(due(&storage, SESSION).await.message.id, MessageId(expected));
+        settle(&storage, SESSION, SendOutcome::Sent).await;
+    }
+    assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_receipt_of_the_accounts_own_devices_says_nothing_about_the_receiver() {
     let storage = storage_with_session().await;
     let jids = ("491590000001:7@s.whatsapp.net".to_owned(), Some("777:7@lid".to_owned()));
