@@ -6,6 +6,7 @@
 //! the live records are written to a new file which then takes the old one's name.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -49,9 +50,6 @@ pub enum StateLogError {
         /// Its number, from 1.
         line: usize,
     },
-    /// A record could not be written as JSON.
-    #[error("cannot write a state record as json")]
-    Encode(#[source] serde_json::Error),
 }
 
 /// The open file.
@@ -88,9 +86,8 @@ impl StateLog {
         if records.is_empty() {
             return Ok(());
         }
-        let pairs: Vec<_> = records.iter().map(|(key, value)| (key, value.as_ref())).collect();
-        let line = encode(&pairs)?;
-        self.file.write_all(&line).map_err(at(&self.path))?;
+        let line = encode(records.iter().map(|(key, value)| (key.as_str(), value.as_ref())));
+        self.file.write_all(line.as_bytes()).map_err(at(&self.path))?;
         self.bytes += line.len() as u64;
         if self.bytes >= self.compact_at {
             let Compacted { file, bytes, compact_at } = compact(&self.dir, &self.path)?.0;
@@ -118,8 +115,8 @@ fn compact(dir: &Path, path: &Path) -> Result<(Compacted, BTreeMap<String, Value
     let mut compact = BufWriter::new(File::create(&fresh).map_err(at(&fresh))?);
     let mut bytes = 0;
     for (key, value) in &records {
-        let line = encode(&[(key, Some(value))])?;
-        compact.write_all(&line).map_err(at(&fresh))?;
+        let line = encode(std::iter::once((key.as_str(), Some(value))));
+        compact.write_all(line.as_bytes()).map_err(at(&fresh))?;
         bytes += line.len() as u64;
     }
     compact.into_inner().map_err(|error| at(&fresh)(error.into_error()))?;
@@ -134,10 +131,37 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> StateLogError {
     move |source| StateLogError::Io { path, source }
 }
 
-fn encode(pairs: &[(&String, Option<&Value>)]) -> Result<Vec<u8>, StateLogError> {
-    let mut line = serde_json::to_vec(pairs).map_err(StateLogError::Encode)?;
-    line.push(b'\n');
-    Ok(line)
+/// One line. Whole `Value`s are written and parsed, since serde_json does that in code of its own: records are long, and in
+/// a build that is not optimised whatever is instantiated here would take ten times as long.
+fn encode<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a Value>)>) -> String {
+    let mut line = String::from("[");
+    for (key, value) in pairs {
+        if line.len() > 1 {
+            line.push(',');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(line, "[{},{}]", Value::from(key), value.unwrap_or(&Value::Null));
+    }
+    line.push_str("]\n");
+    line
+}
+
+/// The records of one line; `None` when it is damaged.
+fn decode(line: &[u8]) -> Option<Vec<Record>> {
+    let Value::Array(pairs) = std::str::from_utf8(line).ok()?.parse().ok()? else {
+        return None;
+    };
+    pairs
+        .into_iter()
+        .map(|pair| match pair {
+            Value::Array(pair) => match <[Value; 2]>::try_from(pair).ok()? {
+                [Value::String(key), Value::Null] => Some((key, None)),
+                [Value::String(key), value] => Some((key, Some(value))),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect()
 }
 
 fn read(file: File, path: &Path) -> Result<BTreeMap<String, Value>, StateLogError> {
@@ -154,7 +178,7 @@ fn read(file: File, path: &Path) -> Result<BTreeMap<String, Value>, StateLogErro
             return Ok(records);
         }
         number += 1;
-        let Ok(pairs) = serde_json::from_slice::<Vec<Record>>(&line) else {
+        let Some(pairs) = decode(&line) else {
             return Err(StateLogError::Damaged { path: path.to_owned(), line: number });
         };
         for (key, value) in pairs {

@@ -20,7 +20,7 @@ const BUNDLES_MAX: usize = 2_000;
 /// When this many one-time keys are left, the device is asked for more; and once more at none.
 const PREKEYS_LOW: usize = 4;
 /// Marks keys for Curve25519.
-const KEY_TYPE: u8 = 5;
+pub(super) const KEY_TYPE: u8 = 5;
 const NOT_ACCEPTABLE: u16 = 406;
 
 impl Network {

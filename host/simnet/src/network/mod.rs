@@ -81,6 +81,8 @@ mod pairing_tests;
 mod syncd_tests;
 #[cfg(test)]
 mod test_devices;
+#[cfg(test)]
+mod test_kit;
 
 use std::collections::{BTreeMap, HashMap};
 

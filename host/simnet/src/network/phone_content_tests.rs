@@ -9,8 +9,7 @@ use waproto::buffa::MessageField;
 use waproto::whatsapp::message::SecretEncryptedMessage;
 use waproto::whatsapp::{ClientPayload, Message};
 
-use super::account::{Device, DeviceRecord, SignedKey};
-use super::queue::DeviceQueue;
+use super::test_kit::{install, write_down};
 use super::{ChatStateAct, LinkId, Network, PresenceAct, ReceiptAct};
 use crate::address::{DeviceKey, Space};
 use crate::phone::{DeviceAddress, Draft, EncKind, Phone, device_sent};
@@ -42,24 +41,8 @@ fn network() -> (Network, Companion) {
 
 fn companion(network: &mut Network, number: &str, device: u16) -> Companion {
     let mut keys = Phone::new(number, "0", "").unwrap();
-    let bundle = keys.bundle(false).unwrap();
-    let record = DeviceRecord {
-        noise: [u8::try_from(device).unwrap(); 32],
-        registration_id: bundle.registration_id,
-        identity: bundle.identity,
-        signed_prekey: SignedKey {
-            id: bundle.signed_prekey.id,
-            public: bundle.signed_prekey.public,
-            signature: bundle.signed_prekey.signature,
-        },
-        device_identity: Vec::new(),
-        key_index: u32::from(device),
-        push_name: "Ann".to_owned(),
-    };
-    let entry = Device { record, one_time: BTreeMap::new(), queue: DeviceQueue::default() };
-    network.accounts.get_mut(number).unwrap().devices.insert(device, entry);
     let key = DeviceKey::new(number, device);
-    network.record_device(&key);
+    install(network, &key, [u8::try_from(device).unwrap(); 32], &mut keys, 0);
     Companion { key, link: network.open_link(), keys, seen: 0 }
 }
 
@@ -67,7 +50,6 @@ impl Companion {
     /// It logs in and wants to hear what is going on.
     fn log_in(&self, network: &mut Network) {
         let noise = network.device(&self.key).unwrap().record.noise;
-        network.device_by_noise_key.insert(noise, self.key.clone());
         network.admit(self.link, noise, &ClientPayload::default());
         network.activate(self.link, &self.key);
     }
@@ -145,12 +127,7 @@ fn messages(network: &Network, number: &str, own: bool) -> Vec<Value> {
 
 /// The network after a restart.
 fn restart(network: &mut Network, state: &mut BTreeMap<String, Value>) -> Network {
-    for (key, value) in network.take_outbox().records {
-        match value {
-            Some(value) => state.insert(key, value),
-            None => state.remove(&key),
-        };
-    }
+    write_down(state, network.take_outbox().records);
     let mut network = Network::restore(state.clone()).unwrap();
     network.set_now(NOW_MS);
     network

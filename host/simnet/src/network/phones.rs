@@ -4,7 +4,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, Server};
 use waproto::whatsapp::Message;
 
-use super::keys::key_children;
+use super::keys::{KEY_TYPE, key_children};
 use super::stanza::{MessageHead, enc_node};
 use super::stanza_terms::StanzaTerms;
 use super::{CommandFault, Network};
@@ -14,8 +14,6 @@ use crate::wire;
 
 /// How often a device may ask for one message: a peer that never can read it must not ask for ever.
 pub(super) const RETRIES_MAX: u64 = 5;
-/// Marks keys for Curve25519.
-const KEY_TYPE: u8 = 5;
 
 /// A message that a phone's user sends, with what its stanza says about it.
 pub(crate) struct Outgoing {
@@ -35,15 +33,7 @@ impl Network {
     /// A phone gets a message: it opens it, remembers it for its user, and confirms it.
     pub(super) fn deliver_to_phone(&mut self, sender: &DeviceKey, head: &MessageHead, number: &str, encs: &[Node]) {
         for enc in encs {
-            let kind = wire::attribute(enc, "type").and_then(|kind| EncKind::parse(&kind));
-            let (Some(kind), Some(ciphertext)) = (kind, wire::content(enc)) else {
-                continue;
-            };
-            let Some(account) = self.accounts.get_mut(number) else {
-                return;
-            };
-            let opened = account.phone.decrypt(&sender.address(), kind, ciphertext);
-            self.record_phone(number);
+            let Some(opened) = self.open_on_phone(sender, number, enc) else { continue };
             match opened {
                 Ok(message) => self.phone_reads(sender, head, number, &message),
                 Err(PhoneError::Duplicate) => self.send_phone_receipt(number, sender, &head.id, None, Vec::new()),
@@ -53,6 +43,19 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// What a phone finds in an `<enc>`. `None` when it is not sealed in a way phones know, or there is no such phone.
+    pub(super) fn open_on_phone(
+        &mut self,
+        sender: &DeviceKey,
+        number: &str,
+        enc: &Node,
+    ) -> Option<Result<Message, PhoneError>> {
+        let kind = EncKind::parse(&wire::attribute(enc, "type")?)?;
+        let opened = self.accounts.get_mut(number)?.phone.decrypt(&sender.address(), kind, wire::content(enc)?);
+        self.record_phone(number);
+        Some(opened)
     }
 
     fn phone_reads(&mut self, sender: &DeviceKey, head: &MessageHead, number: &str, message: &Message) {

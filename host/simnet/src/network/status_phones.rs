@@ -2,31 +2,26 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use waproto::buffa::MessageField;
 use waproto::whatsapp::message::protocol_message::Type as ProtocolType;
 use waproto::whatsapp::message::{ExtendedTextMessage, ProtocolMessage};
 use waproto::whatsapp::{Message, MessageKey};
 
-use super::keys::key_children;
+use super::phones::RETRIES_MAX;
 use super::stanza::enc_node;
 use super::status::StatusHead;
 use super::{CommandFault, Effect, Network};
 use crate::address::{DeviceKey, Space};
-use crate::phone::{EncKind, Envelope, PhoneError};
+use crate::phone::{Envelope, PhoneError};
 use crate::{random, wire};
 
 /// Posts that one phone can send again or take back.
 const POSTED_MAX: usize = 200;
-/// How often a device may ask for one post.
-const RETRIES_MAX: u64 = 5;
 /// Bytes in the text of a post.
 const STATUS_TEXT_BYTES_MAX: usize = 8_192;
 /// White on WhatsApp's green, as the app's first suggestion has it.
 const BACKGROUND_ARGB: u32 = 0xff1e_6e4f;
-/// Marks keys for Curve25519.
-const KEY_TYPE: u8 = 5;
 
 /// What phones have posted, by number, oldest first; a restart forgets it, as a day does on the real network.
 pub(super) type Posted = HashMap<String, VecDeque<PostedStatus>>;
@@ -44,21 +39,13 @@ impl Network {
     pub(super) fn show_status(&mut self, sender: &DeviceKey, head: &StatusHead, number: &str, encs: &[Node]) {
         let phone = DeviceKey::new(number, 0);
         for enc in encs {
-            let kind = wire::attribute(enc, "type").and_then(|kind| EncKind::parse(&kind));
-            let (Some(kind), Some(ciphertext)) = (kind, wire::content(enc)) else {
-                continue;
-            };
-            let Some(account) = self.accounts.get_mut(number) else {
-                return;
-            };
-            let opened = account.phone.decrypt(&sender.address(), kind, ciphertext);
-            self.record_phone(number);
+            let Some(opened) = self.open_on_phone(sender, number, enc) else { continue };
             match opened {
                 Ok(message) => self.show_opened_status(sender, head, number, &message),
                 Err(PhoneError::Duplicate) => {}
                 Err(error) => {
                     tracing::warn!(number, id = head.id, %error, "a phone cannot open a status post and asks for it again");
-                    let children = self.status_retry(number, &head.id);
+                    let children = self.retry_content(number, &head.id, 1);
                     return self.send_status_receipt(
                         &phone,
                         sender,
@@ -91,21 +78,6 @@ impl Network {
         if shown {
             self.out.effects.push(Effect::Changed);
         }
-    }
-
-    /// What a phone says in a receipt when it could not open a post: its keys, for a new session.
-    fn status_retry(&mut self, number: &str, id: &str) -> Vec<Node> {
-        let retry =
-            NodeBuilder::new("retry").attr("v", "1").attr("count", "1").attr("id", id).attr("t", self.now_s()).build();
-        let bundle = self.accounts.get_mut(number).and_then(|account| account.phone.bundle(true).ok());
-        self.record_phone(number);
-        let Some(bundle) = bundle else {
-            return vec![retry];
-        };
-        let mut keys = vec![wire::leaf("type", [KEY_TYPE]), wire::leaf("identity", bundle.identity)];
-        keys.extend(key_children(&bundle));
-        let registration = wire::leaf("registration", bundle.registration_id.to_be_bytes());
-        vec![retry, registration, NodeBuilder::new("keys").children(keys).build()]
     }
 
     /// A phone's user posts a text, to the given numbers or to everybody the phone has talked with; returns the post's id.

@@ -10,6 +10,7 @@ use waproto::buffa::{Message as _, MessageField};
 use waproto::whatsapp::client_payload::DevicePairingRegistrationData;
 use waproto::whatsapp::{ClientPayload, DeviceProps, Message};
 
+use super::test_kit::write_down;
 use super::{Effect, LinkId, Network};
 use crate::address::DeviceKey;
 use crate::phone::{DeviceAddress, EncKind, PairingCode, Phone};
@@ -64,12 +65,7 @@ impl Net {
     /// Takes what the network has let out.
     pub(super) fn settle(&mut self) {
         let outbox = self.network.take_outbox();
-        for (key, value) in outbox.records {
-            match value {
-                Some(value) => self.records.insert(key, value),
-                None => self.records.remove(&key),
-            };
-        }
+        write_down(&mut self.records, outbox.records);
         self.blobs.extend(outbox.blobs.into_iter().map(|blob| (blob.path, blob.bytes)));
         for effect in outbox.effects {
             match effect {

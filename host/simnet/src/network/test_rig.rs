@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use waproto::whatsapp::ClientPayload;
 
-use super::account::{Device, DeviceRecord, SignedKey};
-use super::queue::DeviceQueue;
+use super::test_kit::{install, log_in, write_down};
 use super::{Effect, LinkId, Network};
 use crate::address::DeviceKey;
 use crate::journal::JournalEntry;
@@ -65,38 +63,14 @@ impl Rig {
         self.network.ensure_phone(number, Some("Somebody")).unwrap();
         let account = self.network.accounts.get_mut(number).unwrap();
         let mut crypto = Phone::new(number, &account.lid, "Somebody").unwrap();
-        account.last_device += 1;
-        let key = DeviceKey::new(number, account.last_device);
-        let bundle = crypto.bundle(true).unwrap();
-        let one_time = (0..ONE_TIME).filter_map(|_| crypto.bundle(true).unwrap().one_time);
-        let one_time = one_time.map(|prekey| (prekey.id, prekey.public)).collect();
-        let record = DeviceRecord {
-            noise: crypto.identity(),
-            registration_id: bundle.registration_id,
-            identity: bundle.identity,
-            signed_prekey: SignedKey {
-                id: bundle.signed_prekey.id,
-                public: bundle.signed_prekey.public,
-                signature: bundle.signed_prekey.signature,
-            },
-            device_identity: Vec::new(),
-            key_index: 1,
-            push_name: "Somebody".to_owned(),
-        };
-        self.network.device_by_noise_key.insert(record.noise, key.clone());
-        account.devices.insert(key.device, Device { record, one_time, queue: DeviceQueue::default() });
-        self.network.record_device(&key);
+        let key = DeviceKey::new(number, account.last_device + 1);
+        install(&mut self.network, &key, crypto.identity(), &mut crypto, ONE_TIME);
         let link = self.log_in(&crypto);
         Companion { key, link, crypto }
     }
 
     fn log_in(&mut self, crypto: &Phone) -> LinkId {
-        let link = self.network.open_link();
-        self.network.admit(link, crypto.identity(), &ClientPayload::default());
-        let active = NodeBuilder::new("active").build();
-        let passive =
-            NodeBuilder::new("iq").attr("type", "set").attr("id", "p").attr("xmlns", "passive").children([active]).build();
-        self.network.receive(link, &passive);
+        let link = log_in(&mut self.network, crypto.identity());
         self.network.pull_nodes(link, BATCH);
         self.settle(link);
         link
@@ -157,12 +131,7 @@ impl Rig {
     /// Writes down what has changed; gives what was sent to one connection.
     pub(super) fn settle(&mut self, link: LinkId) -> Vec<Node> {
         let outbox = self.network.take_outbox();
-        for (key, value) in outbox.records {
-            match value {
-                Some(value) => self.records.insert(key, value),
-                None => self.records.remove(&key),
-            };
-        }
+        write_down(&mut self.records, outbox.records);
         self.journal.extend(outbox.journal);
         let sent = outbox.effects.into_iter().filter_map(|effect| match effect {
             Effect::Send { link: to, node } if to == link => Some(node),

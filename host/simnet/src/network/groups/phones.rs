@@ -13,7 +13,7 @@ use crate::network::account::put;
 use crate::network::phones::{Outgoing, RETRIES_MAX};
 use crate::network::stanza::{MessageHead, enc_node};
 use crate::network::stanza_terms::StanzaTerms;
-use crate::phone::{EncKind, Envelope, PhoneError, device_sent};
+use crate::phone::{Envelope, PhoneError, device_sent};
 use crate::wire;
 
 impl Network {
@@ -21,13 +21,7 @@ impl Network {
     pub(super) fn deliver_in_group_to_phone(&mut self, sender: &DeviceKey, head: &MessageHead, number: &str, encs: &[Node]) {
         let mut unread = None;
         for enc in encs {
-            let kind = wire::attribute(enc, "type").and_then(|kind| EncKind::parse(&kind));
-            let (Some(kind), Some(ciphertext)) = (kind, wire::content(enc)) else {
-                continue;
-            };
-            let Some(account) = self.accounts.get_mut(number) else { return };
-            let opened = account.phone.decrypt(&sender.address(), kind, ciphertext);
-            self.record_phone(number);
+            let Some(opened) = self.open_on_phone(sender, number, enc) else { continue };
             match opened {
                 Ok(message) => self.phone_reads_in_group(sender, head, number, &message),
                 Err(PhoneError::Duplicate) => {}

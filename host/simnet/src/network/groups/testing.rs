@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
-use waproto::whatsapp::{ClientPayload, Message};
+use waproto::whatsapp::Message;
 
 use super::Network;
 use crate::address::{DeviceKey, Space};
 use crate::journal::JournalEntry;
-use crate::network::account::{Device, DeviceRecord, SignedKey};
-use crate::network::queue::DeviceQueue;
+use crate::network::test_kit::{install, log_in, write_down};
 use crate::network::{CommandFault, Effect, LinkId, Outgoing};
-use crate::phone::{DeviceBundle, EncKind, Encrypted, Phone, PhoneError};
+use crate::phone::{EncKind, Encrypted, Phone, PhoneError};
 use crate::{random, wire};
 
 pub(super) const ANN: &str = "15550001111";
@@ -68,12 +67,7 @@ impl Sim {
     /// Takes what the last calls have led to.
     pub(super) fn settle(&mut self) {
         let outbox = self.network.take_outbox();
-        for (key, value) in outbox.records {
-            match value {
-                Some(value) => self.records.insert(key, value),
-                None => self.records.remove(&key),
-            };
-        }
+        write_down(&mut self.records, outbox.records);
         self.journal.extend(outbox.journal);
         for effect in outbox.effects {
             if let Effect::Send { link, node } = effect {
@@ -87,28 +81,8 @@ impl Sim {
         let mut signal = Phone::new(number, "0", "companion").unwrap();
         let account = self.network.accounts.get_mut(number).unwrap();
         let key = DeviceKey::new(number, account.free_device().unwrap());
-        account.last_device = key.device;
-        let keys: Vec<DeviceBundle> = (0..ONE_TIME_KEYS).map(|_| signal.bundle(true).unwrap()).collect();
-        let bundle = keys[0].clone();
         let noise = random::bytes();
-        let record = DeviceRecord {
-            noise,
-            registration_id: bundle.registration_id,
-            identity: bundle.identity,
-            signed_prekey: SignedKey {
-                id: bundle.signed_prekey.id,
-                public: bundle.signed_prekey.public,
-                signature: bundle.signed_prekey.signature,
-            },
-            device_identity: vec![1, 2, 3],
-            key_index: u32::from(key.device),
-            push_name: format!("{number} on {}", key.device),
-        };
-        let one_time = keys.into_iter().filter_map(|bundle| bundle.one_time).map(|key| (key.id, key.public)).collect();
-        account.devices.insert(key.device, Device { record, one_time, queue: DeviceQueue::default() });
-        self.network.device_by_noise_key.insert(noise, key.clone());
-        self.network.record_account(number);
-        self.network.record_device(&key);
+        install(&mut self.network, &key, noise, &mut signal, ONE_TIME_KEYS);
         let mut client = Client { key, link: 0, noise, signal };
         self.connect(&mut client);
         client
@@ -116,11 +90,7 @@ impl Sim {
 
     /// Connects a device, and asks for its queue.
     pub(super) fn connect(&mut self, client: &mut Client) {
-        client.link = self.network.open_link();
-        self.network.admit(client.link, client.noise, &ClientPayload::default());
-        let active = NodeBuilder::new("active").build();
-        let iq = NodeBuilder::new("iq").attr("id", "active").attr("type", "set").attr("xmlns", "passive");
-        self.network.receive(client.link, &iq.children([active]).build());
+        client.link = log_in(&mut self.network, client.noise);
         self.settle();
     }
 

@@ -232,100 +232,71 @@ pub(super) fn compose(desk: &Desk<'_>, kind: FileKind, draft: FileDraft) -> Resu
     Ok(Composed { message: Message { message_context_info: secret(), ..content }, file: Some(media) })
 }
 
+/// A message of one kind: what all messages with a file say about it, and what this kind adds.
+macro_rules! message_of {
+    ($kind:ident, $parts:ident, { $($field:ident: $value:expr),+ $(,)? }) => {
+        $kind {
+            url: $parts.url,
+            direct_path: $parts.direct_path,
+            mimetype: $parts.mime,
+            media_key: $parts.key,
+            media_key_timestamp: $parts.key_at,
+            file_sha256: $parts.sha256,
+            file_enc_sha256: $parts.sealed_sha256,
+            file_length: $parts.bytes,
+            $($field: $value,)+
+            ..$kind::default()
+        }
+    };
+}
+
 fn image(parts: Parts, caption: Option<String>, thumbnail: Option<Vec<u8>>) -> ImageMessage {
-    ImageMessage {
-        url: parts.url,
-        direct_path: parts.direct_path,
-        mimetype: parts.mime,
-        media_key: parts.key,
-        media_key_timestamp: parts.key_at,
-        file_sha256: parts.sha256,
-        file_enc_sha256: parts.sealed_sha256,
-        file_length: parts.bytes,
+    message_of!(ImageMessage, parts, {
         width: parts.width,
         height: parts.height,
         view_once: parts.view_once,
-        caption,
+        caption: caption,
         jpeg_thumbnail: thumbnail,
-        ..ImageMessage::default()
-    }
+    })
 }
 
 fn video(parts: Parts, caption: Option<String>, thumbnail: Option<Vec<u8>>, is_gif: bool) -> VideoMessage {
-    VideoMessage {
-        url: parts.url,
-        direct_path: parts.direct_path,
-        mimetype: parts.mime,
-        media_key: parts.key,
-        media_key_timestamp: parts.key_at,
-        file_sha256: parts.sha256,
-        file_enc_sha256: parts.sealed_sha256,
-        file_length: parts.bytes,
+    message_of!(VideoMessage, parts, {
         seconds: parts.seconds,
         width: parts.width,
         height: parts.height,
         view_once: parts.view_once,
         gif_playback: is_gif.then_some(true),
-        caption,
+        caption: caption,
         jpeg_thumbnail: thumbnail,
-        ..VideoMessage::default()
-    }
+    })
 }
 
 fn audio(parts: Parts, is_note: bool) -> AudioMessage {
-    AudioMessage {
-        url: parts.url,
-        direct_path: parts.direct_path,
-        mimetype: parts.mime,
-        media_key: parts.key,
-        media_key_timestamp: parts.key_at,
-        file_sha256: parts.sha256,
-        file_enc_sha256: parts.sealed_sha256,
-        file_length: parts.bytes,
+    message_of!(AudioMessage, parts, {
         seconds: parts.seconds,
         ptt: is_note.then_some(true),
         view_once: parts.view_once,
-        ..AudioMessage::default()
-    }
+    })
 }
 
 fn document(parts: Parts, caption: Option<String>, name: Option<String>, thumbnail: Option<Vec<u8>>) -> Message {
-    Message {
-        document_message: MessageField::some(DocumentMessage {
-            url: parts.url,
-            direct_path: parts.direct_path,
-            mimetype: parts.mime,
-            media_key: parts.key,
-            media_key_timestamp: parts.key_at,
-            file_sha256: parts.sha256,
-            file_enc_sha256: parts.sealed_sha256,
-            file_length: parts.bytes,
-            title: name.clone(),
-            file_name: name,
-            caption,
-            jpeg_thumbnail: thumbnail,
-            ..DocumentMessage::default()
-        }),
-        ..Message::default()
-    }
+    let document = message_of!(DocumentMessage, parts, {
+        title: name.clone(),
+        file_name: name,
+        caption: caption,
+        jpeg_thumbnail: thumbnail,
+    });
+    Message { document_message: MessageField::some(document), ..Message::default() }
 }
 
 fn sticker(parts: Parts, thumbnail: Option<Vec<u8>>) -> StickerMessage {
-    StickerMessage {
-        url: parts.url,
-        direct_path: parts.direct_path,
-        mimetype: parts.mime,
-        media_key: parts.key,
-        media_key_timestamp: parts.key_at,
-        file_sha256: parts.sha256,
-        file_enc_sha256: parts.sealed_sha256,
-        file_length: parts.bytes,
+    message_of!(StickerMessage, parts, {
         width: parts.width,
         height: parts.height,
         png_thumbnail: thumbnail,
         sticker_sent_ts: parts.key_at.map(|seconds| seconds.saturating_mul(1000)),
-        ..StickerMessage::default()
-    }
+    })
 }
 
 /// Whether the file in an unwrapped message may be opened once only.
