@@ -56,6 +56,22 @@ impl Storage {
         Err(StorageError::Conflict)
     }
 
+    /// Whether a message that came in has been written down.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn has_inbound(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        chat: &str,
+        from: &str,
+        whatsapp_id: &str,
+    ) -> Result<bool, StorageError> {
+        let mark = keys::inbound_seen(tenant, session, chat, from, whatsapp_id);
+        Ok(self.engine.get(&mark).await?.is_some())
+    }
+
     /// Events after number `after`, oldest first.
     ///
     /// # Errors

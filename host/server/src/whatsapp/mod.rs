@@ -5,6 +5,7 @@
 
 mod content;
 mod inbound;
+mod lost;
 mod network;
 mod outbound;
 mod session_task;

@@ -16,6 +16,7 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::{DeviceStorage, SessionChange, StorageError};
 
 use super::inbound::DurableInbox;
+use super::lost::{self, LostInbound};
 use super::outbound::ClientSender;
 use super::sessions::{Live, LiveQr, SessionDeps};
 use super::signals::{Life, SignalQueues, Signals};
@@ -76,7 +77,9 @@ impl SessionTask {
         let begun = if self.paired { SessionState::Reconnecting } else { SessionState::Pairing };
         self.change(SessionChange::state(begun, None)).await;
         let (signals, mut queues) = Signals::new();
-        let bot = match self.build(signals).await {
+        let (lost, mut lost_queue) =
+            LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
+        let bot = match self.build(signals, lost).await {
             Ok(bot) => bot,
             Err(error) => {
                 tracing::error!(session = %self.session.id, %error, "a session's client cannot be built");
@@ -86,15 +89,21 @@ impl SessionTask {
         };
         let client = bot.client();
         let outbox = AbortOnDrop(self.spawn_outbox(&client, &queues));
+        let asking = Arc::clone(&client);
+        let asking = AbortOnDrop(tokio::spawn(async move {
+            while let Some(lost) = lost_queue.recv().await {
+                lost::ask(&asking, &lost).await;
+            }
+        }));
         let mut run = tokio::spawn(bot.run());
         let end = self.follow(&mut queues, &mut stop, &mut run).await;
-        drop(outbox);
+        drop((outbox, asking));
         self.say_goodbye(&client, end, run).await;
     }
 
-    async fn build(&self, signals: Signals) -> Result<Bot, BotBuilderError> {
+    async fn build(&self, signals: Signals, lost: Arc<LostInbound>) -> Result<Bot, BotBuilderError> {
         let mut builder = Bot::builder()
-            .with_backend(DeviceBackend::new(self.device.clone()))
+            .with_backend(DeviceBackend::new(self.device.clone()).with_repetitions(lost))
             .with_transport_factory(self.deps.network.transports())
             .with_http_client(self.deps.network.http())
             .with_runtime(TokioRuntime)

@@ -22,6 +22,9 @@ pub(crate) mod test_support;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use switchboard_core::storage::{DeviceBatch, DeviceStorage, DeviceTable, Stamp, StorageError};
 use wacore::store::error::{Result, StoreError};
@@ -96,16 +99,30 @@ const DEVICE_ID: i32 = 1;
 /// A key and its value.
 type Row = (Vec<u8>, Vec<u8>);
 
+/// Says what became of a message that is delivered again although no decrypted copy of it waits.
+#[async_trait]
+pub(super) trait Repetitions: Send + Sync {
+    /// Whether the message was decrypted once and never written down. Then it must not be confirmed.
+    async fn is_lost(&self, chat: &str, sender: &str, id: &str) -> std::result::Result<bool, StorageError>;
+}
+
 /// One device's storage, in the shape the client library asks for.
 #[derive(Clone)]
 pub struct DeviceBackend {
     storage: DeviceStorage,
+    repetitions: Option<Arc<dyn Repetitions>>,
 }
 
 impl DeviceBackend {
     /// A backend for the device which `storage` belongs to.
     pub fn new(storage: DeviceStorage) -> Self {
-        Self { storage }
+        Self { storage, repetitions: None }
+    }
+
+    /// The same, and it asks about repeated messages before they are confirmed.
+    pub(super) fn with_repetitions(mut self, repetitions: Arc<dyn Repetitions>) -> Self {
+        self.repetitions = Some(repetitions);
+        self
     }
 
     async fn get(&self, table: DeviceTable, key: &[u8]) -> Result<Option<Vec<u8>>> {

@@ -4,14 +4,14 @@
 use std::slice;
 
 use async_trait::async_trait;
-use wacore::store::error::Result;
+use wacore::store::error::{Result, StoreError};
 use wacore::store::traits::{
     DeviceListRecord, LidPnMappingEntry, PendingInboundKey, PendingInboundRow, ProtocolStore, TcTokenEntry,
 };
 use wacore::time::now_secs;
 
 use super::expiry::TimedTable;
-use super::{DeviceBackend, Tries, codec, tables, tc_token};
+use super::{DeviceBackend, Tries, codec, database, tables, tc_token};
 
 const SENT: TimedTable = TimedTable { rows: tables::SENT_MESSAGES, by_time: tables::SENT_MESSAGES_BY_TIME };
 
@@ -229,7 +229,13 @@ impl ProtocolStore for DeviceBackend {
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
         let Some(value) = self.get(tables::PENDING_INBOUND, &inbound_key(chat, sender, id)).await? else {
-            return Ok(None);
+            // The library asks this of a message that it has decrypted before. `None` makes it confirm it, an error does not.
+            return match &self.repetitions {
+                Some(repetitions) if repetitions.is_lost(chat, sender, id).await.map_err(database)? => {
+                    Err(StoreError::Validation(format!("message {id} was lost after it was decrypted; it is asked for again")))
+                }
+                _ => Ok(None),
+            };
         };
         let (_, message) = codec::split_timed(&value)?;
         Ok(Some(message.to_vec()))

@@ -17,13 +17,19 @@ pub(crate) fn memory_device() -> DeviceBackend {
 pub(crate) fn two_memory_devices() -> (DeviceBackend, DeviceBackend) {
     let storage = Storage::in_memory(MasterKey::new([7; 32]));
     let device = |id: u64| {
-        let (tenant, session) = (TenantId(1), SessionId(id));
-        futures_util::FutureExt::now_or_never(storage.create_session(&record(tenant, session), &own_key(tenant, session)))
-            .unwrap()
-            .unwrap();
+        let (tenant, session) = memory_session(&storage, id);
         DeviceBackend::new(storage.device(tenant, session))
     };
     (device(1), device(2))
+}
+
+/// A session that is there.
+pub(crate) fn memory_session(storage: &Storage, id: u64) -> (TenantId, SessionId) {
+    let (tenant, session) = (TenantId(1), SessionId(id));
+    futures_util::FutureExt::now_or_never(storage.create_session(&record(tenant, session), &own_key(tenant, session)))
+        .unwrap()
+        .unwrap();
+    (tenant, session)
 }
 
 fn record(tenant: TenantId, id: SessionId) -> Session {
