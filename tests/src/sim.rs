@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use switchboard::http::LocalClient;
@@ -147,6 +148,24 @@ impl Sim {
     pub async fn shown(&self, number: &str) -> Vec<Value> {
         let page = self.get(&format!("phones/{number}/messages?after=0&wait_ms=0")).await;
         page["messages"].as_array().unwrap().clone()
+    }
+
+    /// What a phone's owner has sent by now with any device, oldest first.
+    pub async fn own(&self, number: &str) -> Vec<Value> {
+        let page = self.get(&format!("phones/{number}/messages?own=true&after=0&wait_ms=0")).await;
+        page["messages"].as_array().unwrap().clone()
+    }
+
+    /// What a phone has heard by now, in `room`: `receipts`, `chatstates` or `presence`.
+    pub async fn heard(&self, number: &str, room: &str) -> Vec<Value> {
+        let page = self.get(&format!("phones/{number}/{room}")).await;
+        let entries = page.as_object().unwrap().values().next().unwrap();
+        entries.as_array().unwrap().clone()
+    }
+
+    /// From now on typing that nobody renews lasts this long.
+    pub fn typing_lasts(&self, ttl: Duration) {
+        self.net.set_typing_ttl(ttl);
     }
 
     /// Waits until a phone shows a message that is wanted.

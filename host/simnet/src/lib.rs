@@ -186,6 +186,11 @@ impl SimNet {
         self.root_public
     }
 
+    /// From now on typing that nobody renews lasts this long, whatever the environment says.
+    pub fn set_typing_ttl(&self, ttl: Duration) {
+        self.shared.set_typing_ttl(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    }
+
     /// Carries out one request of the control API. The caller has checked the operator's key.
     pub async fn control(&self, method: &str, path_and_query: &str, body: &[u8]) -> ControlAnswer {
         control::control(&self.shared, method, path_and_query, body).await

@@ -140,6 +140,11 @@ impl Shared {
         self.lock().network.listens_at(address);
     }
 
+    /// Sets how long typing lasts; what is under way ends when it was to end.
+    pub(crate) fn set_typing_ttl(&self, ttl_ms: u64) {
+        self.lock().network.set_typing_ttl(ttl_ms);
+    }
+
     /// Notes where a client has reached the network; nothing of it is written down.
     pub(crate) fn reached_at(&self, link: LinkId, authority: &str) {
         self.lock().network.reached_at(link, authority);

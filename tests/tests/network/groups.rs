@@ -4,11 +4,12 @@ use serde_json::json;
 use switchboard_tests::raw_client::{Mark, RawClient, jid, parsed};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::prelude::*;
-use whatsapp_rust::types::events::GroupUpdate;
+use whatsapp_rust::types::events::{GroupUpdate, PictureUpdate};
 use whatsapp_rust::wacore::stanza::groups::GroupNotificationAction as Action;
 use whatsapp_rust::{
     BatchGroupResult, ErrorChainExt, GroupCreateOptions, GroupDescription, GroupError, GroupMetadata, GroupParticipant,
-    GroupParticipantOptions, GroupSubject, JoinGroupResult, MemberAddMode, MembershipApprovalMode, PreviousDescription,
+    GroupParticipantOptions, GroupSubject, JoinGroupResult, MemberAddMode, MemberLinkMode, MemberShareHistoryMode,
+    MembershipApprovalMode, PictureType, PreviousDescription,
 };
 
 use crate::{ADA, BO, CY, DI};
@@ -374,4 +375,133 @@ async fn phones_manage_groups_under_the_same_rules() {
     change(bo, mark, "Di leaving", |action| matches!(action, Action::Remove { .. })).await;
     let (status, _) = sim.ask("GET", "groups/120363999999999999@g.us", None).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_of_the_group_is_for_its_members() {
+    let club = Club::start().await;
+    let Club { sim, ada, bo, group } = &club;
+    let di = RawClient::linked(sim, DI).await;
+    let bare = create(ada, "Without a picture", &[BO]).await.id;
+    let image: Vec<u8> = [0xff, 0xd8, 0xff, 0xe0].into_iter().chain((0..2_000).map(|n| (n % 241) as u8)).collect();
+    let set = ada.client.groups().set_profile_picture(group, image.clone()).await.unwrap();
+    let update = picture_update(bo, false).await;
+    assert_eq!((&update.jid, update.picture_id.as_ref()), (group, Some(&set.id)));
+
+    let found = bo.client.contacts().get_profile_picture(group, false).await.unwrap().expect("there is one");
+    assert_eq!(found.id, set.id);
+    assert_eq!(fetched(sim, &found.url).await, image);
+    for kind in [PictureType::Preview, PictureType::Image] {
+        let asked = vec![group.clone(), bare.clone()];
+        let pictures = bo.client.groups().get_profile_pictures(asked, kind).await.unwrap();
+        assert_eq!([&pictures[0].group_jid, &pictures[1].group_jid], [group, &bare]);
+        assert_eq!((pictures[0].photo_id.as_ref(), pictures[0].direct_path.is_some()), (Some(&set.id), true));
+        assert_eq!(fetched(sim, pictures[0].url.as_ref().unwrap()).await, image);
+        assert_eq!((&pictures[1].url, &pictures[1].photo_id), (&None, &None));
+    }
+    // Who is not in it sees none, whichever way they ask.
+    assert!(di.client.contacts().get_profile_picture(group, false).await.unwrap().is_none());
+    let refused = di.client.groups().get_profile_pictures(vec![group.clone()], PictureType::Image).await.unwrap();
+    assert!(refused.iter().all(|picture| picture.url.is_none() && picture.direct_path.is_none()), "{refused:?}");
+
+    ada.client.groups().remove_profile_picture(group).await.unwrap();
+    assert_eq!(picture_update(bo, true).await.jid, *group);
+    assert!(bo.client.contacts().get_profile_picture(group, true).await.unwrap().is_none());
+}
+
+async fn picture_update(client: &RawClient, removed: bool) -> PictureUpdate {
+    client
+        .hears("the picture", |event| match event {
+            Event::PictureUpdate(update) if update.removed == removed => Some(update.clone()),
+            _ => None,
+        })
+        .await
+}
+
+/// What the media hosts have at this URL.
+async fn fetched(sim: &Sim, url: &str) -> Vec<u8> {
+    let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap();
+    let file = sim.http().json("GET", path, None, None).await.unwrap();
+    assert_eq!(file.status, 200);
+    file.body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_is_told_to_who_asks() {
+    let club = Club::start().await;
+    let (groups, group) = (club.ada.client.groups(), &club.group);
+    for on in [true, false] {
+        groups.set_locked(group, on).await.unwrap();
+        groups.set_announce(group, on).await.unwrap();
+        groups.set_ephemeral(group, if on { 86_400 } else { 0 }).await.unwrap();
+        groups.set_no_frequently_forwarded(group, on).await.unwrap();
+        groups.set_allow_admin_reports(group, on).await.unwrap();
+        groups.set_group_history(group, on).await.unwrap();
+        groups.set_limit_sharing(group, on).await.unwrap();
+        let approval = if on { MembershipApprovalMode::On } else { MembershipApprovalMode::Off };
+        groups.set_membership_approval(group, approval).await.unwrap();
+        let told = club.metadata().await;
+        let flags = [
+            told.is_locked,
+            told.is_announcement,
+            told.ephemeral.and_then(|ephemeral| ephemeral.expiration).is_some_and(|seconds| seconds > 0),
+            told.no_frequently_forwarded,
+            told.allow_admin_reports,
+            told.has_group_history,
+            told.is_limit_sharing_enabled,
+            told.membership_approval,
+        ];
+        assert_eq!(flags, [on; 8]);
+    }
+}
+
+/// Who may add, link and share in a group, as the answer to a client's question has it. Read off the stanza: the library
+/// takes these texts only when they come as tokens, and no dictionary has them.
+async fn modes_told(client: &RawClient, group: &Jid) -> [String; 3] {
+    let lease = client.client.acquire_raw_node_forwarding();
+    let mark = client.mark();
+    client.client.groups().get_metadata(group).await.unwrap();
+    let told = client.hears_after(mark, "the group", |event| match event {
+        Event::RawNode(node) => {
+            let group = node.get().get_optional_child("group")?;
+            let text = |tag| group.get_optional_child(tag)?.content_as_string().map(|text| text.to_string());
+            Some([text("member_add_mode")?, text("member_link_mode")?, text("member_share_group_history_mode")?])
+        }
+        _ => None,
+    });
+    let told = told.await;
+    drop(lease);
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_do_what_is_decided_by_the_admins_and_told_to_all() {
+    let club = Club::start().await;
+    let Club { sim, ada, bo, group } = &club;
+    let groups = ada.client.groups();
+    assert_eq!(modes_told(bo, group).await, ["all_member_add", "admin_link", "admin_share"]);
+    assert_eq!(refusal(bo.client.groups().get_invite_link(group, false).await), 401);
+
+    let mark = bo.mark();
+    groups.set_member_add_mode(group, MemberAddMode::AdminAdd).await.unwrap();
+    let wanted = |action: &Action| matches!(action, Action::MemberAddMode { mode } if mode == "admin_add");
+    change(bo, mark, "the new mode", wanted).await;
+    groups.set_member_link_mode(group, MemberLinkMode::AllMemberLink).await.unwrap();
+    groups.set_member_share_history_mode(group, MemberShareHistoryMode::AllMemberShare).await.unwrap();
+    let modes = ["admin_add", "all_member_link", "all_member_share"];
+    assert_eq!(modes_told(bo, group).await, modes);
+    let on_phone = sim.get(&format!("groups/{group}")).await;
+    let tags = ["member_add_mode", "member_link_mode", "member_share_group_history_mode"];
+    assert_eq!(tags.map(|tag| on_phone[tag].clone()), modes.map(|mode| json!(mode)));
+    bo.client.groups().get_invite_link(group, false).await.unwrap();
+    assert!(bo.client.groups().set_member_link_mode(group, MemberLinkMode::AdminLink).await.is_err());
+
+    // The modes can be chosen when a group is made.
+    let options = GroupCreateOptions::new("Closed")
+        .with_participants(vec![GroupParticipantOptions::new(jid(BO))])
+        .with_member_add_mode(MemberAddMode::AdminAdd)
+        .with_member_link_mode(MemberLinkMode::AllMemberLink);
+    let made = groups.create_group(options).await.unwrap().metadata.id;
+    assert_eq!(modes_told(bo, &made).await, ["admin_add", "all_member_link", "admin_share"]);
+    assert_eq!(refusal(bo.client.groups().add_participants(&made, &[jid(DI)]).await), 403);
 }

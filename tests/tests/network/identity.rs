@@ -89,6 +89,32 @@ async fn what_people_say_about_themselves_is_told_to_those_who_know_them() {
     assert_eq!(info(&ada, &bo.jid()).await.status.as_deref(), Some("at the beach"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_is_seen_with_the_next_message_and_on_the_own_devices() {
+    let sim = Sim::start().await;
+    let (ada, bo) = acquainted(&sim).await;
+    let laptop = RawClient::linked(&sim, ADA).await;
+    let names =
+        async |id: &str| (bo.message(id).await.info.push_name.clone(), sim.shows_id(BO, id).await["push_name"].clone());
+    let old = format!("Client of {ADA}");
+    let before = ada.send_text(&bo.jid(), "as before").await;
+    assert_eq!(names(&before).await, (old.clone(), json!(old)));
+
+    ada.client.profile().set_push_name("Countess").await.unwrap();
+    let after = ada.send_text(&bo.jid(), "call me Countess").await;
+    assert_eq!(names(&after).await, ("Countess".to_owned(), json!("Countess")));
+    laptop
+        .hears("the new name", |event| {
+            matches!(event, Event::SelfPushNameUpdated(update) if update.new_name == "Countess").then_some(())
+        })
+        .await;
+    let on_phone = async || sim.phone_summary(ADA).await["name"] == "Countess";
+    assert!(until(PATIENCE, on_phone).await, "the phone never learned its owner's new name");
+    // What the phone itself sends goes by that name as well.
+    let by_phone = sim.send_text(ADA, BO, "and so on").await;
+    assert_eq!(names(&by_phone).await, ("Countess".to_owned(), json!("Countess")));
+}
+
 async fn picture_update(client: &RawClient, removed: bool) -> PictureUpdate {
     client
         .hears("the picture", |event| match event {

@@ -14,6 +14,7 @@ mod media;
 mod messages;
 mod newsletters;
 mod pairing;
+mod presence;
 mod receipts;
 mod scenarios;
 mod services;

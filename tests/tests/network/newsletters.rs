@@ -5,6 +5,7 @@ use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{Mark, RawClient, parsed};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::prelude::*;
+use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::{NewsletterMessage, NewsletterRole};
 
 use crate::{ADA, BO, CY};
@@ -182,4 +183,14 @@ async fn posts_wait_for_a_follower_who_is_off() {
     let mark = Mark::default();
     let seen = bo.hears_after(mark, "the post", |event| event.messages().find(|one| one.info.id == id).cloned()).await;
     assert_eq!(seen.message.text_content(), Some("While Bo slept"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_follower_has_read_is_known_to_their_other_devices() {
+    let Gazette { sim, ada, bo, jid } = Gazette::start().await;
+    let laptop = RawClient::linked(&sim, BO).await;
+    let id = ada.send_text(&jid, "Read all about it").await;
+    bo.message(&id).await;
+    bo.client.mark_as_read(&jid, None, &[&id]).await.unwrap();
+    assert_eq!(laptop.receipt(&id, ReceiptType::ReadSelf).await.source.chat, jid);
 }

@@ -1,6 +1,7 @@
 //! Longer stories, in which many things happen at once or one after the other.
 
 use serde_json::json;
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{Mark, RawClient, Setup, jid};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::media::{ImageOptions, image_message};
@@ -151,6 +152,9 @@ async fn a_restricted_account_trusts_those_it_wrote_to() {
     assert_eq!(stranger.answer_to(&refused).await.as_deref(), Some("463"));
     let hello = strict.send_text(&friend.jid(), "hello friend").await;
     friend.message(&hello).await;
+    // The token follows the message.
+    let (tokens, key) = (friend.client.tc_token(), strict.lid().user.to_string());
+    assert!(until(PATIENCE, async || tokens.get(&key).await.unwrap().is_some()).await, "no token came along");
     let back = friend.send_text(&strict.jid(), "hello yourself").await;
     assert_eq!(friend.answer_to(&back).await, None);
     strict.message(&back).await;

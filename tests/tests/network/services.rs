@@ -1,16 +1,18 @@
 //! What else the network offers: status posts, calls, business profiles, reports of spam.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{RawClient, jid};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::media::{ImageOptions, image_message};
 use whatsapp_rust::prelude::*;
+use whatsapp_rust::types::presence::ReceiptType;
 use whatsapp_rust::wacore::download::MediaType;
 use whatsapp_rust::wacore::types::call::{CallAction, IncomingCall};
+use whatsapp_rust::waproto::whatsapp::message::extended_text_message::FontType;
 use whatsapp_rust::{SpamFlow, SpamReportRequest, StatusSendOptions, UploadOptions};
 
-use crate::{ADA, BO, CY};
+use crate::{ADA, BO, CY, DI};
 
 /// Two clients whose people have talked.
 async fn acquainted(sim: &Sim) -> (RawClient, RawClient) {
@@ -41,6 +43,79 @@ async fn pictures_are_posted_and_phones_post_as_well() {
         event.messages().find(revokes).cloned()
     })
     .await;
+}
+
+/// What a phone shows of a status post, or of its being taken back.
+fn post(entry: &Value) -> [Value; 5] {
+    ["id", "chat", "from", "text", "revoked"].map(|name| entry[name].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_is_on_all_phones_and_on_the_own_one_until_it_is_taken_back() {
+    let sim = Sim::start().await;
+    let (ada, bo) = acquainted(&sim).await;
+    sim.phone(CY).await;
+    sim.phone(DI).await;
+    let hello = ada.send_text(&jid(CY), "hello").await;
+    sim.shows_id(CY, &hello).await;
+    let (status, recipients) = (ada.client.status(), [bo.jid(), jid(CY)]);
+    let options = StatusSendOptions::default;
+    let sent = status.send_text("at the sea", 0xff1e_6e4f, FontType::SYSTEM, &recipients, options()).await.unwrap();
+    let id = sent.message_id;
+    let (chat, from) = (json!("status@broadcast"), json!(jid(ADA).to_string()));
+    let posted = [json!(id), chat.clone(), from.clone(), json!("at the sea"), json!(null)];
+    for number in [BO, CY] {
+        assert_eq!(post(&sim.shows_id(number, &id).await), posted);
+    }
+    assert_eq!(post(sim.own(ADA).await.last().unwrap()), posted);
+    assert_eq!(bo.message(&id).await.message.text_content(), Some("at the sea"));
+
+    let revoke = status.revoke(&id, &recipients, options()).await.unwrap().message_id;
+    let revoked = [json!(revoke), chat, from, json!(null), json!(id)];
+    for number in [BO, CY] {
+        assert_eq!(post(&sim.shows_id(number, &revoke).await), revoked);
+    }
+    assert_eq!(post(sim.own(ADA).await.last().unwrap()), revoked);
+    let key = bo.message(&revoke).await.message.protocol_message.key.id.clone();
+    assert_eq!(key, Some(id));
+    assert!(sim.shown(DI).await.is_empty(), "Di was not among them");
+}
+
+/// Whether a phone has heard that somebody has seen its owner's post.
+async fn heard_of_reader(sim: &Sim, number: &str, id: &str, reader: &str) -> bool {
+    let heard = sim.heard(number, "receipts").await;
+    let wanted = [id, "status@broadcast", "read"].map(|text| json!(text));
+    let about = |receipt: &&Value| ["message_id", "chat", "type"].map(|name| receipt[name].clone()) == wanted;
+    heard.iter().filter(about).any(|receipt| receipt["from"] == jid(reader).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_seen_a_post_is_known_to_all_devices_of_both() {
+    let sim = Sim::start().await;
+    let (ada, bo) = acquainted(&sim).await;
+    let (at_home, laptop) = (RawClient::linked(&sim, ADA).await, RawClient::linked(&sim, BO).await);
+    let status = Jid::status_broadcast();
+    let (posts, to) = (ada.client.status(), [bo.jid()]);
+    let sent = posts.send_text("up", 0, FontType::SYSTEM, &to, StatusSendOptions::default()).await.unwrap();
+    let id = sent.message_id;
+    let poster = bo.message(&id).await.info.source.sender.clone();
+    bo.client.mark_as_read(&status, Some(&poster), &[&id]).await.unwrap();
+    for device in [&ada, &at_home] {
+        assert_eq!(device.receipt(&id, ReceiptType::Read).await.source.chat, status);
+    }
+    assert_eq!(laptop.receipt(&id, ReceiptType::ReadSelf).await.source.chat, status);
+    assert!(heard_of_reader(&sim, ADA, &id, BO).await);
+    assert_eq!(sim.shows_id(BO, &id).await["read"], true);
+
+    // What a phone posts and what a phone sees is no different.
+    let by_phone = sim.post(&format!("phones/{BO}/status"), json!({ "text": "me too", "to": [ADA] })).await;
+    let id = by_phone["id"].as_str().unwrap();
+    assert_eq!(sim.own(BO).await.last().unwrap()["id"], id);
+    at_home.message(id).await;
+    sim.post(&format!("phones/{ADA}/receipts"), json!({ "message_id": id })).await;
+    bo.receipt(id, ReceiptType::Read).await;
+    ada.receipt(id, ReceiptType::ReadSelf).await;
+    assert!(heard_of_reader(&sim, BO, id, ADA).await);
 }
 
 /// A call that somebody makes.

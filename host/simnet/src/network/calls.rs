@@ -14,6 +14,7 @@ use wacore_binary::{Jid, Node, NodeContent, Server};
 
 use super::account::put;
 use super::queue::QueueEntry;
+use super::receipt::receipt_peer;
 use super::{Effect, LinkId, Network, space_of};
 use crate::address::{DeviceKey, Space};
 use crate::{random, wire};
@@ -323,7 +324,7 @@ impl Network {
         let entry = QueueEntry {
             class: "receipt".to_owned(),
             id: id.to_owned(),
-            peer: sender.number.clone(),
+            peer: receipt_peer(sender),
             kind: None,
             node: receipt,
         };

@@ -78,6 +78,9 @@ pub(crate) struct SeenPresence {
     pub(crate) n: u64,
     pub(crate) of: String,
     pub(crate) state: &'static str,
+    /// When the other was last online, where that is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_seen_s: Option<u64>,
     pub(crate) at_ms: u64,
 }
 
@@ -335,12 +338,17 @@ impl Network {
         }
     }
 
+    /// Notes what a phone may see of somebody: the same as a companion of its account would.
     fn note_presence(&mut self, watcher: &str, of: &str, available: bool) {
+        if !self.shows_presence(of, watcher) {
+            return;
+        }
+        let last_seen_s = self.last_seen_s(of).filter(|_| !available && self.shows_last_seen(of, watcher));
         let of = self.jid_of(&DeviceKey::new(of, 0), Space::Number).to_string();
         let state = if available { "available" } else { "unavailable" };
         let at_ms = self.now_ms;
         let acts = self.phone_acts.entry(watcher.to_owned()).or_default();
-        acts.presences.add(|n| SeenPresence { n, of, state, at_ms });
+        acts.presences.add(|n| SeenPresence { n, of, state, last_seen_s, at_ms });
         self.out.effects.push(Effect::Changed);
     }
 

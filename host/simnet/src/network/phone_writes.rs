@@ -42,18 +42,18 @@ impl Network {
         }
     }
 
-    /// Shows a received message on a phone; false when there is nothing new to see.
-    pub(super) fn show_on_phone(&mut self, number: &str, envelope: Envelope, message: &Message) -> bool {
+    /// Shows a received message on a phone, under the name that its sender goes by now.
+    pub(super) fn show_on_phone(&mut self, number: &str, sender: &DeviceKey, envelope: Envelope, message: &Message) {
+        self.phone_learns_name(number, sender);
         let names = self.addon_names(number, &envelope, message);
         let Some(account) = self.accounts.get_mut(number) else {
-            return false;
+            return;
         };
         let shown = account.phone.receive_sealed(envelope, message, &names).is_some();
         self.record_phone(number);
         if shown {
             self.out.effects.push(Effect::Changed);
         }
-        shown
     }
 
     /// Shows on a phone what one of its companions sent: from the copy made for it, or as everybody in a group got it.

@@ -69,9 +69,7 @@ impl Network {
         }
         let from = self.jid_of(&DeviceKey::new(sender.number.as_str(), 0), Space::Number).to_string();
         let envelope = Envelope { id: head.id.clone(), chat: from.clone(), from, at_ms: self.now_ms };
-        if self.show_on_phone(number, envelope, message) {
-            self.phone_learns_name(number, sender);
-        }
+        self.show_on_phone(number, sender, envelope, message);
         self.send_phone_receipt(number, sender, &head.id, None, Vec::new());
     }
 

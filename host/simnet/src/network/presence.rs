@@ -215,10 +215,15 @@ impl Network {
             return presence.attr("type", "available").build();
         }
         let presence = presence.attr("type", "unavailable");
-        match self.presence.accounts.get(number).and_then(|account| account.last_seen_s) {
+        match self.last_seen_s(number) {
             Some(last) => presence.attr("last", last).build(),
             None => presence.build(),
         }
+    }
+
+    /// When an account was last online, in seconds.
+    pub(super) fn last_seen_s(&self, number: &str) -> Option<u64> {
+        self.presence.accounts.get(number)?.last_seen_s
     }
 
     pub(super) fn restore_presence(&mut self, number: &str, value: Value) -> Option<()> {

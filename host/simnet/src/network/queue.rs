@@ -345,13 +345,12 @@ impl Network {
     /// The conversation of a stanza, for those faults that tell chats apart.
     fn chat_of_entry(&self, entry: &QueueEntry) -> String {
         let from = wire::address(&entry.node, "from");
-        if let Some(from) = from.filter(|from| matches!(from.server, Server::Group | Server::Broadcast | Server::Newsletter))
-        {
-            return from.to_string();
-        }
-        match wire::address(&entry.node, "recipient") {
-            Some(recipient) => self.peer_of(&recipient),
-            None => entry.peer.clone(),
+        match (&from, wire::address(&entry.node, "recipient")) {
+            (Some(from), _) if matches!(from.server, Server::Group | Server::Broadcast | Server::Newsletter) => {
+                from.to_string()
+            }
+            (_, Some(recipient)) => self.peer_of(&recipient),
+            (from, None) => from.as_ref().and_then(|from| self.number_of(from)).unwrap_or_else(|| entry.peer.clone()),
         }
     }
 

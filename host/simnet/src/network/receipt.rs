@@ -106,7 +106,7 @@ impl Network {
         let entry = QueueEntry {
             class: "receipt".to_owned(),
             id: id.to_owned(),
-            peer: number.to_owned(),
+            peer: receipt_peer(&phone),
             kind: kind.map(str::to_owned),
             node: builder.build(),
         };
@@ -167,7 +167,7 @@ impl Network {
         QueueEntry {
             class: "receipt".to_owned(),
             id: id.to_owned(),
-            peer: sender.number.clone(),
+            peer: receipt_peer(sender),
             kind,
             node: builder.apply_content(node.content.clone()).build(),
         }
@@ -180,6 +180,12 @@ impl Network {
         }
         self.number_of(jid).unwrap_or_else(|| jid.to_non_ad_string())
     }
+}
+
+/// How queue entries name whoever a receipt is from. All devices of an account confirm one message, so the device counts:
+/// an ack for the phone's receipt says nothing about a companion's. Clients send acks to the device they have heard.
+pub(super) fn receipt_peer(sender: &DeviceKey) -> String {
+    sender.address().to_string()
 }
 
 /// One receipt may stand for several messages.

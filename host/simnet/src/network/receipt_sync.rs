@@ -1,9 +1,10 @@
 //! Who else hears of a receipt: the sender's other devices learn what was read on one of them.
 
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, Server};
+use wacore_binary::{Jid, JidExt as _, Node, Server};
 
 use super::queue::QueueEntry;
+use super::receipt::receipt_peer;
 use super::{Network, space_of};
 use crate::address::DeviceKey;
 use crate::wire;
@@ -26,7 +27,8 @@ pub(super) fn stays_at_home(kind: Option<&str>) -> bool {
 impl Network {
     /// Tells the other devices of an account what was read or played in a chat on one of them: from that device, with
     /// the chat as `recipient`, or from the group, with that device as `participant` (as Baileys 7
-    /// Socket/messages-recv.js reads receipts of one's own account).
+    /// Socket/messages-recv.js reads receipts of one's own account). A newsletter knows its readers only by number; there the
+    /// receipt comes from the newsletter alone.
     pub(super) fn share_reading(&mut self, sender: &DeviceKey, chat: &Jid, receipt: &Node) {
         let Some(id) = wire::attribute(receipt, "id") else { return };
         let kind = match wire::attribute(receipt, "type").as_deref() {
@@ -38,22 +40,27 @@ impl Network {
         if chat.server == Server::Group {
             return self.share_reading_in_group(sender, &others, chat, &id, kind, receipt);
         }
-        if self.number_of(chat).is_none_or(|number| number == sender.number) {
+        if chat.is_status_broadcast() {
+            return self.share_status_reading(sender, &others, &id, kind, receipt);
+        }
+        let mut node = NodeBuilder::new("receipt");
+        let peer;
+        if chat.server == Server::Newsletter {
+            peer = self.peer_of(chat);
+            node = node.attr("from", chat);
+        } else if self.number_of(chat).is_some_and(|number| number != sender.number) {
+            peer = receipt_peer(sender);
+            node = node.attr("from", self.jid_of(sender, space_of(chat))).attr("recipient", chat.to_non_ad());
+        } else {
             return;
         }
-        let node = NodeBuilder::new("receipt")
-            .attr("from", self.jid_of(sender, space_of(chat)))
-            .attr("recipient", chat.to_non_ad())
-            .attr("id", &id)
-            .attr("type", kind)
-            .attr("t", self.now_s())
-            .apply_content(receipt.content.clone())
-            .build();
+        let node =
+            node.attr("id", &id).attr("type", kind).attr("t", self.now_s()).apply_content(receipt.content.clone()).build();
         for key in others {
             let entry = QueueEntry {
                 class: "receipt".to_owned(),
                 id: id.clone(),
-                peer: sender.number.clone(),
+                peer: peer.clone(),
                 kind: Some(kind.to_owned()),
                 node: node.clone(),
             };

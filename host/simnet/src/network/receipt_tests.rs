@@ -3,7 +3,7 @@
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::test_network::{TestDevice, TestNetwork};
+use super::test_network::{TestDevice, TestNetwork, confirmation};
 use crate::wire;
 
 const ANN: &str = "15550001111";
@@ -130,4 +130,22 @@ fn receipt_for_an_absent_sender_waits_for_it() {
     stage.connect(&mut ann);
     let got = receipts(&mut stage, &ann);
     assert_eq!((got.len(), text(&got[0], "offline")), (1, "0".to_owned()));
+}
+
+#[test]
+fn an_ack_for_the_phones_receipt_leaves_the_companions_to_come_again() {
+    let (mut stage, mut ann, _, bob) = three();
+    stage.network.send_phone_receipt(BOB, &ann.key, "A1", None, Vec::new());
+    stage.receive(&bob, &receipt("", &ann.jid(), Vec::new()));
+    let got = receipts(&mut stage, &ann);
+    assert_eq!(got.len(), 2);
+    stage.receive(&ann, &confirmation(&got[0]).unwrap());
+    stage.end(ann.link);
+    stage.connect(&mut ann);
+    let again = receipts(&mut stage, &ann);
+    assert_eq!(again.iter().map(|node| text(node, "from")).collect::<Vec<_>>(), [bob.jid().to_string()]);
+    stage.receive(&ann, &confirmation(&again[0]).unwrap());
+    stage.end(ann.link);
+    stage.connect(&mut ann);
+    assert!(receipts(&mut stage, &ann).is_empty());
 }

@@ -12,6 +12,8 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt as _, Node};
 
 use super::queue::QueueEntry;
+use super::receipt::receipt_peer;
+use super::receipt_sync::is_for_one_device;
 use super::session::SERVER_PEER;
 use super::{LinkId, Network, space_of};
 use crate::address::{DeviceKey, Space};
@@ -163,7 +165,8 @@ impl Network {
         self.out.journal.push(entry);
     }
 
-    /// A receipt for a status post goes to the device that posted it. False when it is for something else.
+    /// A receipt for a status post goes to all devices of whoever posted it, as in a group; one that asks for the post again
+    /// to the device that posted it. False when it is for something else.
     pub(super) fn receive_status_receipt(&mut self, sender: &DeviceKey, id: &str, to: &Jid, node: &Node) -> bool {
         if !to.is_status_broadcast() {
             return false;
@@ -174,22 +177,41 @@ impl Network {
         let Some(poster) = self.key_of(&participant) else {
             return true;
         };
-        if poster.device == 0 && wire::attribute_is(node, "type", "retry") {
+        let kind = wire::attribute(node, "type");
+        if poster.device == 0 && kind.as_deref() == Some("retry") {
             self.phone_posts_again(sender, &poster.number, id, node);
             return true;
         }
-        let targets = if poster.device == 0 { self.companion_keys(&poster.number) } else { vec![poster] };
+        if self.settle_receipt(sender, to, node) {
+            return true;
+        }
+        let targets = if is_for_one_device(kind.as_deref()) { vec![poster] } else { self.companion_keys(&poster.number) };
         for target in targets {
             if target != *sender {
                 let space = space_of(&participant);
-                let kind = wire::attribute(node, "type");
-                self.send_status_receipt(sender, &target, space, id, kind, wire::children(node).to_vec());
+                self.send_status_receipt(sender, &target, space, id, kind.clone(), wire::children(node).to_vec());
             }
         }
         true
     }
 
-    /// Queues a receipt from one device to the one that posted.
+    /// The other devices of an account learn what one of them has seen: from the broadcast, with that device as
+    /// `participant`, as in a group (whatsapp-rust 0.7.0 `receipt.rs` takes the chat from `from`).
+    pub(super) fn share_status_reading(
+        &mut self,
+        reader: &DeviceKey,
+        others: &[DeviceKey],
+        id: &str,
+        kind: &str,
+        node: &Node,
+    ) {
+        let space = wire::address(node, "participant").map_or(Space::Lid, |poster| space_of(&poster));
+        for other in others {
+            self.send_status_receipt(reader, other, space, id, Some(kind.to_owned()), wire::children(node).to_vec());
+        }
+    }
+
+    /// Queues a receipt from one device for another.
     pub(super) fn send_status_receipt(
         &mut self,
         reader: &DeviceKey,
@@ -213,7 +235,7 @@ impl Network {
         if !children.is_empty() {
             builder = builder.children(children);
         }
-        let peer = status_reader(&reader.number);
+        let peer = status_reader(reader);
         let entry = QueueEntry { class: "receipt".to_owned(), id: id.to_owned(), peer, kind, node: builder.build() };
         self.enqueue(poster, entry);
     }
@@ -224,7 +246,7 @@ impl Network {
         let Some(to) = wire::address(node, "to") else {
             return SERVER_PEER.to_owned();
         };
-        let reader = wire::address(node, "participant").and_then(|jid| self.number_of(&jid));
+        let reader = wire::address(node, "participant").and_then(|jid| self.key_of(&jid));
         match reader {
             Some(reader) if class == "receipt" && to.is_status_broadcast() => status_reader(&reader),
             _ => self.acknowledged_peer(class, &to, node),
@@ -232,8 +254,8 @@ impl Network {
     }
 }
 
-fn status_reader(number: &str) -> String {
-    format!("{}/{number}", Jid::status_broadcast())
+fn status_reader(reader: &DeviceKey) -> String {
+    format!("{}/{}", Jid::status_broadcast(), receipt_peer(reader))
 }
 
 fn ciphertext(to: &str, enc: &Node) -> JournalCiphertext {

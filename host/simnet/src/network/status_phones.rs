@@ -11,7 +11,7 @@ use waproto::whatsapp::{Message, MessageKey};
 use super::phones::RETRIES_MAX;
 use super::stanza::enc_node;
 use super::status::StatusHead;
-use super::{CommandFault, Effect, Network};
+use super::{CommandFault, Network};
 use crate::address::{DeviceKey, Space};
 use crate::phone::{Envelope, PhoneError};
 use crate::{random, wire};
@@ -60,24 +60,18 @@ impl Network {
         // An account's own phone is no reader.
         if sender.number != number {
             self.send_status_receipt(&phone, sender, Space::Lid, &head.id, None, Vec::new());
+            self.phone_hears(&sender.number, &phone, &Jid::status_broadcast(), "delivery", std::slice::from_ref(&head.id));
         }
     }
 
     fn show_opened_status(&mut self, sender: &DeviceKey, head: &StatusHead, number: &str, message: &Message) {
         if sender.number == number {
-            return;
+            return self.show_own_message(sender, &Jid::status_broadcast(), &head.id, message);
         }
         let from = self.jid_of(&DeviceKey::new(sender.number.as_str(), 0), Space::Number).to_string();
         let chat = Jid::status_broadcast().to_string();
         let envelope = Envelope { id: head.id.clone(), chat, from, at_ms: self.now_ms };
-        let Some(account) = self.accounts.get_mut(number) else {
-            return;
-        };
-        let shown = account.phone.receive(envelope, message).is_some();
-        self.record_phone(number);
-        if shown {
-            self.out.effects.push(Effect::Changed);
-        }
+        self.show_on_phone(number, sender, envelope, message);
     }
 
     /// A phone's user posts a text, to the given numbers or to everybody the phone has talked with; returns the post's id.
@@ -166,6 +160,7 @@ impl Network {
             self.deliver_status(phone, &head, &target, Space::Lid, vec![sealed_key, enc_node(&sealed)]);
         }
         self.messages_relayed += 1;
+        self.show_own_message(phone, &Jid::status_broadcast(), &post.id, &post.message);
         Ok(())
     }
 

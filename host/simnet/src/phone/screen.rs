@@ -64,7 +64,8 @@ impl Phone {
             return None;
         }
         let known = KnownMessage::new(&envelope.id, &envelope.chat, &envelope.from, None, envelope.at_ms, message);
-        let entry = self.read_message(envelope.clone(), message, names)?;
+        let mut entry = self.read_message(envelope.clone(), message, names)?;
+        entry.push_name = self.chats.names.of(&envelope.from).map(str::to_owned);
         if entry.is_content() {
             self.known.keep(known);
         }
@@ -86,8 +87,13 @@ impl Phone {
             return None;
         }
         let device = Some(own_device);
-        self.known.keep(KnownMessage::new(&envelope.id, &envelope.chat, &envelope.from, device, envelope.at_ms, message));
-        let mut entry = self.read_message(envelope, message, names)?;
+        let known = KnownMessage::new(&envelope.id, &envelope.chat, &envelope.from, device, envelope.at_ms, message);
+        let read = self.read_message(envelope, message, names);
+        // A companion's key to a message comes under the message's id, and must not take its place.
+        if read.is_some() || own_device == 0 {
+            self.known.keep(known);
+        }
+        let mut entry = read?;
         entry.from_me = true;
         entry.own_device = device;
         Some(self.own_history.add(entry))

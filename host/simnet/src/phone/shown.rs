@@ -31,6 +31,9 @@ pub struct ReceivedMessage {
     pub chat: String,
     /// Who sent it.
     pub from: String,
+    /// The name under which its sender presents himself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push_name: Option<String>,
     /// What it is: `text`, `image`, `poll`, `edit`, `revoke` and so on.
     #[serde(rename = "type")]
     pub kind: String,

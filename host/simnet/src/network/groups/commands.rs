@@ -7,7 +7,7 @@ use wacore_binary::{Jid, Server};
 use super::create::Creation;
 use super::iq::Target;
 use super::members::{Change, Outcome};
-use super::model::{Addressing, Group, Place, Rank};
+use super::model::{Addressing, Group, Mode, Place, Rank};
 use super::refusal::Refusal;
 use super::{MEMBERS_MAX, Network, group_jid};
 use crate::address::{DeviceKey, Space, parse_number};
@@ -214,6 +214,9 @@ impl Network {
             "announcement": settings.announcement,
             "ephemeral_s": settings.ephemeral_s,
             "approval": settings.approval,
+            "member_add_mode": Mode::Add.wire(settings.add),
+            "member_link_mode": Mode::Link.wire(settings.link),
+            "member_share_group_history_mode": Mode::ShareHistory.wire(settings.share_history),
             "growth_locked": group.is_growth_locked(self.now_s()),
             "invite_code": group.invite_code,
             "requests": group.requests.keys().collect::<Vec<_>>(),

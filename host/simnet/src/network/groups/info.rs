@@ -6,10 +6,11 @@ use sha2::{Digest as _, Sha256};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
-use super::model::{Addressing, Group, Place, Rank};
+use super::model::{Addressing, Group, Mode, Place, Rank, Who};
 use super::refusal::Done;
 use super::{Network, group_jid};
 use crate::address::DeviceKey;
+use crate::network::LinkId;
 use crate::wire;
 
 /// Groups in one question (wacore 0.7.0 `BATCH_GROUP_INFO_LIMIT`).
@@ -73,14 +74,18 @@ impl Network {
         answer
     }
 
-    /// `<pictures>`: which groups have a picture. Groups have none here, so each comes back without an address.
-    pub(super) fn answer_pictures(&self, asker: &str, query: &Node) -> Vec<Node> {
+    /// `<pictures>`: where the pictures of several groups lie, each with its own error; a group without one comes back
+    /// without an address (wacore 0.7.0 `GetGroupProfilePicturesIq`).
+    pub(super) fn answer_pictures(&self, link: LinkId, asker: &str, query: &Node) -> Vec<Node> {
         let asked = query.get_children_by_tag("picture").take(PICTURES_MAX);
-        let pictures = asked.filter_map(|picture| wire::address(picture, "jid")).map(|jid| {
-            let mut node = NodeBuilder::new("picture").attr("jid", &jid);
-            if let Err(refusal) = self.group_of_member(&jid.user, asker) {
-                node = node.attr("error", refusal.code);
-            }
+        let asked = asked.filter_map(|picture| Some((wire::address(picture, "jid")?, picture)));
+        let pictures = asked.map(|(jid, picture)| {
+            let kind = if wire::attribute_is(picture, "type", "image") { "image" } else { "preview" };
+            let node = NodeBuilder::new("picture").attr("jid", &jid);
+            let node = match self.group_of_member(&jid.user, asker) {
+                Ok(_) => self.with_group_picture(link, node, &jid, kind),
+                Err(refusal) => node.attr("error", refusal.code),
+            };
             node.build()
         });
         vec![NodeBuilder::new("pictures").children(pictures.collect::<Vec<_>>()).build()]
@@ -202,11 +207,16 @@ fn setting_nodes(group: &Group, now_s: u64) -> Vec<Node> {
     if group.is_growth_locked(now_s) {
         nodes.push(growth_locked_node(settings.growth_locked_until_s));
     }
-    nodes.push(NodeBuilder::new("member_add_mode").string_content(settings.add.wire("add")).build());
-    nodes.push(NodeBuilder::new("member_link_mode").string_content(settings.link.wire("link")).build());
-    let share = settings.share_history.wire("share");
-    nodes.push(NodeBuilder::new("member_share_group_history_mode").string_content(share).build());
+    nodes.push(mode_node(Mode::Add, settings.add));
+    nodes.push(mode_node(Mode::Link, settings.link));
+    nodes.push(mode_node(Mode::ShareHistory, settings.share_history));
     nodes
+}
+
+/// The element that says who may do something. Its text is in no dictionary of the wire and travels as bytes: wacore 0.7.0
+/// reads those in notifications (stanza/groups.rs), but in `GroupInfoResponse` only a token, so that it shows no mode there.
+pub(super) fn mode_node(mode: Mode, who: Who) -> Node {
+    NodeBuilder::new(mode.tag()).string_content(mode.wire(who)).build()
 }
 
 /// `<membership_approval_mode>` with its state.

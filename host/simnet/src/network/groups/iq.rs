@@ -15,6 +15,7 @@ const PARTICIPANTS_MAX: usize = 1_024;
 
 /// One request, read.
 struct Request<'a> {
+    link: LinkId,
     /// The account that asks.
     asker: &'a str,
     /// The group it is about; empty when it goes to `g.us`.
@@ -29,7 +30,8 @@ impl Network {
         let (Some(group), Some(body)) = (addressed_group(node), wire::children(node).first()) else {
             return false;
         };
-        let request = Request { asker: &key.number, group: &group, sets: wire::attribute_is(node, "type", "set"), body };
+        let sets = wire::attribute_is(node, "type", "set");
+        let request = Request { link, asker: &key.number, group: &group, sets, body };
         // What the request leads to is told to the asker's own devices too, but after the answer.
         let before = self.out.effects.len();
         let answer = if group.is_empty() { self.serve_all(&request) } else { self.serve_group(&request) };
@@ -52,7 +54,7 @@ impl Network {
             ("leave", true) => Ok(self.leave_by_node(asker, body)),
             ("participating", false) => Ok(self.answer_participating(asker, body)),
             ("query", false) => Ok(self.answer_batch_query(asker, body)),
-            ("pictures", false) => Ok(self.answer_pictures(asker, body)),
+            ("pictures", false) => Ok(self.answer_pictures(request.link, asker, body)),
             ("invite", true) => self.accept_code(asker, &wire::attribute(body, "code").unwrap_or_default()),
             ("invite", false) => self.answer_code_info(&wire::attribute(body, "code").unwrap_or_default()),
             _ => return None,

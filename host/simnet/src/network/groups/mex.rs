@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::Network;
-use super::model::{Group, Place, Who};
+use super::model::{Group, Mode, Place, Who};
 use super::refusal::{Done, Refusal};
 use crate::address::DeviceKey;
 
@@ -99,9 +99,9 @@ impl Network {
         let who = |name: &str| update.get(name).and_then(Value::as_str).and_then(Who::parse);
         let limit = update.pointer("/limit_sharing/limit_sharing_enabled").and_then(Value::as_bool);
         if let Some(who) = who("member_link_mode") {
-            self.set_flag(id, asker, "member_link_mode", |settings| settings.link = who)?;
+            self.set_mode(id, asker, Mode::Link, who)?;
         } else if let Some(who) = who("member_share_group_history_mode") {
-            self.set_flag(id, asker, "member_share_group_history_mode", |settings| settings.share_history = who)?;
+            self.set_mode(id, asker, Mode::ShareHistory, who)?;
         } else if let Some(on) = limit {
             let tag = if on { "limit_sharing_enabled" } else { "limit_sharing_disabled" };
             self.set_flag(id, asker, tag, |settings| settings.limit_sharing = on)?;

@@ -96,11 +96,42 @@ impl Who {
     }
 
     /// The value of the mode that is about `what`: `add`, `link` or `share`.
-    pub(super) fn wire(self, what: &str) -> String {
+    fn wire(self, what: &str) -> String {
         match self {
             Self::Admins => format!("admin_{what}"),
             Self::Everybody => format!("all_member_{what}"),
         }
+    }
+}
+
+/// What a setting for some or for all is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// To add others.
+    Add,
+    /// To use the link that lets people in.
+    Link,
+    /// To show the past to those who come.
+    ShareHistory,
+}
+
+impl Mode {
+    /// The element that carries it.
+    pub(super) fn tag(self) -> &'static str {
+        match self {
+            Self::Add => "member_add_mode",
+            Self::Link => "member_link_mode",
+            Self::ShareHistory => "member_share_group_history_mode",
+        }
+    }
+
+    /// Its value on the wire.
+    pub(super) fn wire(self, who: Who) -> String {
+        who.wire(match self {
+            Self::Add => "add",
+            Self::Link => "link",
+            Self::ShareHistory => "share",
+        })
     }
 }
 

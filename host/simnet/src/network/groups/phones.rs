@@ -51,9 +51,7 @@ impl Network {
         let from = self.jid_of(&DeviceKey::new(sender.number.as_str(), 0), Space::Number).to_string();
         let chat = head.chat.to_string();
         let envelope = Envelope { id: head.id.clone(), chat, from, at_ms: self.now_ms };
-        if self.show_on_phone(number, envelope, message) {
-            self.phone_learns_name(number, sender);
-        }
+        self.show_on_phone(number, sender, envelope, message);
     }
 
     fn ask_again_in_group(&mut self, sender: &DeviceKey, head: &MessageHead, number: &str, count: u64) {

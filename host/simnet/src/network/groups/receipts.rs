@@ -8,6 +8,7 @@ use super::model::Addressing;
 use super::{Network, group_jid};
 use crate::address::DeviceKey;
 use crate::network::queue::QueueEntry;
+use crate::network::receipt;
 use crate::wire;
 
 impl Network {
@@ -98,6 +99,7 @@ impl Network {
     pub(in crate::network) fn acknowledged_peer(&self, class: &str, to: &Jid, node: &Node) -> String {
         match wire::address(node, "participant") {
             Some(participant) if class == "receipt" && to.server == Server::Group => receipt_peer(to, &participant),
+            _ if class == "receipt" => self.key_of(to).map_or_else(|| self.peer_of(to), |key| receipt::receipt_peer(&key)),
             _ => self.peer_of(to),
         }
     }

@@ -5,9 +5,9 @@ use wacore_binary::builder::NodeBuilder;
 
 use super::Network;
 use super::create::{check_description, check_subject};
-use super::info::{approval_node, growth_locked_node};
+use super::info::{approval_node, growth_locked_node, mode_node};
 use super::iq::text_of;
-use super::model::{Description, Place, Settings, Who};
+use super::model::{Description, Mode, Place, Settings, Who};
 use super::refusal::{Done, Refusal};
 use crate::{random, wire};
 
@@ -69,7 +69,7 @@ impl Network {
             "ephemeral" | "not_ephemeral" => self.set_ephemeral_by_node(id, by, node),
             "membership_approval_mode" => self.set_approval(id, by, wants_approval(node)),
             "member_add_mode" => match Who::parse(&text_of(node)) {
-                Some(who) => self.set_add_mode(id, by, who),
+                Some(who) => self.set_mode(id, by, Mode::Add, who),
                 None => Err(Refusal::BAD_REQUEST),
             },
             "allow_non_admin_sub_group_creation" => self.set_open(id, by, true),
@@ -127,11 +127,15 @@ impl Network {
         Ok(())
     }
 
-    fn set_add_mode(&mut self, id: &str, by: &str, who: Who) -> Done<()> {
+    /// Opens something to all members, or keeps it for the admins.
+    pub(super) fn set_mode(&mut self, id: &str, by: &str, mode: Mode, who: Who) -> Done<()> {
         self.group_of_admin(id, by)?;
-        self.change_group(id, |group| group.settings.add = who)?;
-        let node = NodeBuilder::new("member_add_mode").string_content(who.wire("add")).build();
-        self.tell_members(id, Some(by), node);
+        self.change_group(id, |group| match mode {
+            Mode::Add => group.settings.add = who,
+            Mode::Link => group.settings.link = who,
+            Mode::ShareHistory => group.settings.share_history = who,
+        })?;
+        self.tell_members(id, Some(by), mode_node(mode, who));
         Ok(())
     }
 

@@ -114,8 +114,12 @@ impl Network {
     /// A receipt for posts: `view` counts them as seen, and the others are for the account's own devices alone. False when
     /// it is for something else.
     pub(in crate::network) fn receive_newsletter_receipt(&mut self, sender: &DeviceKey, to: &Jid, node: &Node) -> bool {
-        if !is_newsletter(to) || !wire::attribute_is(node, "type", "view") {
-            return is_newsletter(to);
+        if !is_newsletter(to) {
+            return false;
+        }
+        if !wire::attribute_is(node, "type", "view") {
+            self.settle_receipt(sender, to, node);
+            return true;
         }
         let items = node.get_optional_child("list").map(wire::children).unwrap_or_default();
         for item in items.iter().take(VIEWS_MAX) {

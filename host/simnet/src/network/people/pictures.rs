@@ -54,20 +54,42 @@ impl Network {
                 }
                 self.person(&number).picture.as_ref()
             }
-            Subject::Group(group) => self.people.group_pictures.get(group.user.as_str()),
+            Subject::Group(group) => {
+                if !self.is_in_group(&group, viewer) {
+                    return Err(Refusal::NotAuthorized);
+                }
+                self.people.group_pictures.get(group.user.as_str())
+            }
         };
         let picture = picture.ok_or(Refusal::NotFound)?;
         let known = wire::attribute(wanted, "id").and_then(|id| id.parse().ok());
         if known == Some(picture.id) {
             return Ok(vec![NodeBuilder::new("picture").build()]);
         }
-        let found = NodeBuilder::new("picture")
-            .attr("id", picture.id)
+        Ok(vec![self.located(link, NodeBuilder::new("picture"), picture, &kind).build()])
+    }
+
+    /// A group's picture, for a question about the pictures of several; nothing more than `node` if it has none.
+    pub(in crate::network) fn with_group_picture(
+        &self,
+        link: LinkId,
+        node: NodeBuilder,
+        group: &Jid,
+        kind: &str,
+    ) -> NodeBuilder {
+        match self.people.group_pictures.get(group.user.as_str()) {
+            Some(picture) => self.located(link, node, picture, kind),
+            None => node,
+        }
+    }
+
+    /// Says where a picture lies.
+    fn located(&self, link: LinkId, node: NodeBuilder, picture: &Picture, kind: &str) -> NodeBuilder {
+        node.attr("id", picture.id)
             .attr("type", kind)
             .attr("url", self.media_url_for(link, &picture.path))
             .attr("direct_path", &picture.path)
-            .attr("hash", &picture.sha256);
-        Ok(vec![found.build()])
+            .attr("hash", &picture.sha256)
     }
 
     /// Sets a picture, or removes it when there is none in the request.

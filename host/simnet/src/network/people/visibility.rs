@@ -55,18 +55,25 @@ impl Network {
     /// A presence as the one behind a connection may see it: whole, without the time, or not at all.
     pub(in crate::network) fn veiled_presence(&self, link: LinkId, owner: &str, mut presence: Node) -> Option<Node> {
         let viewer = self.number_behind(link)?;
-        // Who blocks somebody does not see them either.
-        if !self.allows(owner, Category::Online, viewer) || self.has_blocked(viewer, owner) {
+        if !self.shows_presence(owner, viewer) {
             return None;
         }
-        // Nobody sees from others what nobody may see from him.
-        let reciprocal = self.person(viewer).privacy.value(Category::LastSeen) != "none" || viewer == owner;
-        let sees_last = reciprocal && self.allows(owner, Category::LastSeen, viewer);
         // The same whether he has ever been online or not.
-        if wire::attribute_is(&presence, "type", "unavailable") && !sees_last {
+        if wire::attribute_is(&presence, "type", "unavailable") && !self.shows_last_seen(owner, viewer) {
             presence.attrs.insert("last", DENIED);
         }
         Some(presence)
+    }
+
+    /// Whether somebody may see when an account comes and goes. Who blocks an account does not see it either.
+    pub(in crate::network) fn shows_presence(&self, owner: &str, viewer: &str) -> bool {
+        self.allows(owner, Category::Online, viewer) && !self.has_blocked(viewer, owner)
+    }
+
+    /// Whether somebody may see when an account was last online. Nobody sees from others what nobody may see from him.
+    pub(in crate::network) fn shows_last_seen(&self, owner: &str, viewer: &str) -> bool {
+        let reciprocal = self.person(viewer).privacy.value(Category::LastSeen) != "none" || viewer == owner;
+        reciprocal && self.allows(owner, Category::LastSeen, viewer)
     }
 
     /// Whether what somebody is typing reaches the other side.
