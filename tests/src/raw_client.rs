@@ -209,6 +209,11 @@ impl RawClient {
         }
     }
 
+    /// The last thing that is wanted among what it has heard by now.
+    pub fn last<T>(&self, pick: impl FnMut(&Arc<Event>) -> Option<T>) -> Option<T> {
+        self.heard.events.lock().unwrap().iter().rev().find_map(pick)
+    }
+
     /// How often it has heard what is wanted by now.
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.heard.events.lock().unwrap().iter().filter(|event| wanted(event)).count()

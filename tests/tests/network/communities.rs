@@ -1,5 +1,7 @@
 //! Communities: a parent with the groups below it, and announcements that members may comment on.
 
+use serde_json::json;
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{Mark, RawClient, jid};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::features::GroupType;
@@ -8,7 +10,7 @@ use whatsapp_rust::wacore::stanza::groups::GroupNotificationAction as Action;
 use whatsapp_rust::{CreateCommunityOptions, group_type};
 
 use crate::groups::{change, create, member};
-use crate::{ADA, BO, CY};
+use crate::{ADA, BO, CY, DI};
 
 /// A community of Ada's with its announcement group, and Bo in a group below it.
 struct Town {
@@ -109,4 +111,94 @@ async fn a_community_is_given_up_and_its_groups_stay() {
     let id = ada.send_text(&quarter, "still here").await;
     bo.message(&id).await;
     sim.stop().await;
+}
+
+/// Names a message of the announcement group to those in it.
+fn key_of(message: &InboundMessage) -> wa::MessageKey {
+    wa::MessageKey {
+        remote_jid: Some(message.info.source.chat.to_string()),
+        from_me: Some(false),
+        id: Some(message.info.id.clone()),
+        participant: Some(message.info.source.sender.to_non_ad_string()),
+    }
+}
+
+/// Brings somebody into a community by a new group below it.
+async fn bring_in(town: &Town, number: &str) {
+    town.ada.client.community().create_subgroup("Chess", &[jid(number)], &town.community).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaction_to_an_announcement_is_sealed_for_those_who_have_the_announcement() {
+    let town = Town::start().await;
+    bring_in(&town, CY).await;
+    let Town { sim, ada, bo, announcements, .. } = &town;
+    let post = ada.send_text(announcements, "Fair on Sunday").await;
+    let seen = bo.message(&post).await;
+    sim.shows_id(CY, &post).await;
+    let di = RawClient::linked(sim, DI).await;
+    bring_in(&town, DI).await;
+    let knows_all = async || bo.client.groups().query_info(announcements).await.unwrap().participants.len() == 4;
+    assert!(until(PATIENCE, knows_all).await, "Bo never learned of Di");
+    for emoji in ["🎉", "👍", ""] {
+        let reaction = bo.client.send_reaction(announcements, key_of(&seen), emoji).await.unwrap().message_id;
+        assert_eq!(bo.answer_to(&reaction).await, None, "a member may react, although only admins speak");
+        let opened = ada.message(&reaction).await;
+        assert_eq!(opened.message.reaction_message.text.as_deref(), Some(emoji));
+        assert_eq!(opened.message.reaction_message.key.id.as_deref(), Some(post.as_str()));
+        let shown = sim.shows_id(CY, &reaction).await;
+        assert_eq!(shown["reaction"], json!({ "message_id": post, "emoji": emoji }), "{shown:#}");
+        // Who came later has the seal alone.
+        let closed = di.message(&reaction).await;
+        assert!(closed.message.enc_reaction_message.is_set() && closed.message.reaction_message.is_unset());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comments_on_an_announcement_name_it_and_may_be_reacted_to() {
+    let town = Town::start().await;
+    bring_in(&town, CY).await;
+    let Town { sim, ada, bo, community, announcements, .. } = &town;
+    let post = ada.send_text(announcements, "Fair on Sunday").await;
+    let seen = bo.message(&post).await;
+    sim.shows_id(CY, &post).await;
+    ada.client.groups().promote_participants(community, &[jid(BO)]).await.unwrap();
+    let comment = bo.client.comments().send_text(announcements, key_of(&seen), "I bring cake").await.unwrap().message_id;
+    let opened = ada.message(&comment).await;
+    assert_eq!(opened.message.text_content(), Some("I bring cake"));
+    assert_eq!(opened.info.comment_target.as_ref().unwrap().id.as_deref(), Some(post.as_str()));
+    let shown = sim.shows_id(CY, &comment).await;
+    let told = (&shown["type"], &shown["commented"], &shown["text"]);
+    assert_eq!(told, (&json!("comment"), &json!(post), &json!("I bring cake")), "{shown:#}");
+    let reaction = ada.client.send_reaction(announcements, key_of(&opened), "❤").await.unwrap().message_id;
+    let opened = bo.message(&reaction).await;
+    assert_eq!(opened.message.reaction_message.text.as_deref(), Some("❤"));
+    assert_eq!(opened.message.reaction_message.key.id.as_deref(), Some(comment.as_str()));
+    let shown = sim.shows_id(CY, &reaction).await;
+    assert_eq!(shown["reaction"], json!({ "message_id": comment, "emoji": "❤" }), "{shown:#}");
+    // From outside a comment looks like any text, and only admins of the community may speak here.
+    ada.client.groups().demote_participants(community, &[jid(BO)]).await.unwrap();
+    let refused = bo.client.comments().send_text(announcements, key_of(&seen), "May I?").await.unwrap().message_id;
+    assert_eq!(bo.answer_to(&refused).await.as_deref(), Some("403"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_vote_on_what_an_admin_asks_in_the_announcements() {
+    let town = Town::start().await;
+    bring_in(&town, CY).await;
+    let Town { sim, ada, bo, announcements, .. } = &town;
+    let options = ["Saturday", "Sunday"].map(str::to_owned);
+    let (poll, secret) = ada.client.polls().create(announcements, "When?", &options, 1).await.unwrap();
+    let asked = bo.message(&poll.message_id).await;
+    sim.shows_id(CY, &poll.message_id).await;
+    let author = asked.info.source.sender.to_non_ad();
+    let vote = bo.client.polls().vote(announcements, &poll.message_id, &author, &secret, &options[..1]).await.unwrap();
+    assert_eq!(bo.answer_to(&vote.message_id).await, None);
+    assert_eq!(sim.shows_id(CY, &vote.message_id).await["poll_vote"]["options"], json!(["Saturday"]));
+    let body = json!({ "poll_vote": { "poll_id": poll.message_id, "options": ["Sunday"] } });
+    let by_phone = sim.send(CY, &announcements.to_string(), body).await;
+    ada.message(&by_phone).await;
+    // To ask is for the admins.
+    let (other, _) = bo.client.polls().create(announcements, "Where?", &options, 1).await.unwrap();
+    assert_eq!(bo.answer_to(&other.message_id).await.as_deref(), Some("403"));
 }

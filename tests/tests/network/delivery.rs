@@ -8,8 +8,13 @@ use switchboard_tests::raw_client::{Mark, RawClient, Setup, jid};
 use switchboard_tests::sim::Sim;
 use whatsapp_rust::NodeFilter;
 use whatsapp_rust::prelude::*;
+use whatsapp_rust::wacore::iq::prekeys::PreKeyCountSpec;
 
+use crate::groups::Club;
 use crate::{ADA, BO, CY};
+
+/// More people than a client has one-time keys.
+const STRANGERS: usize = 45;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_client_comes_in_order_and_once() {
@@ -35,6 +40,34 @@ async fn what_waits_for_a_client_comes_in_order_and_once() {
     let last = ada.send_text(&jid(BO), "and again").await;
     again.message(&last).await;
     assert_eq!(again.received_ids(), [last]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_of_several_chats_comes_in_the_order_of_each() {
+    let Club { sim, ada, bo, group } = Club::start().await;
+    let (hello, shared) = (ada.send_text(&bo.jid(), "hello").await, ada.send_text(&group, "hello all").await);
+    bo.message(&hello).await;
+    bo.message(&shared).await;
+    let bo = bo.suspend().await;
+    let (mut by_ada, mut by_cy, mut in_group) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..12 {
+        by_ada.push(ada.send_text(&jid(BO), &format!("to you {n}")).await);
+        let shared = ada.send_text(&group, &format!("to all {n}")).await;
+        // Only what the network has taken comes before what the phone says next.
+        assert_eq!(ada.answer_to(&shared).await, None);
+        in_group.push(shared);
+        by_cy.push(sim.send_text(CY, BO, &format!("by phone {n}")).await);
+        in_group.push(sim.send_text(CY, &group.to_string(), &format!("by phone to all {n}")).await);
+    }
+    let bo = bo.resume(&sim).await;
+    for id in by_ada.iter().chain(&by_cy).chain(&in_group) {
+        assert!(bo.message(id).await.info.is_offline, "it waited in the queue");
+    }
+    let received = bo.received_ids();
+    for chat in [by_ada, by_cy, in_group] {
+        let order: Vec<_> = received.iter().filter(|id| chat.contains(id)).cloned().collect();
+        assert_eq!(order, chat);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +181,56 @@ async fn new_keys_serve_those_who_write_for_the_first_time() {
     assert_eq!(ada.message(&id).await.message.text_content(), Some("hello"));
     let id = sim.send_text(CY, ADA, "hello again").await;
     ada.message(&id).await;
+}
+
+/// How many one-time keys of a client the network still has.
+async fn keys_left(client: &RawClient) -> usize {
+    client.client.execute(PreKeyCountSpec::new()).await.unwrap().count
+}
+
+/// Lets people write to Ada for the first time, each with a one-time key of her client's if there is one.
+async fn strangers_write(sim: &Sim, numbers: std::ops::Range<usize>) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in numbers {
+        let number = format!("4915200000{n:03}");
+        sim.phone(&number).await;
+        ids.push(sim.send_text(&number, ADA, &format!("from stranger {n}")).await);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_keys_run_low_makes_new_ones() {
+    let sim = Sim::start().await;
+    let ada = RawClient::linked(&sim, ADA).await;
+    let at_first = keys_left(&ada).await;
+    assert!(at_first < STRANGERS, "{at_first} keys are too many to use up");
+    let low = ada.client.wait_for_node(NodeFilter::tag("notification").attr("type", "encrypt"));
+    let used = at_first - 5;
+    let mut ids = strangers_write(&sim, 0..used).await;
+    assert_eq!(keys_left(&ada).await, 5, "each first message takes a key");
+    ids.extend(strangers_write(&sim, used..used + 1).await);
+    tokio::time::timeout(PATIENCE, low).await.expect("it is told that its keys run low").unwrap();
+    assert!(until(PATIENCE, async || keys_left(&ada).await > at_first).await, "{} keys", keys_left(&ada).await);
+    ids.extend(strangers_write(&sim, used + 1..STRANGERS).await);
+    for id in &ids {
+        ada.message(id).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_comes_back_without_keys_reads_everything_and_makes_new_ones() {
+    let sim = Sim::start().await;
+    let ada = RawClient::linked(&sim, ADA).await;
+    let at_first = keys_left(&ada).await;
+    assert!(at_first < STRANGERS, "{at_first} keys are too many to use up");
+    let ada = ada.suspend().await;
+    let ids = strangers_write(&sim, 0..STRANGERS).await;
+    let ada = ada.resume(&sim).await;
+    for id in &ids {
+        ada.message(id).await;
+    }
+    assert!(until(PATIENCE, async || keys_left(&ada).await >= at_first).await, "{} keys", keys_left(&ada).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ use waproto::whatsapp::{Message, MessageKey, WebMessageInfo};
 use super::Network;
 use super::stanza::{MessageHead, enc_node};
 use crate::address::{DeviceKey, Space};
-use crate::phone::collection_name;
+use crate::phone::{collection_name, sent_in};
 use crate::{random, wire};
 
 /// Messages of one phone to its companions that it can send again.
@@ -108,10 +108,8 @@ impl Network {
 
     /// A phone reads what a device of its own account wrote.
     pub(super) fn phone_reads_own(&mut self, sender: &DeviceKey, head: &MessageHead, message: &Message) {
-        if let Some(copy) = message.device_sent_message.as_option()
-            && let (Some(chat), Some(message)) = (copy.destination_jid.as_deref(), copy.message.as_option())
-        {
-            self.phone_keeps_sent(&sender.number, chat, &head.id, message);
+        if let Some((chat, message)) = sent_in(message) {
+            self.phone_keeps_sent(&sender.number, chat, &head.id, &message);
         }
         // Baileys 7 wraps what is for the phone like a copy of something sent.
         let wrapped = message.device_sent_message.as_option().filter(|_| head.is_peer());

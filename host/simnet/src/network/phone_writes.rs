@@ -7,7 +7,9 @@ use super::stanza::MessageHead;
 use super::{CommandFault, Effect, Network, Outgoing};
 use crate::address::{DeviceKey, Space, parse_number};
 use crate::blobs::Blob;
-use crate::phone::{AddonNames, Desk, Draft, Envelope, KnownMessage, ReceivedMessage, addon_target, unwrap_message};
+use crate::phone::{
+    AddonNames, Desk, Draft, Envelope, KnownMessage, ReceivedMessage, addon_target, sent_in, unwrap_message,
+};
 use crate::random;
 
 impl Network {
@@ -61,15 +63,15 @@ impl Network {
         if head.is_peer() {
             return;
         }
-        let Some(sent) = message.device_sent_message.as_option() else {
+        if !message.device_sent_message.is_set() {
             if !is_person(&head.chat) {
                 self.show_own_message(sender, &head.chat.to_non_ad(), &head.id, message);
             }
             return;
-        };
-        let chat = sent.destination_jid.as_deref().and_then(|jid| self.chat_of(jid).ok());
-        if let (Some(chat), Some(content)) = (chat, sent.message.as_option()) {
-            self.show_own_message(sender, &chat, &head.id, content);
+        }
+        let Some((chat, content)) = sent_in(message) else { return };
+        if let Ok(chat) = self.chat_of(chat) {
+            self.show_own_message(sender, &chat, &head.id, &content);
         }
     }
 

@@ -498,6 +498,20 @@ pub fn device_sent(to_jid: &str, message: &Message) -> Message {
     }
 }
 
+/// The chat and the message in a copy that a companion made of what it sent. The message's secret travels on the copy
+/// and not in it (`wrap_device_sent` of wacore 0.7.0).
+pub fn sent_in(copy: &Message) -> Option<(&str, Message)> {
+    let sent = copy.device_sent_message.as_option()?;
+    let mut message = sent.message.as_option()?.clone();
+    if !message.message_context_info.is_set() {
+        message.message_context_info = copy.message_context_info.clone();
+    } else if message.message_context_info.message_secret.is_none() {
+        let secret = copy.message_context_info.message_secret.clone();
+        message.message_context_info.get_or_insert_default().message_secret = secret;
+    }
+    Some((sent.destination_jid.as_deref()?, message))
+}
+
 fn now_seconds() -> u64 {
     clock::now_ms() / 1000
 }

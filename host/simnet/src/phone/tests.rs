@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use waproto::whatsapp::Message;
+use waproto::buffa::MessageField;
+use waproto::whatsapp::{Message, MessageContextInfo};
 
-use super::{DeviceAddress, EncKind, Encrypted, Envelope, PairingCode, Phone, PhoneError, device_sent};
+use super::{DeviceAddress, EncKind, Encrypted, Envelope, PairingCode, Phone, PhoneError, device_sent, sent_in};
 
 const GROUP: &str = "120363000000000001@g.us";
 
@@ -209,6 +210,24 @@ fn what_is_for_the_app_alone_is_not_shown() {
         assert!(ann.receive(envelope(id), &message).is_none(), "{id}");
     }
     assert!(ann.received_after(0, 10).is_empty());
+}
+
+#[test]
+fn a_companions_copy_carries_the_secret_around_what_it_sent() {
+    let context = MessageContextInfo { message_secret: Some(vec![7; 32]), ..MessageContextInfo::default() };
+    let text = Message {
+        conversation: Some("hello".to_owned()),
+        message_context_info: MessageField::some(context),
+        ..Message::default()
+    };
+    let mut copy = device_sent("15550002222@s.whatsapp.net", &text);
+    let inner = copy.device_sent_message.get_or_insert_default().message.get_or_insert_default();
+    inner.message_context_info = MessageField::none();
+    assert_eq!(sent_in(&copy), Some(("15550002222@s.whatsapp.net", text.clone())));
+    let inner = copy.device_sent_message.get_or_insert_default().message.get_or_insert_default();
+    inner.message_context_info = MessageField::some(MessageContextInfo::default());
+    assert_eq!(sent_in(&copy).unwrap().1.message_context_info.message_secret, text.message_context_info.message_secret);
+    assert_eq!(sent_in(&text), None);
 }
 
 #[test]

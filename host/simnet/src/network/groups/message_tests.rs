@@ -139,6 +139,14 @@ fn those_who_may_not_speak_are_refused() {
     assert_eq!(error(&sim.send(&bob, message("M3", "text"))), Some("403".to_owned()));
     assert_eq!(error(&sim.send(&bob, message("M4", "reaction"))), None);
     assert_eq!(error(&sim.send(&ann, message("M5", "text"))), None);
+    let about = |id: &str, kind: &'static str, name: &'static str, value: &'static str| {
+        let meta = NodeBuilder::new("meta").attr(name, value).build();
+        message_node(&group, id).attr("type", kind).children([bare("enc"), meta]).build()
+    };
+    assert_eq!(error(&sim.send(&bob, about("M6", "poll", "polltype", "vote"))), None);
+    assert_eq!(error(&sim.send(&bob, about("M7", "event", "event_type", "response"))), None);
+    assert_eq!(error(&sim.send(&bob, about("M8", "poll", "polltype", "creation"))), Some("403".to_owned()));
+    assert_eq!(error(&sim.send(&bob, about("M9", "event", "event_type", "creation"))), Some("403".to_owned()));
     let refused = sim.phone_says(BOB, &group, "P1", "let me");
     assert!(matches!(refused, Err(CommandFault::Group(GroupFault::Refused(refusal))) if refusal.code == 403));
     assert!(sim.phone_says(DAN, &group, "P2", "let me").is_err());

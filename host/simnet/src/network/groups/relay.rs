@@ -19,8 +19,10 @@ use crate::network::relay::{SealedCopy, copies, extras};
 use crate::network::stanza::MessageHead;
 use crate::wire;
 
-/// What those who are not admins may send to a group where only admins speak.
+/// What those who are not admins may send to a group where only admins speak, beside their answers to polls and events.
 const REACTION: &str = "reaction";
+/// What `<meta>` says of such an answer (whatsapp-rust 0.7.0 `infer_stanza_metadata` in send/mod.rs).
+const ANSWERS: [(&str, &str); 2] = [("polltype", "vote"), ("event_type", "response")];
 
 impl Network {
     /// A client sends a message to a group, or sends one again to a single device (`participant`).
@@ -121,7 +123,7 @@ impl Network {
         if group.is_parent() {
             return Err(Refusal::NOT_ALLOWED);
         }
-        let may_speak = !group.settings.announcement || group.is_admin(&sender.number) || head.kind == REACTION;
+        let may_speak = !group.settings.announcement || group.is_admin(&sender.number) || is_answer(head);
         if may_speak { Ok(group) } else { Err(Refusal::FORBIDDEN) }
     }
 
@@ -185,4 +187,10 @@ impl Network {
             node: node.children(children).build(),
         }
     }
+}
+
+/// Whether a message says nothing of its own: a reaction, a vote, an answer to an invitation.
+fn is_answer(head: &MessageHead) -> bool {
+    let says = |meta: &Node| ANSWERS.iter().any(|(name, value)| wire::attribute_is(meta, name, value));
+    head.kind == REACTION || head.extras.iter().any(|extra| extra.tag == "meta" && says(extra))
 }
