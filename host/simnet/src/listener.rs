@@ -30,8 +30,9 @@ use crate::tls;
 const CONNECTIONS_MAX: usize = 20_000;
 /// Clients at once. The rest is for people and tests, who must get through however many clients there are.
 const CLIENTS_MAX: usize = CONNECTIONS_MAX - 500;
-/// Bytes in a request's body: a file of 16 MiB that a phone's user sends, as base64, and what is said about it.
-const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes in the body of a request to the control API: a file of 16 MiB that a phone's user sends, as base64, and what is said
+/// about it. A host that serves the API under its own front door takes as much.
+pub const CONTROL_BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Rest after a failed accept, which mostly means that the process is out of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const WEBSOCKET_PATH: &str = "/ws/chat";
@@ -185,10 +186,11 @@ fn is_admin(host: &Host, authorization: Option<&HeaderValue>) -> bool {
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, ControlAnswer> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    match Limited::new(body, CONTROL_BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            Err(ControlAnswer::problem(413, "body too large", format!("the body is larger than {BODY_BYTES_MAX} bytes")))
+            let detail = format!("the body is larger than {CONTROL_BODY_BYTES_MAX} bytes");
+            Err(ControlAnswer::problem(413, "body too large", detail))
         }
         Err(_) => Err(ControlAnswer::problem(400, "bad request", "the body could not be read")),
     }
