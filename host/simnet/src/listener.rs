@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::connection;
 use crate::control::{CONTROL_PREFIX, ControlAnswer, control, scan_by_login_name};
-use crate::media::{self, Answer, respond, whole};
+use crate::media::{self, Answer, query_value, respond, whole};
 use crate::shared::Shared;
 use crate::tls;
 
@@ -37,6 +37,8 @@ pub const CONTROL_BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const WEBSOCKET_PATH: &str = "/ws/chat";
 const SCAN_PATH: &str = "/admin/mock-phone/scan-qr";
+/// Where packs of stickers are offered; on the real network it is a host of its own, `static.whatsapp.net`.
+const STICKER_PATH: &str = "/sticker";
 
 /// What each connection needs.
 #[derive(Clone)]
@@ -155,10 +157,21 @@ async fn route(host: Host, permit: Arc<OwnedSemaphorePermit>, request: Request<I
             Err(refusal) => refusal,
         });
     }
+    if path == STICKER_PATH && request.method() == Method::GET {
+        return respond(sticker_pack(&host.shared, request.uri().query().unwrap_or_default()));
+    }
     if path.starts_with(CONTROL_PREFIX) {
         return respond(command(&host, request).await);
     }
     media::serve(&host.shared, request).await
+}
+
+fn sticker_pack(shared: &Shared, query: &str) -> ControlAnswer {
+    let id = query_value(query, "id").unwrap_or_default();
+    match shared.look(|network| network.offered_sticker_pack(&id)) {
+        Some(pack) => ControlAnswer::json(200, &pack),
+        None => ControlAnswer::problem(404, "no such pack", format!("no pack of stickers has the id {id:?}")),
+    }
 }
 
 async fn command(host: &Host, request: Request<Incoming>) -> ControlAnswer {

@@ -31,6 +31,7 @@ use crate::network::MediaRefusal;
 use crate::shared::{ChangeError, Shared};
 use crate::tls::Tls;
 
+pub(crate) use names::query_value;
 pub(crate) use reupload::reupload_files;
 pub(crate) use spool::Spool;
 pub use spool::SpoolError;

@@ -62,6 +62,7 @@ mod status;
 mod status_phones;
 #[cfg(test)]
 mod status_tests;
+mod sticker_packs;
 mod syncd;
 mod syncd_collection;
 mod syncd_iq;
@@ -105,6 +106,7 @@ use presence::Presence;
 use services::Reports;
 use session::Session;
 use status_phones::Posted;
+use sticker_packs::StickerPacks;
 use timers::Timers;
 
 pub(crate) use call_phones::CallAct;
@@ -121,6 +123,7 @@ pub(crate) use people::PersonCommand;
 pub(crate) use phone_acts::{ActFault, ChatStateAct, PresenceAct, ReceiptAct};
 pub(crate) use phones::Outgoing;
 pub use restore::RestoreError;
+pub(crate) use sticker_packs::{PATH_PREFIX as STICKER_PATH_PREFIX, PackFault, PackOffer};
 
 /// One client connection.
 pub(crate) type LinkId = u64;
@@ -185,6 +188,7 @@ pub(crate) struct Network {
     groups: Groups,
     newsletters: Newsletters,
     statuses: Posted,
+    sticker_packs: StickerPacks,
     calls: Calls,
     businesses: Businesses,
     reports: Reports,
