@@ -1,11 +1,13 @@
 //! A bare client of the library that sessions are built on: for what passes between a client and the network, whether the
 //! host offers it or not. Everything it hears is kept, so that nobody can begin to wait too late.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use switchboard::http::LocalClient;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use whatsapp_rust::InboundDurabilityHook;
 use whatsapp_rust::anyhow;
@@ -14,6 +16,7 @@ use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::prelude::*;
 use whatsapp_rust::transport::TokioWebSocketTransportFactory;
+use whatsapp_rust::wacore::net::UploadBody;
 use whatsapp_rust::wacore::store::InMemoryBackend;
 use whatsapp_rust::wacore::types::presence::ReceiptType;
 
@@ -85,7 +88,7 @@ impl RawClient {
         let mut builder = Bot::builder()
             .with_backend_arc(backend.clone())
             .with_transport_factory(TokioWebSocketTransportFactory::new().with_url(sim.ws_url()))
-            .with_http_client(PlainHttp)
+            .with_http_client(PlainHttp { sim: sim.address() })
             .with_runtime(TokioRuntime)
             .with_event_handler(Ear(Arc::clone(&heard)))
             .with_wanted_pre_key_count(PREKEYS)
@@ -328,15 +331,22 @@ impl InboundDurabilityHook for Ledger {
     }
 }
 
+/// Where everybody finds the sticker packs that WhatsApp itself offers (wacore 0.7.0 `sticker_pack.rs`).
+const STICKER_HOST: &str = "static.whatsapp.net";
+
 /// HTTP for media: the library asks for `https`, and the simulated network's media hosts answer plain HTTP as well.
-struct PlainHttp;
+#[derive(Clone)]
+struct PlainHttp {
+    sim: SocketAddr,
+}
 
 #[async_trait]
 impl HttpClient for PlainHttp {
     async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
         let (_, rest) = request.url.split_once("://").ok_or_else(|| anyhow::anyhow!("no URL: {}", request.url))?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let address: SocketAddr = authority.replace("localhost", "127.0.0.1").parse()?;
+        let address: SocketAddr =
+            if authority == STICKER_HOST { self.sim } else { authority.replace("localhost", "127.0.0.1").parse()? };
         anyhow::ensure!(address.ip().is_loopback(), "{authority} is not of the simulated network");
         let headers: Vec<(&str, String)> =
             request.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -344,6 +354,23 @@ impl HttpClient for PlainHttp {
         let answer = LocalClient::new(address).exchange(&request.method, path, &headers, body).await?;
         Ok(HttpResponse { status_code: answer.status, body: answer.body })
     }
+
+    fn supports_upload_streaming(&self) -> bool {
+        true
+    }
+
+    /// The library calls this where it may block.
+    fn execute_upload(&self, request: HttpRequest, mut body: UploadBody, bytes: u64) -> anyhow::Result<HttpResponse> {
+        let mut content = Vec::new();
+        body.read_to_end(&mut content)?;
+        anyhow::ensure!(content.len() as u64 == bytes, "{} bytes came; {bytes} were announced", content.len());
+        Handle::current().block_on(self.execute(request.with_body(content)))
+    }
+}
+
+/// HTTP to the media hosts of a network, without a client.
+pub fn media_http(sim: &Sim) -> Arc<dyn HttpClient> {
+    Arc::new(PlainHttp { sim: sim.address() })
 }
 
 /// The JID of a number.

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use switchboard::app::{Host, HostSettings};
 use switchboard::egress::Egress;
-use switchboard::http::LocalClient;
+use switchboard::http::{LocalClient, SimControl, SimControlAnswer};
 use switchboard::secrets::AdminKey;
 use switchboard::whatsapp::WhatsAppNetwork;
 use switchboard_core::storage::MasterKey;
 use switchboard_runtime::Compiler;
-use switchboard_simnet::{SimConfig, SimNet};
+use switchboard_simnet::{CONTROL_BODY_BYTES_MAX, SimConfig, SimNet};
 use tempfile::TempDir;
 
 use crate::account::Account;
@@ -72,6 +74,21 @@ impl Stage {
     }
 }
 
+/// The network's control API behind the host's own front door, as `switchboard demo` has it.
+struct Control(SimNet);
+
+#[async_trait]
+impl SimControl for Control {
+    fn body_bytes_max(&self) -> usize {
+        CONTROL_BODY_BYTES_MAX
+    }
+
+    async fn control(&self, method: &str, path_and_query: &str, body: &[u8]) -> SimControlAnswer {
+        let answer = self.0.control(method, path_and_query, body).await;
+        SimControlAnswer { status: answer.status, content_type: answer.content_type.to_owned(), body: answer.body }
+    }
+}
+
 async fn start_sim(folder: &Path) -> SimNet {
     let config = SimConfig {
         data_dir: Some(folder.join("sim")),
@@ -93,7 +110,7 @@ async fn start_host(folder: &Path, sim: &SimNet) -> Host {
         places: 16,
         compiler: Compiler::InProcess,
         network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::simulated(&sim.ws_url()).unwrap()),
-        sim: None,
+        sim: Some(Arc::new(Control(sim.clone()))),
         qr_notices: None,
     })
     .await

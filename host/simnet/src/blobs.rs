@@ -1,20 +1,27 @@
 //! Sealed files by the path under which the network's media hosts serve them.
 //!
 //! With a data directory each file lies there under the hash of its path; without one they are kept in memory.
+//!
+//! Files of messages pass: when there are too many of them, the oldest go, as WhatsApp's hosts let go of them after some
+//! weeks. What accounts, groups, channels and the app state refer to by themselves stays.
+
+mod passing;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use passing::{Passing, PassingLimits, passes};
+
+/// The folder of the files that stay.
 const FOLDER: &str = "blobs";
-/// Files up to which clients may add more. What the network itself makes is taken beyond that.
-const FILES_MAX: usize = 100_000;
+/// Below it, the folder of those that pass.
+const PASSING_FOLDER: &str = "passing";
 
 /// A sealed file on its way into the store.
 pub(crate) struct Blob {
@@ -50,8 +57,8 @@ pub struct BlobError {
 /// All files.
 pub(crate) struct Blobs {
     place: Place,
-    /// How many files there are.
-    count: AtomicUsize,
+    /// The files that pass. Held while one of them comes or goes, so that it knows what is there.
+    passing: Mutex<Passing>,
 }
 
 type Files = HashMap<String, Bytes>;
@@ -64,20 +71,28 @@ enum Place {
 impl Blobs {
     /// The store below `data_dir`, or one in memory.
     pub(crate) fn open(data_dir: Option<&Path>) -> Result<Self, BlobError> {
+        Self::open_with(data_dir, PassingLimits::default())
+    }
+
+    fn open_with(data_dir: Option<&Path>, limits: PassingLimits) -> Result<Self, BlobError> {
         let Some(dir) = data_dir else {
-            return Ok(Self { place: Place::Memory(Mutex::default()), count: AtomicUsize::new(0) });
+            return Ok(Self { place: Place::Memory(Mutex::default()), passing: Mutex::new(Passing::new(limits)) });
         };
         let folder = dir.join(FOLDER);
-        let fail = |source| BlobError { path: folder.clone(), source };
-        fs::create_dir_all(&folder).map_err(fail)?;
-        let count = fs::read_dir(&folder).map_err(fail)?.count();
-        Ok(Self { place: Place::Folder(folder), count: AtomicUsize::new(count) })
+        let below = folder.join(PASSING_FOLDER);
+        let fail = |source| BlobError { path: below.clone(), source };
+        fs::create_dir_all(&below).map_err(fail)?;
+        let passing = Passing::read(&below, limits).map_err(fail)?;
+        Ok(Self { place: Place::Folder(folder), passing: Mutex::new(passing) })
     }
 
     /// Keeps a file; one that was there under its path is replaced.
     pub(crate) fn put(&self, blob: &Blob) -> Result<(), BlobError> {
         match &self.place {
-            Place::Memory(files) => self.insert(&mut lock(files), &blob.path, blob.bytes.clone()),
+            Place::Memory(files) => {
+                lock(files).insert(name(&blob.path), blob.bytes.clone());
+                self.note(&blob.path, blob.bytes.len() as u64);
+            }
             Place::Folder(folder) => {
                 // A reader must never see half of it.
                 let path = file(folder, &blob.path);
@@ -91,40 +106,38 @@ impl Blobs {
 
     /// Keeps a file that was written in the same file system; it is moved.
     pub(crate) fn take_file(&self, path: &str, from: &Path) -> Result<(), BlobError> {
+        let fail = |source| BlobError { path: from.to_owned(), source };
         match &self.place {
-            Place::Memory(files) => {
-                let bytes = fs::read(from).map_err(|source| BlobError { path: from.to_owned(), source })?;
-                self.insert(&mut lock(files), path, Bytes::from(bytes));
+            Place::Memory(_) => {
+                let bytes = Bytes::from(fs::read(from).map_err(fail)?);
+                self.put(&Blob { path: path.to_owned(), bytes })
             }
             Place::Folder(folder) => {
-                let path = file(folder, path);
-                let is_new = !path.exists();
-                fs::rename(from, &path).map_err(|source| BlobError { path, source })?;
-                if is_new {
-                    self.count.fetch_add(1, Ordering::Relaxed);
-                }
+                let bytes = fs::metadata(from).map_err(fail)?.len();
+                fs::rename(from, file(folder, path)).map_err(fail)?;
+                self.note(path, bytes);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Serves a file under one more path; false when there is no such file.
     pub(crate) fn link(&self, from: &str, to: &str) -> Result<bool, BlobError> {
         match &self.place {
             Place::Memory(files) => {
-                let mut files = lock(files);
-                let Some(bytes) = files.get(from).cloned() else { return Ok(false) };
-                self.insert(&mut files, to, bytes);
+                let Some(bytes) = lock(files).get(&name(from)).cloned() else { return Ok(false) };
+                self.put(&Blob { path: to.to_owned(), bytes })?;
             }
             Place::Folder(folder) => {
-                let (from, to) = (file(folder, from), file(folder, to));
+                let (from, linked) = (file(folder, from), file(folder, to));
                 // Not every file system can give one file two names.
-                match fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)) {
+                match fs::hard_link(&from, &linked).or_else(|_| fs::copy(&from, &linked).map(drop)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                    Err(source) => return Err(BlobError { path: to, source }),
+                    Err(source) => return Err(BlobError { path: linked, source }),
                 }
-                self.count.fetch_add(1, Ordering::Relaxed);
+                let bytes = fs::metadata(&linked).map_err(|source| BlobError { path: linked, source })?.len();
+                self.note(to, bytes);
             }
         }
         Ok(true)
@@ -133,7 +146,7 @@ impl Blobs {
     /// The file under a path, whole.
     pub(crate) fn get(&self, path: &str) -> Result<Option<Bytes>, BlobError> {
         match &self.place {
-            Place::Memory(files) => Ok(lock(files).get(path).cloned()),
+            Place::Memory(files) => Ok(lock(files).get(&name(path)).cloned()),
             Place::Folder(folder) => {
                 let path = file(folder, path);
                 match fs::read(&path) {
@@ -149,7 +162,7 @@ impl Blobs {
     pub(crate) fn open_blob(&self, path: &str) -> Result<Option<OpenBlob>, BlobError> {
         match &self.place {
             Place::Memory(files) => Ok(lock(files)
-                .get(path)
+                .get(&name(path))
                 .map(|bytes| OpenBlob { bytes: bytes.len() as u64, content: BlobContent::Memory(bytes.clone()) })),
             Place::Folder(folder) => {
                 let path = file(folder, path);
@@ -169,42 +182,58 @@ impl Blobs {
     /// Whether there is a file under a path.
     pub(crate) fn has(&self, path: &str) -> bool {
         match &self.place {
-            Place::Memory(files) => lock(files).contains_key(path),
+            Place::Memory(files) => lock(files).contains_key(&name(path)),
             Place::Folder(folder) => file(folder, path).exists(),
         }
     }
 
-    /// Whether clients may add another file.
-    pub(crate) fn has_room(&self) -> bool {
-        self.count.load(Ordering::Relaxed) < FILES_MAX
-    }
-
-    fn insert(&self, files: &mut Files, path: &str, bytes: Bytes) {
-        if files.insert(path.to_owned(), bytes).is_none() {
-            self.count.fetch_add(1, Ordering::Relaxed);
+    /// A file has come: the oldest of those that pass make room for it.
+    fn note(&self, path: &str, bytes: u64) {
+        if !passes(path) {
+            return;
+        }
+        let mut passing = lock(&self.passing);
+        for gone in passing.add(name(path), bytes) {
+            match &self.place {
+                Place::Memory(files) => drop(lock(files).remove(&gone)),
+                Place::Folder(folder) => {
+                    if let Err(error) = fs::remove_file(folder.join(PASSING_FOLDER).join(&gone)) {
+                        tracing::warn!(%error, gone, "an old file stays on the disk");
+                    }
+                }
+            }
         }
     }
 }
 
 /// A panic elsewhere cannot have left a file half inserted.
-fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+fn lock<T>(files: &Mutex<T>) -> MutexGuard<'_, T> {
     files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A path may hold anything a URL may; its hash is a safe file name.
+fn name(path: &str) -> String {
+    hex::encode(Sha256::digest(path))
+}
+
 fn file(folder: &Path, path: &str) -> PathBuf {
-    folder.join(hex::encode(Sha256::digest(path)))
+    let folder = if passes(path) { folder.join(PASSING_FOLDER) } else { folder.to_owned() };
+    folder.join(name(path))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Blob, BlobContent, Blobs, Bytes};
+    use super::{Blob, BlobContent, Blobs, Bytes, PassingLimits};
 
     fn in_both_places(name: &str, check: impl Fn(&Blobs)) {
-        let folder = std::env::temp_dir().join(format!("switchboard-blobs-{name}-{}", std::process::id()));
+        let folder = folder(name);
         check(&Blobs::open(None).unwrap());
         check(&Blobs::open(Some(&folder)).unwrap());
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("switchboard-blobs-{name}-{}", std::process::id()))
     }
 
     fn blob(path: &str, bytes: &'static [u8]) -> Blob {
@@ -233,6 +262,48 @@ mod tests {
             blobs.put(&blob("/v/a", b"two")).unwrap();
             assert_eq!(blobs.get("/v/b").unwrap().unwrap(), b"one"[..]);
         });
+    }
+
+    /// Room for three files of messages of ten bytes each.
+    const LIMITS: PassingLimits = PassingLimits { bytes_max: 30, files_max: 100 };
+
+    fn put_ten(blobs: &Blobs, path: &str) {
+        blobs.put(&blob(path, b"0123456789")).unwrap();
+    }
+
+    #[test]
+    fn oldest_files_of_messages_make_room_and_others_stay() {
+        let folder = folder("oldest");
+        for blobs in [Blobs::open_with(None, LIMITS).unwrap(), Blobs::open_with(Some(&folder), LIMITS).unwrap()] {
+            put_ten(&blobs, "/v/md-app-state/a.enc");
+            put_ten(&blobs, "/v/image/a.enc");
+            put_ten(&blobs, "/v/image/b.enc");
+            assert!(blobs.link("/v/image/b.enc", "/v/image/c.enc").unwrap());
+            // Uploaded again, it is not the oldest any more.
+            put_ten(&blobs, "/v/image/a.enc");
+            put_ten(&blobs, "/v/video/d.enc");
+            assert!(!blobs.has("/v/image/b.enc"), "it was the oldest");
+            for path in ["/v/md-app-state/a.enc", "/v/image/a.enc", "/v/image/c.enc", "/v/video/d.enc"] {
+                assert_eq!(blobs.get(path).unwrap().unwrap(), b"0123456789"[..], "{path}");
+            }
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn files_of_an_earlier_process_count_too() {
+        let folder = folder("earlier");
+        let blobs = Blobs::open_with(Some(&folder), LIMITS).unwrap();
+        for path in ["/v/image/a.enc", "/v/image/b.enc", "/v/image/c.enc"] {
+            put_ten(&blobs, path);
+        }
+        drop(blobs);
+        let fewer = PassingLimits { bytes_max: 20, ..LIMITS };
+        let blobs = Blobs::open_with(Some(&folder), fewer).unwrap();
+        put_ten(&blobs, "/v/image/d.enc");
+        let left = ["a", "b", "c"].iter().filter(|name| blobs.has(&format!("/v/image/{name}.enc"))).count();
+        assert_eq!((left, blobs.has("/v/image/d.enc")), (1, true));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     impl Blobs {

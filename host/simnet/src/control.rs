@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::media::control::{is_media_fault, media_fault, media_of_message, tls_certificate};
-use crate::network::{ActFault, CommandFault, DeviceCommandFault, FaultCommand, LinkFault, PersonCommand, ScanFault};
+use crate::network::{
+    ActFault, CommandFault, DeviceCommandFault, FaultCommand, LinkFault, PackOffer, PersonCommand, ScanFault,
+};
 use crate::phone::{ComposeFault, PairingCode};
 use crate::shared::{ChangeError, Shared};
 
@@ -169,6 +171,7 @@ async fn dispatch(shared: &Shared, method: &str, path_and_query: &str, body: &[u
             Ok(ControlAnswer::json(200, &json!({ "devices": devices })))
         }
         ("GET", ["phones", number, "messages", n, "media"]) => Ok(media_of_message(shared, number, n).await),
+        ("POST", ["sticker-packs"]) => offer_sticker_pack(shared, &read(body)?),
         ("GET", ["certificate"]) => Ok(tls_certificate(shared)),
         (_, ["phones", _, "messages", _, "media"] | ["certificate"]) => {
             Err(ControlFault::Method { method: method.to_owned(), path: path.to_owned() })
@@ -199,7 +202,9 @@ async fn dispatch(shared: &Shared, method: &str, path_and_query: &str, body: &[u
         }
         (
             _,
-            ["phones" | "faults" | "journal" | "stats" | "reports"] | ["phones", _] | ["phones", _, "scan" | "reinstall"],
+            ["phones" | "faults" | "journal" | "stats" | "reports" | "sticker-packs"]
+            | ["phones", _]
+            | ["phones", _, "scan" | "reinstall"],
         ) => Err(ControlFault::Method { method: method.to_owned(), path: path.to_owned() }),
         (_, rest) => groups::dispatch(shared, method, rest, body)?.ok_or_else(unknown),
     }
@@ -212,6 +217,11 @@ fn stats(shared: &Shared) -> ControlAnswer {
         stats.insert("handshakes_broken".to_owned(), json!(broken));
     }
     ControlAnswer::json(200, &stats)
+}
+
+fn offer_sticker_pack(shared: &Shared, offer: &PackOffer) -> Result<ControlAnswer, ControlFault> {
+    shared.change(|network| network.offer_sticker_pack(offer))?.map_err(CommandFault::from)?;
+    Ok(ControlAnswer::json(201, &json!({})))
 }
 
 fn create_phone(shared: &Shared, body: &PhoneBody) -> Result<ControlAnswer, ControlFault> {

@@ -56,6 +56,7 @@ use tls::{StoredTls, Tls};
 pub use blobs::BlobError;
 pub use control::ControlAnswer;
 pub use journal::JournalError;
+pub use listener::CONTROL_BODY_BYTES_MAX;
 pub use media::SpoolError;
 pub use network::RestoreError;
 pub use settings::SettingError;

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::connection;
 use crate::control::{CONTROL_PREFIX, ControlAnswer, control, scan_by_login_name};
-use crate::media::{self, Answer, respond, whole};
+use crate::media::{self, Answer, query_value, respond, whole};
 use crate::shared::Shared;
 use crate::tls;
 
@@ -30,12 +30,15 @@ use crate::tls;
 const CONNECTIONS_MAX: usize = 20_000;
 /// Clients at once. The rest is for people and tests, who must get through however many clients there are.
 const CLIENTS_MAX: usize = CONNECTIONS_MAX - 500;
-/// Bytes in a request's body: a file of 16 MiB that a phone's user sends, as base64, and what is said about it.
-const BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes in the body of a request to the control API: a file of 16 MiB that a phone's user sends, as base64, and what is said
+/// about it. A host that serves the API under its own front door takes as much.
+pub const CONTROL_BODY_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Rest after a failed accept, which mostly means that the process is out of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const WEBSOCKET_PATH: &str = "/ws/chat";
 const SCAN_PATH: &str = "/admin/mock-phone/scan-qr";
+/// Where packs of stickers are offered; on the real network it is a host of its own, `static.whatsapp.net`.
+const STICKER_PATH: &str = "/sticker";
 
 /// What each connection needs.
 #[derive(Clone)]
@@ -154,10 +157,21 @@ async fn route(host: Host, permit: Arc<OwnedSemaphorePermit>, request: Request<I
             Err(refusal) => refusal,
         });
     }
+    if path == STICKER_PATH && request.method() == Method::GET {
+        return respond(sticker_pack(&host.shared, request.uri().query().unwrap_or_default()));
+    }
     if path.starts_with(CONTROL_PREFIX) {
         return respond(command(&host, request).await);
     }
     media::serve(&host.shared, request).await
+}
+
+fn sticker_pack(shared: &Shared, query: &str) -> ControlAnswer {
+    let id = query_value(query, "id").unwrap_or_default();
+    match shared.look(|network| network.offered_sticker_pack(&id)) {
+        Some(pack) => ControlAnswer::json(200, &pack),
+        None => ControlAnswer::problem(404, "no such pack", format!("no pack of stickers has the id {id:?}")),
+    }
 }
 
 async fn command(host: &Host, request: Request<Incoming>) -> ControlAnswer {
@@ -185,10 +199,11 @@ fn is_admin(host: &Host, authorization: Option<&HeaderValue>) -> bool {
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, ControlAnswer> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    match Limited::new(body, CONTROL_BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            Err(ControlAnswer::problem(413, "body too large", format!("the body is larger than {BODY_BYTES_MAX} bytes")))
+            let detail = format!("the body is larger than {CONTROL_BODY_BYTES_MAX} bytes");
+            Err(ControlAnswer::problem(413, "body too large", detail))
         }
         Err(_) => Err(ControlAnswer::problem(400, "bad request", "the body could not be read")),
     }

@@ -130,3 +130,24 @@ async fn health_and_unknown_paths_answer_without_a_key() {
     }
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_takes_as_much_for_the_simulated_network_as_the_network_itself() {
+    const MIB: usize = 1024 * 1024;
+    let stage = Stage::start().await;
+    for number in ["491510000001", "491510000002"] {
+        let body = json!({ "number": number });
+        let made = stage.http().json("POST", "/switchboard/v1/sim/phones", Some(ADMIN_KEY), Some(&body)).await.unwrap();
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    // In base64 the file is larger than anything else that the host takes as JSON.
+    let path = "/switchboard/v1/sim/phones/491510000001/messages";
+    let headers = [("authorization", format!("Bearer {ADMIN_KEY}")), ("content-type", "application/json".to_owned())];
+    let image = json!({ "base64": "AAAA".repeat(15 * MIB / 3), "mime": "image/jpeg" });
+    let body = json!({ "to": "491510000002", "image": image }).to_string().into_bytes();
+    for client in [stage.http(), stage.control()] {
+        let answer = client.exchange("POST", path, &headers, body.clone()).await.unwrap();
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    stage.stop().await;
+}

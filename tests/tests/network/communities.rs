@@ -102,6 +102,17 @@ async fn who_is_removed_from_a_community_is_removed_from_its_groups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_a_community_is_left_by_way_of_the_community_too() {
+    let Town { sim: _sim, ada, bo, community, announcements, quarter } = Town::start().await;
+    let removed = ada.client.groups().remove_participants_including_linked_groups(&community, &[jid(BO)]).await.unwrap();
+    assert!(removed.iter().all(|change| change.is_ok()), "{removed:?}");
+    change(&bo, Mark::default(), "being removed", |action| matches!(action, Action::Remove { .. })).await;
+    for group in [&community, &announcements, &quarter] {
+        assert!(member(&ada.client.groups().get_metadata(group).await.unwrap(), BO).is_none(), "{group}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_community_is_given_up_and_its_groups_stay() {
     let Town { sim, ada, bo, community, quarter, .. } = Town::start().await;
     ada.client.community().deactivate(&community).await.unwrap();

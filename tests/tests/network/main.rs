@@ -3,11 +3,14 @@
 
 mod addons;
 mod app_state;
+mod calls;
+mod chat_settings;
 mod communities;
 mod content;
 mod delivery;
 mod drafts;
 mod group_messages;
+mod group_settings;
 mod groups;
 mod identity;
 mod media;
@@ -18,6 +21,8 @@ mod presence;
 mod receipts;
 mod scenarios;
 mod services;
+mod sessions;
+mod stanzas;
 
 /// Numbers of the people in these tests.
 const ADA: &str = "491510000001";

@@ -3,14 +3,18 @@
 use serde_json::json;
 use switchboard_tests::raw_client::{RawClient, jid};
 use switchboard_tests::sim::Sim;
-use whatsapp_rust::download::DownloadParams;
+use whatsapp_rust::download::{DownloadParams, MediaDownloader};
 use whatsapp_rust::features::MediaReuploadRequest;
 use whatsapp_rust::media::{
     AudioOptions, DocumentOptions, ImageOptions, VideoOptions, audio_message, document_message, image_message, video_message,
 };
 use whatsapp_rust::prelude::*;
 use whatsapp_rust::upload::UploadResponse;
-use whatsapp_rust::wacore::download::{Downloadable, MediaType};
+use whatsapp_rust::wacore::download::{Downloadable, MediaRoute, MediaType};
+use whatsapp_rust::wacore::sticker_pack::{
+    StickerInput, StickerPackMetadata, build_sticker_pack_message, create_sticker_pack_zip,
+};
+use whatsapp_rust::wacore::upload::encrypt_media_streaming;
 use whatsapp_rust::waproto::whatsapp::message::StickerMessage;
 use whatsapp_rust::{ErrorChainExt, MediaRetryResult, UploadOptions};
 
@@ -30,6 +34,10 @@ fn bytes(count: usize, seed: u32) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
 }
 
 async fn upload(client: &RawClient, file: &[u8], kind: MediaType) -> UploadResponse {
@@ -115,7 +123,7 @@ async fn a_client_opens_what_a_phone_sends() {
     let ada = RawClient::linked(&sim, ADA).await;
     sim.phone(BO).await;
     let file = bytes(30_000, 7);
-    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &file);
+    let base64 = base64(&file);
     for (kind, mime) in
         [("image", "image/jpeg"), ("document", "application/pdf"), ("audio", "audio/ogg"), ("video", "video/mp4")]
     {
@@ -154,6 +162,106 @@ async fn a_file_is_downloaded_by_what_is_known_of_it_and_into_any_writer() {
         MediaType::Image,
     );
     assert!(bo.client.download_from_params(&wrong).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_file_is_read_piece_by_piece_while_it_is_uploaded() {
+    let sim = Sim::start().await;
+    let (ada, bo) = (RawClient::linked(&sim, ADA).await, RawClient::linked(&sim, BO).await);
+    let file = bytes(300_000, 17);
+    let mut sealed = Vec::new();
+    let about = encrypt_media_streaming(file.as_slice(), &mut sealed, MediaType::Video).unwrap();
+    assert!(about.streaming_sidecar.is_some(), "a video can be played before all of it is there");
+    let sealed: std::sync::Arc<[u8]> = sealed.into();
+    // The upload breaks off once, and goes on from there.
+    sim.fault(json!({ "fault": "media_fail", "count": 1 })).await;
+    let uploaded = ada.client.upload_stream(sealed, about, MediaType::Video).await.unwrap();
+    assert_eq!(uploaded.file_length, 300_000);
+    let id = ada.send(&bo.jid(), video_message(uploaded, VideoOptions::default())).await;
+    let received = bo.message(&id).await;
+    assert!(bo.client.download(file_of(&received.message)).await.unwrap() == file);
+    assert!(sim.file(BO, &sim.shows_id(BO, &id).await).await == file);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_sealed_with_a_key_of_ones_own_and_opened_by_its_parts() {
+    let sim = Sim::start().await;
+    let ada = RawClient::linked(&sim, ADA).await;
+    let file = bytes(50_000, 19);
+    let options = UploadOptions::new().with_media_key([7; 32]).with_streaming_sidecar(true);
+    let uploaded = ada.client.upload(file.clone(), MediaType::Document, options).await.unwrap();
+    assert_eq!(uploaded.media_key, [7; 32]);
+    assert!(uploaded.streaming_sidecar.is_some());
+    let params = DownloadParams::encrypted(
+        uploaded.direct_path,
+        &uploaded.media_key,
+        &uploaded.file_sha256,
+        &uploaded.file_enc_sha256,
+        uploaded.file_length,
+        MediaType::Document,
+    );
+    let before = std::io::Cursor::new(b"what was there before".repeat(10_000));
+    let written = ada.client.download_from_params_to_writer(&params, before).await.unwrap();
+    assert!(written.into_inner() == file, "only the file is there");
+
+    // Who knows the hosts needs no session to download.
+    let hosts = MediaRoute::from(&ada.client.refresh_media_conn(true).await.unwrap()).hosts;
+    let route = MediaRoute::unauthenticated(hosts);
+    let runtime = std::sync::Arc::new(TokioRuntime);
+    let downloader = MediaDownloader::new(switchboard_tests::raw_client::media_http(&sim), runtime, route);
+    assert!(downloader.download(&params).await.unwrap() == file);
+    let written = downloader.download_to_writer(&params, std::io::Cursor::new(Vec::<u8>::new())).await.unwrap();
+    assert!(written.into_inner() == file);
+}
+
+/// The least that passes for a picture of a sticker.
+fn webp(seed: u32) -> Vec<u8> {
+    let content = bytes(2_000, seed);
+    let length = u32::try_from(content.len() + 4).unwrap().to_le_bytes();
+    [b"RIFF".as_slice(), &length, b"WEBP", &content].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_of_stickers_is_sent_as_one_file() {
+    let sim = Sim::start().await;
+    let (ada, bo) = (RawClient::linked(&sim, ADA).await, RawClient::linked(&sim, BO).await);
+    let stickers = [webp(21), webp(23)];
+    let inputs: Vec<StickerInput> =
+        stickers.iter().map(|sticker| StickerInput::new(sticker).with_emojis(vec!["🐟".to_owned()])).collect();
+    let packed = create_sticker_pack_zip("fishes", &inputs, &webp(25)).unwrap();
+    let key = || UploadOptions::new().with_media_key([9; 32]);
+    let zip = ada.client.upload(packed.zip_bytes.clone(), MediaType::StickerPack, key()).await.unwrap();
+    let thumbnail = ada.client.upload(bytes(500, 27), MediaType::StickerPackThumbnail, key()).await.unwrap();
+    let about = StickerPackMetadata::new("fishes".to_owned(), "Fishes".to_owned(), "Ada".to_owned());
+    let message = build_sticker_pack_message(&packed, &zip.into(), &thumbnail.into(), about).unwrap();
+    let id = ada.send(&bo.jid(), message).await;
+    let shown = sim.shows_id(BO, &id).await;
+    assert_eq!(shown["type"], "sticker_pack", "{shown:#}");
+    assert!(sim.file(BO, &shown).await == packed.zip_bytes);
+    let received = bo.message(&id).await;
+    let pack = &received.message.sticker_pack_message;
+    assert_eq!((pack.name.as_deref(), pack.stickers.len()), (Some("Fishes"), 2));
+    let file = pack.as_option().unwrap();
+    assert!(bo.client.download(file).await.unwrap() == packed.zip_bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_that_the_network_offers_are_fetched_sticker_by_sticker() {
+    let sim = Sim::start().await;
+    let ada = RawClient::linked(&sim, ADA).await;
+    let stickers = [webp(31), webp(33)];
+    let offered: Vec<_> = stickers.iter().map(|sticker| json!({ "base64": base64(sticker), "emojis": ["🐟"] })).collect();
+    let body = json!({ "id": "fishes", "name": "Fishes", "publisher": "The network", "stickers": offered });
+    sim.post("sticker-packs", body).await;
+    let pack = ada.client.fetch_sticker_pack("fishes", "en").await.unwrap();
+    assert_eq!((pack.name.as_deref(), pack.publisher.as_deref()), (Some("Fishes"), Some("The network")));
+    assert_eq!(pack.stickers.len(), 2);
+    for (item, sticker) in pack.stickers.iter().zip(&stickers) {
+        assert_eq!(item.emojis, ["🐟"]);
+        assert!(ada.client.download(item).await.unwrap() == *sticker);
+    }
+    let unknown = ada.client.fetch_sticker_pack("birds", "en").await.unwrap_err();
+    assert_eq!(unknown.http_status(), Some(404), "{unknown:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,6 +333,46 @@ async fn a_file_that_is_gone_is_uploaded_again_by_the_phone() {
         !matches!(uploaded_again(&bo, &chat, "3EB0000000000000FFFF", key).await, MediaRetryResult::Success { .. }),
         "nobody knows that message"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_files_are_asked_for_again_at_once() {
+    let sim = Sim::start().await;
+    let (ada, bo) = (RawClient::linked(&sim, ADA).await, RawClient::linked(&sim, BO).await);
+    let mut received = Vec::new();
+    for seed in [41, 43, 45] {
+        let (_, message) = picture(&ada, &bo, seed).await;
+        sim.shows_id(BO, &message.info.id).await;
+        sim.fault(json!({ "fault": "media_missing", "number": BO, "id": message.info.id })).await;
+        received.push(message);
+    }
+    let request = |message: &'_ InboundMessage| -> (String, Jid, Vec<u8>) {
+        let key = message.message.image_message.media_key.clone().unwrap();
+        (message.info.id.clone(), message.info.source.chat.clone(), key)
+    };
+    let parts: Vec<_> = received.iter().map(request).collect();
+    let mut requests: Vec<MediaReuploadRequest> = parts
+        .iter()
+        .map(|(msg_id, chat_jid, media_key)| MediaReuploadRequest {
+            msg_id,
+            chat_jid,
+            media_key,
+            is_from_me: false,
+            participant: None,
+        })
+        .collect();
+    let (first_id, first_chat, first_key) = &parts[0];
+    requests.push(MediaReuploadRequest {
+        msg_id: first_id,
+        chat_jid: first_chat,
+        media_key: first_key,
+        is_from_me: false,
+        participant: None,
+    });
+    let answers = bo.client.media_reupload().request_many(&requests).await;
+    let there = answers.iter().filter(|answer| matches!(answer, Ok(MediaRetryResult::Success { .. }))).count();
+    assert_eq!((there, answers.len()), (3, 4), "{answers:?}");
+    assert!(answers[3].is_err(), "the same one twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

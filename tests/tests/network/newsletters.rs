@@ -61,6 +61,9 @@ async fn a_newsletter_is_made_found_followed_and_left() {
     assert_eq!(updated.name, "Evening Gazette");
     assert_eq!(follower.get_metadata(&jid).await.unwrap().name, "Evening Gazette");
     follower.set_follower_mute(&jid, true).await.unwrap();
+    for muted in [true, false] {
+        follower.set_admin_mute(&jid, muted).await.unwrap();
+    }
 
     follower.leave(&jid).await.unwrap();
     assert!(follower.list_subscribed().await.unwrap().iter().all(|one| one.jid != jid));

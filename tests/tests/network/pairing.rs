@@ -4,7 +4,7 @@ use serde_json::json;
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{Mark, RawClient, Setup, jid};
 use switchboard_tests::sim::Sim;
-use whatsapp_rust::pair_code::PairCodeOptions;
+use whatsapp_rust::pair_code::{PairCodeOptions, PairError};
 use whatsapp_rust::prelude::*;
 use whatsapp_rust::wacore::types::events::ConnectFailureReason;
 
@@ -100,6 +100,32 @@ async fn a_code_typed_into_the_phone_links_a_client() {
     assert_eq!(linked["jid"], client.device_jid().to_string());
     let id = sim.send_text(BO, ADA, "welcome").await;
     client.message(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_gets_no_code_for_what_is_no_number_and_no_second_one_beside_the_first() {
+    let sim = Sim::start().await;
+    sim.phone(ADA).await;
+    let client = RawClient::start(&sim, Setup::named("Desk")).await;
+    client.qr().await;
+    let options = |number: &str, code: Option<&str>| PairCodeOptions {
+        phone_number: number.to_owned(),
+        custom_code: code.map(str::to_owned),
+        ..PairCodeOptions::default()
+    };
+    for (number, code) in [("", None), ("12345", None), ("0151000001", None), (ADA, Some("ABC")), (ADA, Some("ABCDOIU0"))] {
+        let refused = client.client.pair_with_code(options(number, code)).await;
+        assert!(matches!(refused, Err(PairError::PairCode(_))), "{number:?} {code:?}: {refused:?}");
+    }
+    // Nobody has this number: the network says so.
+    let refused = client.client.pair_with_code(options("491510009999", None)).await.unwrap_err();
+    assert!(refused.rejection().is_some(), "{refused:?}");
+    client.hears("that no code comes", |event| matches!(event, Event::PairingCodeError(_)).then_some(())).await;
+    let code = client.client.pair_with_code(options(ADA, None)).await.unwrap();
+    let second = client.client.pair_with_code(options(ADA, None)).await.unwrap_err();
+    assert!(second.lost_the_flow_to_another_request(), "{second:?}");
+    sim.post(&format!("phones/{ADA}/link"), json!({ "code": code })).await;
+    client.connected(Mark::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,10 @@ pub(crate) struct EmbeddedSim(pub(crate) switchboard_simnet::SimNet);
 
 #[async_trait]
 impl SimControl for EmbeddedSim {
+    fn body_bytes_max(&self) -> usize {
+        switchboard_simnet::CONTROL_BODY_BYTES_MAX
+    }
+
     async fn control(&self, method: &str, path_and_query: &str, body: &[u8]) -> SimControlAnswer {
         let answer = self.0.control(method, path_and_query, body).await;
         SimControlAnswer { status: answer.status, content_type: answer.content_type.to_owned(), body: answer.body }

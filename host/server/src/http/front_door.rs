@@ -39,6 +39,9 @@ pub struct SimControlAnswer {
 /// The control API of the simulated network.
 #[async_trait]
 pub trait SimControl: Send + Sync {
+    /// Bytes in the body of one request.
+    fn body_bytes_max(&self) -> usize;
+
     /// Answers a request for `path_and_query`, which begins with `/switchboard/v1/sim/`.
     async fn control(&self, method: &str, path_and_query: &str, body: &[u8]) -> SimControlAnswer;
 }

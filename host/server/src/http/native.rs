@@ -338,7 +338,7 @@ impl FrontDoor {
         self.need_operator(request.headers())?;
         let method = request.method().as_str().to_owned();
         let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
-        let body = read_body(request.into_body(), JSON_BYTES_MAX).await?;
+        let body = read_body(request.into_body(), sim.body_bytes_max()).await?;
         let answer = sim.control(&method, &path_and_query, &body).await;
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Ok(with_type(status, &answer.content_type, answer.body.into()))

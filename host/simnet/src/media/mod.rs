@@ -31,6 +31,7 @@ use crate::network::MediaRefusal;
 use crate::shared::{ChangeError, Shared};
 use crate::tls::Tls;
 
+pub(crate) use names::query_value;
 pub(crate) use reupload::reupload_files;
 pub(crate) use spool::Spool;
 pub use spool::SpoolError;
@@ -82,8 +83,6 @@ enum MediaFault {
     TooLarge,
     #[error("the upload broke off after {0} bytes")]
     BrokenOff(u64),
-    #[error("the store is full")]
-    Full,
     #[error("no byte of the range {range:?} is in a file of {bytes} bytes")]
     NoSuchRange { range: String, bytes: u64 },
     #[error("a file of the store cannot be used")]
@@ -105,7 +104,6 @@ impl MediaFault {
             Self::NoSuchPart(_) => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BrokenOff(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::NoSuchRange { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         }
     }

@@ -75,7 +75,7 @@ pub(super) fn download_path(target: &str) -> &str {
 }
 
 /// A value from a query, decoded.
-pub(super) fn query_value(query: &str, name: &str) -> Option<String> {
+pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
     value.map(|(_, value)| percent_decoded(value))
 }

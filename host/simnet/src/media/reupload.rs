@@ -37,10 +37,6 @@ async fn upload_all(shared: &Arc<Shared>) -> Result<(), ChangeError> {
 }
 
 fn link(blobs: &crate::blobs::Blobs, reupload: &Reupload) -> bool {
-    if !blobs.has_room() {
-        tracing::warn!("the store is full; a file is not uploaded again");
-        return false;
-    }
     blobs.link(reupload.from(), &reupload.to).unwrap_or_else(|error| {
         tracing::error!(%error, "a file could not be uploaded again");
         false

@@ -96,9 +96,6 @@ fn admit(shared: &Shared, wanted: &Wanted, body_bytes: u64) -> Result<UploadPlan
     if body_bytes > MEDIA_BYTES_MAX {
         return Err(MediaFault::TooLarge);
     }
-    if !shared.blobs.has_room() {
-        return Err(MediaFault::Full);
-    }
     Ok(plan)
 }
 

@@ -6,7 +6,7 @@ use wacore_binary::Jid;
 use super::faults::FaultFault;
 use super::newsletters::NewsletterFault;
 use super::phone_acts::ActFault;
-use super::{DeviceCommandFault, GroupFault, LinkFault, Network, ScanFault};
+use super::{DeviceCommandFault, GroupFault, LinkFault, Network, PackFault, ScanFault};
 use crate::address::{DeviceKey, NUMBER_DIGITS_MAX, NumberError, Space, parse_number};
 use crate::phone::{ComposeFault, PhoneError};
 
@@ -46,6 +46,8 @@ pub(crate) enum CommandFault {
     Link(#[from] LinkFault),
     #[error(transparent)]
     Newsletter(#[from] NewsletterFault),
+    #[error(transparent)]
+    Pack(#[from] PackFault),
     #[error("the phone has no status post {0:?} that it could take back")]
     NoStatus(String),
     #[error("the phone has no call {0:?} in which that could be done now")]

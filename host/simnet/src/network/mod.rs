@@ -62,6 +62,7 @@ mod status;
 mod status_phones;
 #[cfg(test)]
 mod status_tests;
+mod sticker_packs;
 mod syncd;
 mod syncd_collection;
 mod syncd_iq;
@@ -107,6 +108,7 @@ use presence::Presence;
 use services::Reports;
 use session::Session;
 use status_phones::Posted;
+use sticker_packs::StickerPacks;
 use timers::Timers;
 
 pub(crate) use call_phones::CallAct;
@@ -123,6 +125,7 @@ pub(crate) use people::PersonCommand;
 pub(crate) use phone_acts::{ActFault, ChatStateAct, PresenceAct, ReceiptAct};
 pub(crate) use phones::Outgoing;
 pub use restore::RestoreError;
+pub(crate) use sticker_packs::{PATH_PREFIX as STICKER_PATH_PREFIX, PackFault, PackOffer};
 
 /// One client connection.
 pub(crate) type LinkId = u64;
@@ -187,6 +190,7 @@ pub(crate) struct Network {
     groups: Groups,
     newsletters: Newsletters,
     statuses: Posted,
+    sticker_packs: StickerPacks,
     calls: Calls,
     businesses: Businesses,
     reports: Reports,

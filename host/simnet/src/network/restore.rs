@@ -63,6 +63,7 @@ impl Network {
                 "report" => network.restore_report(value),
                 "person" | "acquaintance" | "trust" | "group_picture" => network.restore_people(kind, path, value),
                 super::syncd::RECORD => network.restore_syncd(path, value),
+                super::sticker_packs::RECORD => network.restore_sticker_pack(path, value),
                 super::dirty::RECORD => network.restore_dirt(path, value),
                 _ => Some(()),
             };

@@ -44,6 +44,9 @@ fn action(value: &SyncActionValue) -> Value {
     if let Some(archive) = value.archive_chat_action.as_option() {
         show("archived", json!(archive.archived));
     }
+    if let Some(lock) = value.lock_chat_action.as_option() {
+        show("locked", json!(lock.locked));
+    }
     if let Some(read) = value.mark_chat_as_read_action.as_option() {
         show("read", json!(read.read));
     }
