@@ -7,6 +7,7 @@ mod communities;
 mod content;
 mod delivery;
 mod drafts;
+mod faults;
 mod group_messages;
 mod groups;
 mod identity;
@@ -15,6 +16,7 @@ mod messages;
 mod newsletters;
 mod pairing;
 mod receipts;
+mod restart;
 mod scenarios;
 mod services;
 
