@@ -1,15 +1,17 @@
 //! The network is stopped and started again on the same folder: clients find it as they left it.
 
-use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
 use switchboard_simnet::{SimConfig, SimError, SimNet};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::raw_client::{Mark, RawClient, Setup, jid};
 use switchboard_tests::sim::{ADMIN_KEY, Sim};
 use whatsapp_rust::prelude::*;
 
+use crate::faults::{came, times};
 use crate::groups::{create, member};
 use crate::identity::acquainted;
 use crate::media::{file_of, picture};
@@ -178,11 +180,10 @@ async fn phones_keep_what_they_showed_and_go_on_behind_it() {
     let shown = sim.shows_id(CY, &new).await;
     let last = before[2].0.last().and_then(|shown| shown["n"].as_u64()).unwrap();
     assert!(shown["n"].as_u64() > Some(last), "{shown} comes after {last}");
-    let lease = ada.client.acquire_raw_node_forwarding();
+    let (lease, mark) = (ada.client.acquire_raw_node_forwarding(), ada.mark());
     let back = sim.send_text(CY, ADA, "of course").await;
     assert_eq!(ada.message(&back).await.message.text_content(), Some("of course"));
-    let is_it = |event: &Event| matches!(event, Event::RawNode(node) if node.get().attrs().optional_string("id").as_deref() == Some(back.as_str()));
-    assert_eq!(ada.count(is_it), 1, "it was read at the first try");
+    assert_eq!(times(&came(&ada, mark), &back), 1, "it was read at the first try");
     drop(lease);
 }
 
