@@ -154,6 +154,13 @@ impl RawClient {
         Suspended { backend, setup }
     }
 
+    /// Waits until it has given up by itself, and keeps what it has.
+    pub async fn ended(self) -> Suspended {
+        let Self { backend, setup, handle, .. } = self;
+        tokio::time::timeout(PATIENCE, handle).await.expect("it gives up");
+        Suspended { backend, setup }
+    }
+
     /// Its own JID by number, without the device.
     pub fn jid(&self) -> Jid {
         self.client.pn().expect("it is linked").to_non_ad()
@@ -220,6 +227,11 @@ impl RawClient {
     /// How often it has heard what is wanted by now.
     pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.heard.events.lock().unwrap().iter().filter(|event| wanted(event)).count()
+    }
+
+    /// All that is wanted among what it has heard after `mark` by now, in its order.
+    pub fn all_after<T>(&self, mark: Mark, pick: impl FnMut(&Event) -> Option<T>) -> Vec<T> {
+        self.heard.events.lock().unwrap().iter().skip(mark.0).map(Arc::as_ref).filter_map(pick).collect()
     }
 
     /// How often it has received the message of this id by now.

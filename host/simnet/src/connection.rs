@@ -92,7 +92,17 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: Socket, authority: Option
     }
     drop(end);
     // The client may be gone already; then there is nothing to close.
-    let _ = timeout(CLOSE_MAX, frames.socket.close(None)).await;
+    let _ = timeout(CLOSE_MAX, hang_up(&mut frames.socket)).await;
+}
+
+/// Says that nothing more comes, and takes what still does. A socket that is closed with something unread in it is reset, and
+/// the client might lose our last words with it (RFC 2525, section 2.17).
+async fn hang_up(socket: &mut Socket) -> Result<(), tungstenite::Error> {
+    socket.close(None).await?;
+    while let Some(message) = socket.next().await {
+        message?;
+    }
+    Ok(())
 }
 
 fn report(fault: &ConnectionFault) {

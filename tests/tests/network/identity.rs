@@ -16,7 +16,7 @@ use crate::{ADA, BO, CY};
 const NOBODY: &str = "491510009999";
 
 /// Two clients whose people have talked, so that each hears of changes to the other.
-async fn acquainted(sim: &Sim) -> (RawClient, RawClient) {
+pub(crate) async fn acquainted(sim: &Sim) -> (RawClient, RawClient) {
     let (ada, bo) = (RawClient::linked(sim, ADA).await, RawClient::linked(sim, BO).await);
     let there = ada.send_text(&bo.jid(), "nice to meet you").await;
     bo.message(&there).await;

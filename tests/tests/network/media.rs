@@ -60,7 +60,7 @@ fn sticker(upload: UploadResponse) -> wa::Message {
 }
 
 /// The file in a message, whatever it is.
-fn file_of(message: &wa::Message) -> &dyn Downloadable {
+pub(crate) fn file_of(message: &wa::Message) -> &dyn Downloadable {
     let files: [Option<&dyn Downloadable>; 5] = [
         message.image_message.as_option().map(|file| file as _),
         message.video_message.as_option().map(|file| file as _),
@@ -72,7 +72,7 @@ fn file_of(message: &wa::Message) -> &dyn Downloadable {
 }
 
 /// Sends a picture from `from` to `to`; the picture, and the message as it arrived.
-async fn picture(from: &RawClient, to: &RawClient, seed: u32) -> (Vec<u8>, InboundMessage) {
+pub(crate) async fn picture(from: &RawClient, to: &RawClient, seed: u32) -> (Vec<u8>, InboundMessage) {
     let file = bytes(20_000, seed);
     let uploaded = upload(from, &file, MediaType::Image).await;
     let id = from.send(&to.jid(), image_message(uploaded, ImageOptions::default())).await;

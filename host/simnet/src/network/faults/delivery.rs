@@ -6,8 +6,12 @@ use super::{Network, strike, strike_plain};
 use crate::address::DeviceKey;
 use crate::network::queue::QueueEntry;
 
-/// Flipped in the last byte of a ciphertext, which belongs to its authentication.
+/// Flipped in one byte of a ciphertext.
 const DAMAGE: u8 = 0x55;
+/// Which byte that is, counted from the end. What is authenticated ends with a MAC of 8 bytes or a signature of 64; in a
+/// message that opens a session, at most 6 bytes follow that nobody reads once the session is there: the number of the
+/// signed prekey (fields in their order, `PreKeySignalMessage` in wacore-libsignal 0.7.0 protocol/protocol.rs).
+const DAMAGE_FROM_END: usize = 16;
 /// Longest time for which a message waits for one of another chat, when a seed decides.
 const RANDOM_REORDER_MS: u64 = 2_000;
 
@@ -63,10 +67,53 @@ fn damage(node: &mut Node) {
     match &mut node.content {
         Some(NodeContent::Nodes(children)) => children.iter_mut().for_each(damage),
         Some(NodeContent::Bytes(bytes)) if is_sealed => {
-            if let Some(last) = bytes.last_mut() {
-                *last ^= DAMAGE;
+            let place = bytes.len().saturating_sub(DAMAGE_FROM_END);
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte ^= DAMAGE;
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wacore_binary::NodeContent;
+    use wacore_binary::builder::NodeBuilder;
+
+    use super::damage;
+    use crate::phone::{DeviceAddress, Encrypted, Phone};
+
+    fn phone(number: &str) -> (Phone, DeviceAddress) {
+        let phone = Phone::new(number, "100000000000001", "Ann").unwrap();
+        (phone, DeviceAddress { user: number.to_owned(), device: 0 })
+    }
+
+    fn damaged(sealed: &Encrypted) -> Vec<u8> {
+        let mut enc = NodeBuilder::new("enc").bytes(sealed.ciphertext.clone()).build();
+        damage(&mut enc);
+        match enc.content {
+            Some(NodeContent::Bytes(bytes)) => bytes.to_vec(),
+            other => panic!("no bytes: {other:?}"),
+        }
+    }
+
+    fn assert_only_intact_opens(phone: &mut Phone, from: &DeviceAddress, sealed: &Encrypted) {
+        assert!(phone.decrypt(from, sealed.kind, &damaged(sealed)).is_err(), "{:?}", sealed.kind);
+        assert!(phone.decrypt(from, sealed.kind, &sealed.ciphertext).is_ok(), "{:?}", sealed.kind);
+    }
+
+    #[test]
+    fn nobody_can_open_a_damaged_message_of_any_kind() {
+        let ((mut ann, at_ann), (mut bob, at_bob)) = (phone("15550001111"), phone("15550002222"));
+        let bundle = bob.bundle(true).unwrap();
+        let text = ann.compose_text("hello");
+        // The first one opens the session. The second says how once more, and is read without it.
+        for bundle in [Some(&bundle), None] {
+            let sealed = ann.encrypt(&at_bob, bundle, &text).unwrap();
+            assert_only_intact_opens(&mut bob, &at_ann, &sealed);
+        }
+        let sealed = bob.encrypt(&at_ann, None, &text).unwrap();
+        assert_only_intact_opens(&mut ann, &at_bob, &sealed);
     }
 }
