@@ -77,8 +77,7 @@ impl SessionTask {
         let begun = if self.paired { SessionState::Reconnecting } else { SessionState::Pairing };
         self.change(SessionChange::state(begun, None)).await;
         let (signals, mut queues) = Signals::new();
-        let (lost, mut lost_queue) =
-            LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
+        let (lost, mut lost_queue) = LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
         let bot = match self.build(signals, lost).await {
             Ok(bot) => bot,
             Err(error) => {

@@ -267,7 +267,7 @@ impl Network {
             "iq" => self.receive_iq(link, key, node),
             "message" => self.receive_message(link, key, node),
             "receipt" => self.receive_receipt(link, key, node),
-            "ack" => self.receive_ack(key, node),
+            "ack" => self.receive_ack(link, key, node),
             "presence" => self.receive_presence(link, key, node),
             "chatstate" => self.receive_chatstate(key, node),
             "call" => self.receive_call(link, key, node),

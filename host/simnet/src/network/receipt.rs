@@ -6,7 +6,7 @@ use wacore_binary::{Jid, JidExt as _, Node, Server};
 use super::queue::QueueEntry;
 use super::receipt_sync::{is_for_one_device, stays_at_home};
 use super::session::SERVER_PEER;
-use super::{LinkId, Network, space_of};
+use super::{Link, LinkId, Network, space_of};
 use crate::address::{DeviceKey, Space};
 use crate::wire;
 
@@ -21,7 +21,13 @@ impl Network {
         };
         let ids = receipt_ids(&id, node);
         let peer = self.peer_of(&to);
-        self.acknowledge(sender, "message", &ids, &peer, None);
+        let settled = self.acknowledge(sender, "message", &ids, &peer, None);
+        if settled > 0
+            && wire::attribute_is(node, "type", "retry")
+            && let Some(Link::Session(session)) = self.links.get_mut(&link)
+        {
+            session.note_asked_again(&id);
+        }
         if !self.is_silent(sender) {
             self.send(link, ack_for_receipt(&id, &to, node));
         }
@@ -63,10 +69,16 @@ impl Network {
         }
     }
 
-    pub(super) fn receive_ack(&mut self, sender: &DeviceKey, node: &Node) {
+    pub(super) fn receive_ack(&mut self, link: LinkId, sender: &DeviceKey, node: &Node) {
         let (Some(class), Some(id)) = (wire::attribute(node, "class"), wire::attribute(node, "id")) else {
             return;
         };
+        if class == "message"
+            && let Some(Link::Session(session)) = self.links.get_mut(&link)
+            && session.takes_ack_of_asked_again(&id)
+        {
+            return;
+        }
         let peer = self.peer_of_ack(node, &class);
         let kind = wire::attribute(node, "type");
         // Only receipts share an id with each other; elsewhere clients differ in what they repeat.

@@ -4,6 +4,8 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 
 use super::test_network::{TestDevice, TestNetwork, confirmation};
+use super::test_rig::{Rig, ack_for};
+use crate::phone::Draft;
 use crate::wire;
 
 const ANN: &str = "15550001111";
@@ -148,4 +150,27 @@ fn an_ack_for_the_phones_receipt_leaves_the_companions_to_come_again() {
     stage.end(ann.link);
     stage.connect(&mut ann);
     assert!(receipts(&mut stage, &ann).is_empty());
+}
+
+#[test]
+fn an_ack_after_a_request_for_a_retry_leaves_what_came_instead() {
+    let mut rig = Rig::new();
+    rig.network.ensure_phone(BOB, Some("Bob")).unwrap();
+    let ann = rig.companion(ANN);
+    let draft = Draft::read(br#"{"to":"15550001111","text":"hello"}"#).unwrap();
+    let id = rig.network.send_draft(BOB, draft).unwrap();
+    let first = rig.inbox(&ann);
+    let message = first.iter().find(|node| wire::attribute_is(node, "id", &id)).unwrap();
+    let from = wire::address(message, "from").unwrap();
+    let retry = NodeBuilder::new("retry").attr("count", "1").attr("id", &id).build();
+    let request = NodeBuilder::new("receipt").attr("id", &id).attr("to", from).attr("type", "retry").children([retry]);
+    rig.send(&ann, &request.build());
+    let ack = ack_for(message);
+    // The second copy has gone out before the ack for the first one comes.
+    assert!(rig.inbox(&ann).iter().any(|node| node.tag == "message" && wire::attribute_is(node, "id", &id)));
+    let waiting = rig.unacknowledged(&ann);
+    rig.send(&ann, &ack);
+    assert_eq!(rig.unacknowledged(&ann), waiting, "the second copy is not confirmed by the ack for the first");
+    rig.send(&ann, &ack);
+    assert_eq!(rig.unacknowledged(&ann), waiting - 1);
 }

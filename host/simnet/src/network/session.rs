@@ -1,5 +1,7 @@
 //! Logged-in devices: login, the switch to active, and handing over the queue.
 
+use std::collections::VecDeque;
+
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
 use waproto::whatsapp::ClientPayload;
@@ -17,6 +19,10 @@ pub(super) const SERVER_PEER: &str = "server";
 /// Bytes of a push name; a longer one is cut.
 pub(super) const PUSH_NAME_BYTES_MAX: usize = 256;
 
+/// Messages asked for again whose acks are waited for. An ack that is forgotten costs a message only if the connection
+/// breaks before its successor has been read.
+const ASKED_AGAIN_MAX: usize = 1_000;
+
 /// A device's connection.
 pub(super) struct Session {
     pub(super) key: DeviceKey,
@@ -28,11 +34,29 @@ pub(super) struct Session {
     pub(super) backlog: Option<Backlog>,
     /// Whether the user is shown as online.
     pub(super) available: bool,
+    /// Messages that it could not read and asked for again, and whose ack may still come.
+    asked_again: VecDeque<String>,
 }
 
 impl Session {
     fn new(key: DeviceKey) -> Self {
-        Self { key, active: false, sent: 0, backlog: None, available: false }
+        Self { key, active: false, sent: 0, backlog: None, available: false, asked_again: VecDeque::new() }
+    }
+
+    /// Its request for a message stands for the message's confirmation. A client that acks the message as well (whatsapp-rust
+    /// 0.7.0 does, src/message/retry.rs) means the one it could not read, not the one that comes in its place under the same
+    /// id.
+    pub(super) fn note_asked_again(&mut self, id: &str) {
+        if self.asked_again.len() >= ASKED_AGAIN_MAX {
+            self.asked_again.pop_front();
+        }
+        self.asked_again.push_back(id.to_owned());
+    }
+
+    /// Whether an ack of this id is for a message that was asked for again.
+    pub(super) fn takes_ack_of_asked_again(&mut self, id: &str) -> bool {
+        let position = self.asked_again.iter().position(|asked| asked == id);
+        position.and_then(|position| self.asked_again.remove(position)).is_some()
     }
 
     /// Takes the next stanzas out of the device's queue.

@@ -231,9 +231,9 @@ impl ProtocolStore for DeviceBackend {
         let Some(value) = self.get(tables::PENDING_INBOUND, &inbound_key(chat, sender, id)).await? else {
             // The library asks this of a message that it has decrypted before. `None` makes it confirm it, an error does not.
             return match &self.repetitions {
-                Some(repetitions) if repetitions.is_lost(chat, sender, id).await.map_err(database)? => {
-                    Err(StoreError::Validation(format!("message {id} was lost after it was decrypted; it is asked for again")))
-                }
+                Some(repetitions) if repetitions.is_lost(chat, sender, id).await.map_err(database)? => Err(
+                    StoreError::Validation(format!("message {id} was lost after it was decrypted; it is asked for again")),
+                ),
                 _ => Ok(None),
             };
         };
