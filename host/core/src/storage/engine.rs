@@ -4,6 +4,9 @@ use async_trait::async_trait;
 
 use super::StorageError;
 
+/// An entry: key and value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// A stretch of keys to read.
 #[derive(Clone, Debug)]
 pub struct KeyRange {
@@ -54,6 +57,11 @@ pub(super) fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
+/// The count in a value; 0 when there is none, or when the value is no count.
+pub(super) fn count_in(value: Option<&[u8]>) -> u64 {
+    value.and_then(|value| value.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
 /// What must hold for a batch to be kept.
 #[derive(Clone, Debug)]
 pub enum Check {
@@ -68,6 +76,13 @@ pub enum Check {
         key: Vec<u8>,
         /// The value.
         value: Vec<u8>,
+    },
+    /// The count under the key is at most this. Nothing stored counts as 0.
+    AtMost {
+        /// The key.
+        key: Vec<u8>,
+        /// The most it may be.
+        max: u64,
     },
 }
 
@@ -91,23 +106,31 @@ pub enum Write {
         /// The prefix.
         prefix: Vec<u8>,
     },
-    /// Stores `value` under `prefix` and the next number (big-endian) of the sequence kept at `counter`. Numbers are given
-    /// in the order of commits and begin at 1, so a reader that saw number n will never find a smaller one appear later.
+    /// Draws the next number (big-endian) of the sequence kept at `counter` and stores each value under its prefix and that
+    /// number. Numbers are given in the order of commits and begin at 1, so a reader that saw number n will never find a
+    /// smaller one appear later.
     Append {
         /// Where the last number is kept.
         counter: Vec<u8>,
-        /// What the number is put behind.
-        prefix: Vec<u8>,
-        /// The value.
-        value: Vec<u8>,
+        /// What the number is put behind, each with its value.
+        places: Vec<Entry>,
+    },
+    /// Adds to the count under `key`, which never falls below 0. A count of 0 is not stored. Two batches that only add to the
+    /// same count do not conflict.
+    Add {
+        /// Where the count is kept, 8 bytes big-endian.
+        key: Vec<u8>,
+        /// How much.
+        by: i64,
     },
 }
 
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put { value, .. } | Self::Append { value, .. } => value.len(),
-            Self::Delete { .. } | Self::DeletePrefix { .. } => 0,
+            Self::Put { value, .. } => value.len(),
+            Self::Append { places, .. } => places.iter().map(|(_, value)| value.len()).sum(),
+            Self::Delete { .. } | Self::DeletePrefix { .. } | Self::Add { .. } => 0,
         }
     }
 }
@@ -144,7 +167,17 @@ impl Batch {
 
     /// Appends `value` to a sequence.
     pub fn append(&mut self, counter: Vec<u8>, prefix: Vec<u8>, value: Vec<u8>) {
-        self.writes.push(Write::Append { counter, prefix, value });
+        self.append_all(counter, vec![(prefix, value)]);
+    }
+
+    /// Appends to a sequence in several places under one number.
+    pub fn append_all(&mut self, counter: Vec<u8>, places: Vec<Entry>) {
+        self.writes.push(Write::Append { counter, places });
+    }
+
+    /// Adds to a count.
+    pub fn add(&mut self, key: Vec<u8>, by: i64) {
+        self.writes.push(Write::Add { key, by });
     }
 
     /// Whether there is nothing to do.
@@ -175,9 +208,6 @@ pub struct CommitStats {
     /// The same, of all transactions together.
     pub total_us: u64,
 }
-
-/// An entry: key and value.
-pub(super) type Entry = (Vec<u8>, Vec<u8>);
 
 /// An ordered key-value space.
 #[async_trait]

@@ -176,6 +176,40 @@ async fn appends_are_numbered_from_1_and_come_back_in_order() {
 }
 
 #[tokio::test]
+async fn one_number_is_put_behind_every_place_of_an_append() {
+    for (name, engine) in engines() {
+        let mut batch = Batch::default();
+        let places = ["lane", "chat"].map(|place| (place.into(), place.into()));
+        batch.append_all("counter".into(), places.to_vec());
+        assert_eq!(engine.commit(batch).await.unwrap(), [1], "{name}");
+        for place in ["lane", "chat"] {
+            let key = [place.as_bytes(), &1_u64.to_be_bytes()].concat();
+            assert_eq!(engine.get(&key).await.unwrap().as_deref(), Some(place.as_bytes()), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_count_adds_up_ends_at_0_and_is_held_to_its_most() {
+    let add = |by, max| {
+        let mut batch = Batch::default();
+        batch.check(Check::AtMost { key: "count".into(), max });
+        batch.add("count".into(), by);
+        batch
+    };
+    for (name, engine) in engines() {
+        let count = async || engine.get(b"count").await.unwrap().map(|value| u64::from_be_bytes(value.try_into().unwrap()));
+        engine.commit(add(2, 0)).await.unwrap();
+        engine.commit(add(3, 2)).await.unwrap();
+        assert_eq!(count().await, Some(5), "{name}");
+        assert!(matches!(engine.commit(add(1, 4)).await, Err(StorageError::Conflict)), "{name}");
+        assert_eq!(count().await, Some(5), "{name}: what is refused costs nothing");
+        engine.commit(add(-9, 5)).await.unwrap();
+        assert_eq!(count().await, None, "{name}: never below 0, and 0 is not kept");
+    }
+}
+
+#[tokio::test]
 async fn a_number_is_not_given_again_after_its_entry_was_deleted() {
     for (name, engine) in engines() {
         engine.commit(append_of("log/", "gone")).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, prefix_end};
+use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, count_in, prefix_end};
 use super::{StorageError, VALUE_BYTES_MAX};
 
 #[derive(Default)]
@@ -56,6 +56,7 @@ impl Engine for MemoryEngine {
             let holds = match check {
                 Check::Absent { key } => !state.entries.contains_key(key),
                 Check::Equals { key, value } => state.entries.get(key) == Some(value),
+                Check::AtMost { key, max } => count_in(state.entries.get(key).map(Vec::as_slice)) <= *max,
             };
             if !holds {
                 return Err(StorageError::Conflict);
@@ -93,15 +94,23 @@ fn apply(entries: &mut BTreeMap<Vec<u8>, Vec<u8>>, write: Write, numbers: &mut V
             let end = prefix_end(&prefix);
             entries.retain(|key, _| *key < prefix || end.as_ref().is_some_and(|end| key >= end));
         }
-        Write::Append { counter, prefix, value } => {
-            let last =
-                entries.get(&counter).and_then(|bytes| bytes.as_slice().try_into().ok()).map_or(0, u64::from_be_bytes);
-            let next = last + 1;
-            let mut key = prefix;
-            key.extend_from_slice(&next.to_be_bytes());
+        Write::Append { counter, places } => {
+            let next = count_in(entries.get(&counter).map(Vec::as_slice)) + 1;
             entries.insert(counter, next.to_be_bytes().to_vec());
-            entries.insert(key, value);
+            for (prefix, value) in places {
+                let mut key = prefix;
+                key.extend_from_slice(&next.to_be_bytes());
+                entries.insert(key, value);
+            }
             numbers.push(next);
+        }
+        Write::Add { key, by } => {
+            let sum = count_in(entries.get(&key).map(Vec::as_slice)).saturating_add_signed(by);
+            if sum == 0 {
+                entries.remove(&key);
+            } else {
+                entries.insert(key, sum.to_be_bytes().to_vec());
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use accounts::NewKey;
 pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
-pub use engine::{Batch, Check, CommitStats, Engine, KeyRange, Write};
+pub use engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write};
 pub use messages::{DueSend, SendOutcome};
 pub use plugins::ARTIFACT_BYTES_MAX;
 pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, prefix_end};
+use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, count_in, prefix_end};
 use super::{StorageError, VALUE_BYTES_MAX};
 
 /// The one table.
@@ -178,6 +178,7 @@ fn checks_hold(table: &Entries<'_>, batch: &Batch) -> Result<bool, StorageError>
             Check::Equals { key, value } => {
                 table.get(key.as_slice()).map_err(engine_error)?.is_some_and(|found| found.value() == value.as_slice())
             }
+            Check::AtMost { key, max } => count(table, key)? <= *max,
         };
         if !holds {
             return Ok(false);
@@ -201,24 +202,37 @@ fn apply(table: &mut Entries<'_>, batch: &Batch) -> Result<Vec<u64>, StorageErro
                 let bounds = (Bound::Included(prefix.as_slice()), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
                 table.retain_in::<&[u8], _>(bounds, |_, _| false).map_err(engine_error)?;
             }
-            Write::Append { counter, prefix, value } => numbers.push(append(table, counter, prefix, value)?),
+            Write::Append { counter, places } => numbers.push(append(table, counter, places)?),
+            Write::Add { key, by } => add(table, key, *by)?,
         }
     }
     Ok(numbers)
 }
 
-fn append(table: &mut Entries<'_>, counter: &[u8], prefix: &[u8], value: &[u8]) -> Result<u64, StorageError> {
-    let last = table
-        .get(counter)
-        .map_err(engine_error)?
-        .and_then(|found| found.value().try_into().ok())
-        .map_or(0, u64::from_be_bytes);
-    let next = last + 1;
+fn append(table: &mut Entries<'_>, counter: &[u8], places: &[Entry]) -> Result<u64, StorageError> {
+    let next = count(table, counter)? + 1;
     table.insert(counter, next.to_be_bytes().as_slice()).map_err(engine_error)?;
-    let mut key = prefix.to_vec();
-    key.extend_from_slice(&next.to_be_bytes());
-    table.insert(key.as_slice(), value).map_err(engine_error)?;
+    for (prefix, value) in places {
+        let mut key = prefix.clone();
+        key.extend_from_slice(&next.to_be_bytes());
+        table.insert(key.as_slice(), value.as_slice()).map_err(engine_error)?;
+    }
     Ok(next)
+}
+
+fn add(table: &mut Entries<'_>, key: &[u8], by: i64) -> Result<(), StorageError> {
+    let sum = count(table, key)?.saturating_add_signed(by);
+    if sum == 0 {
+        table.remove(key).map_err(engine_error)?;
+    } else {
+        table.insert(key, sum.to_be_bytes().as_slice()).map_err(engine_error)?;
+    }
+    Ok(())
+}
+
+fn count(table: &Entries<'_>, key: &[u8]) -> Result<u64, StorageError> {
+    let found = table.get(key).map_err(engine_error)?;
+    Ok(count_in(found.as_ref().map(redb::AccessGuard::value)))
 }
 
 #[async_trait]
