@@ -73,11 +73,16 @@ pub(crate) fn session(session: &Session) -> wit::Session {
 
 fn message_state(state: MessageState) -> wit::MessageState {
     match state {
-        MessageState::Accepted => wit::MessageState::Accepted,
+        MessageState::Queued => wit::MessageState::Queued,
+        MessageState::Leased => wit::MessageState::Leased,
         MessageState::Sent => wit::MessageState::Sent,
+        MessageState::Acknowledged => wit::MessageState::Acknowledged,
         MessageState::Delivered => wit::MessageState::Delivered,
         MessageState::Read => wit::MessageState::Read,
+        MessageState::Played => wit::MessageState::Played,
         MessageState::Failed => wit::MessageState::Failed,
+        MessageState::Expired => wit::MessageState::Expired,
+        MessageState::Cancelled => wit::MessageState::Cancelled,
     }
 }
 

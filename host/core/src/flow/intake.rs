@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::records::content::{Content, Extras};
 use crate::records::id::{MessageId, SessionId, TenantId, draw_whatsapp_id};
-use crate::records::message::{Message, MessageState};
+use crate::records::message::{Message, MessageState, Schedule};
 use crate::records::session::SessionState;
 use crate::rules::address::{AddressError, JidServer, parse_recipient};
 use crate::storage::{Storage, StorageError};
@@ -142,11 +142,14 @@ impl Intake {
             content: wish.content,
             extras,
             whatsapp_id: draw_whatsapp_id(&*self.entropy),
-            state: MessageState::Accepted,
+            schedule: Schedule::default(),
+            batch: None,
+            state: MessageState::Queued,
             reason: None,
             attempts: 0,
             accepted_at: now,
             updated_at: now,
+            reached: [(MessageState::Queued, now)].into(),
             origin: wish.origin,
         })
     }

@@ -86,7 +86,7 @@ impl OutboxWorker {
         self.storage.settle_send(self.tenant, &due, &outcome, self.clock.now()).await?;
         self.wakes.events_have_more(self.tenant);
         match outcome {
-            SendOutcome::Sent => Ok(Turn::Settled),
+            SendOutcome::Acknowledged => Ok(Turn::Settled),
             SendOutcome::Failed(reason) => {
                 tracing::warn!(session = %self.session, message_id = %due.message.id, %reason, "a message cannot be sent");
                 Ok(Turn::Settled)

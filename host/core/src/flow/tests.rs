@@ -78,7 +78,7 @@ impl Host {
     async fn drain_outbox(&self) -> Vec<Message> {
         let mut sent = Vec::new();
         while let Some(due) = self.storage.next_due_send(TENANT, SESSION).await.unwrap() {
-            self.storage.settle_send(TENANT, &due, &SendOutcome::Sent, self.clock.now()).await.unwrap();
+            self.storage.settle_send(TENANT, &due, &SendOutcome::Acknowledged, self.clock.now()).await.unwrap();
             sent.push(due.message);
         }
         sent

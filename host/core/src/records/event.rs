@@ -70,11 +70,16 @@ impl Fact {
         match self {
             Self::MessageReceived(_) => "message.received",
             Self::MessageState { state, .. } => match state {
-                MessageState::Accepted => "message.accepted",
+                MessageState::Queued => "message.queued",
+                MessageState::Leased => "message.leased",
                 MessageState::Sent => "message.sent",
+                MessageState::Acknowledged => "message.acknowledged",
                 MessageState::Delivered => "message.delivered",
                 MessageState::Read => "message.read",
+                MessageState::Played => "message.played",
                 MessageState::Failed => "message.failed",
+                MessageState::Expired => "message.expired",
+                MessageState::Cancelled => "message.cancelled",
             },
             Self::SessionState { .. } => "session.state",
         }

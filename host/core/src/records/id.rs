@@ -46,6 +46,10 @@ number_id!(
     /// An accepted message. Grows with the time of acceptance and fits a JSON number (below 2^53).
     MessageId
 );
+number_id!(
+    /// Messages that were accepted together. Drawn like a [`MessageId`].
+    BatchId
+);
 
 impl TenantId {
     /// The operator: owner of the shared plugins and of no session.

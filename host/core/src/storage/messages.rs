@@ -29,8 +29,8 @@ pub struct DueSend {
 /// How a send ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// WhatsApp's server acknowledged it.
-    Sent,
+    /// WhatsApp's server took it.
+    Acknowledged,
     /// It can never be sent; the reason is for the customer.
     Failed(String),
     /// Not acknowledged: it stays first in the queue and keeps its id.
@@ -105,7 +105,7 @@ impl Storage {
                     message.reason = Some(reason.clone());
                     return Ok(true);
                 }
-                SendOutcome::Sent => (MessageState::Sent, None),
+                SendOutcome::Acknowledged => (MessageState::Acknowledged, None),
                 SendOutcome::Failed(reason) => (MessageState::Failed, Some(reason.clone())),
             };
             message.reason = reason;
@@ -114,16 +114,16 @@ impl Storage {
             // Whoever settled it first has said how it ended.
             batch.check(Check::Equals { key: entry.clone(), value: encode(&entry, &id)? });
             batch.delete(entry);
-            if *outcome == SendOutcome::Sent {
+            if *outcome == SendOutcome::Acknowledged {
                 let last = keys::last_send(tenant, session);
                 batch.put(last.clone(), encode(&last, &at)?);
-                if message.state <= MessageState::Sent {
+                if message.state <= MessageState::Acknowledged {
                     let unconfirmed = keys::unconfirmed(tenant, session, id);
                     batch.put(unconfirmed.clone(), encode(&unconfirmed, &at)?);
                 }
             }
             // A receipt that overtook the acknowledgement has already told more, and what a phone has did not fail.
-            let overtaken = message.state >= MessageState::Sent;
+            let overtaken = message.state >= MessageState::Acknowledged;
             if !overtaken {
                 Self::advance(batch, tenant, message, state, at)?;
             }
@@ -173,6 +173,7 @@ impl Storage {
     ) -> Result<(), StorageError> {
         message.state = state;
         message.updated_at = at;
+        message.reached.insert(state, at);
         let fact = Fact::MessageState {
             message: message.id,
             whatsapp_id: message.whatsapp_id.clone(),

@@ -23,7 +23,7 @@ use crate::records::account::{ApiKey, KeyKind, Tenant};
 use crate::records::content::{Content, Extras};
 use crate::records::event::{Event, Incoming};
 use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
-use crate::records::message::{Message, MessageState, Receipt};
+use crate::records::message::{Message, MessageState, Receipt, Schedule};
 use crate::records::session::{Session, SessionState};
 
 const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -157,11 +157,14 @@ fn message(session: SessionId, id: u64) -> Message {
         content: Content::Text(format!("text {id}")),
         extras: Extras::default(),
         whatsapp_id: format!("WA{id}"),
-        state: MessageState::Accepted,
+        schedule: Schedule::default(),
+        batch: None,
+        state: MessageState::Queued,
         reason: None,
         attempts: 0,
         accepted_at: NOW,
         updated_at: NOW,
+        reached: [(MessageState::Queued, NOW)].into(),
         origin: None,
     }
 }

@@ -53,7 +53,7 @@ impl Sender for ClientSender {
             return refused(&error, message.attempts, *self.online.borrow());
         }
         let outcome = match tokio::time::timeout(ACK_WAIT, acked).await {
-            Ok(Ok(Ok(()))) => SendOutcome::Sent,
+            Ok(Ok(Ok(()))) => SendOutcome::Acknowledged,
             Ok(Ok(Err(code))) => nacked(&code),
             Ok(Err(_)) => SendOutcome::Again("the session went off line".to_owned()),
             Err(_) => SendOutcome::Again(format!("not acknowledged within {} s", ACK_WAIT.as_secs())),

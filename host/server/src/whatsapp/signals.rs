@@ -129,7 +129,8 @@ impl EventHandler for Signals {
             Event::Receipt(receipt) => {
                 let state = match receipt.r#type {
                     ReceiptType::Delivered => MessageState::Delivered,
-                    ReceiptType::Read | ReceiptType::Played => MessageState::Read,
+                    ReceiptType::Read => MessageState::Read,
+                    ReceiptType::Played => MessageState::Played,
                     _ => return,
                 };
                 let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();

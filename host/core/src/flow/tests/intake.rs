@@ -15,7 +15,7 @@ async fn an_accepted_message_waits_in_the_outbox_under_the_ids_that_it_was_told(
     let asked = SendWish { origin: Some("operator/reply".to_owned()), ..wish("hello") };
     let message = host.intake.accept(TENANT, asked).await.unwrap();
     assert_eq!((message.to.as_str(), text_of(&message).as_str()), (NUMBER_JID, "hello"));
-    assert_eq!((message.state, message.attempts, message.accepted_at), (MessageState::Accepted, 0, host.clock.now()));
+    assert_eq!((message.state, message.attempts, message.accepted_at), (MessageState::Queued, 0, host.clock.now()));
     assert_eq!(message.origin.as_deref(), Some("operator/reply"));
     assert!(message.whatsapp_id.starts_with("3EB0"));
     let due = host.storage.next_due_send(TENANT, SESSION).await.unwrap().unwrap();

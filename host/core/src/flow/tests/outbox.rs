@@ -12,7 +12,7 @@ use crate::flow::outbox_worker::{OutboxWorker, Sender, Turn};
 use crate::records::message::MessageState;
 use crate::storage::StorageError;
 
-/// Takes what it is given and answers as it was told, and `Sent` once it was told nothing more.
+/// Takes what it is given and answers as it was told, and `Acknowledged` once it was told nothing more.
 #[derive(Default)]
 struct FakeSender {
     outcomes: Mutex<VecDeque<SendOutcome>>,
@@ -41,7 +41,7 @@ impl Sender for FakeSender {
     async fn send(&self, message: &Message) -> SendOutcome {
         self.sent.lock().unwrap().push(message.clone());
         self.took_one.notify_one();
-        self.outcomes.lock().unwrap().pop_front().unwrap_or(SendOutcome::Sent)
+        self.outcomes.lock().unwrap().pop_front().unwrap_or(SendOutcome::Acknowledged)
     }
 }
 
@@ -68,7 +68,7 @@ impl Sender for DeletedMeanwhile {
 
     async fn send(&self, _message: &Message) -> SendOutcome {
         self.0.delete_session(TENANT, SESSION, crate::clock::Timestamp(9)).await.unwrap();
-        SendOutcome::Sent
+        SendOutcome::Acknowledged
     }
 }
 
@@ -135,7 +135,10 @@ async fn a_message_that_can_never_be_sent_makes_way_for_the_next() {
     let worker = host.outbox_worker();
     assert_eq!(worker.turn(&sender).await.unwrap(), Turn::Settled);
     assert_eq!(worker.turn(&sender).await.unwrap(), Turn::Settled);
-    assert_eq!((host.state_of(&first).await, host.state_of(&second).await), (MessageState::Failed, MessageState::Sent));
+    assert_eq!(
+        (host.state_of(&first).await, host.state_of(&second).await),
+        (MessageState::Failed, MessageState::Acknowledged)
+    );
 }
 
 #[tokio::test]
@@ -148,7 +151,7 @@ async fn a_message_sent_before_a_crash_is_sent_again_under_the_same_id() {
         () = silent.0.took_one.notified() => {}
     }
     drop(worker);
-    assert_eq!(host.state_of(&message).await, MessageState::Accepted);
+    assert_eq!(host.state_of(&message).await, MessageState::Queued);
 
     let sender = FakeSender::default();
     assert_eq!(host.outbox_worker().turn(&sender).await.unwrap(), Turn::Settled);

@@ -38,10 +38,10 @@ async fn messages_leave_in_the_order_of_acceptance_each_session_its_own() {
     accept(&storage, NEIGHBOUR, &[40]).await;
     storage.accept_messages(ACME, &[message(SESSION, 20), message(SESSION, 5)]).await.unwrap();
     for expected in [30, 10, 20, 5] {
-        assert_eq!(settle(&storage, SESSION, SendOutcome::Sent).await, MessageId(expected));
+        assert_eq!(settle(&storage, SESSION, SendOutcome::Acknowledged).await, MessageId(expected));
     }
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
-    assert_eq!(settle(&storage, NEIGHBOUR, SendOutcome::Sent).await, MessageId(40));
+    assert_eq!(settle(&storage, NEIGHBOUR, SendOutcome::Acknowledged).await, MessageId(40));
 }
 
 #[tokio::test]
@@ -81,11 +81,11 @@ async fn a_message_to_be_sent_again_stays_first_and_keeps_its_id() {
         settle(&storage, SESSION, SendOutcome::Again("no acknowledgement".to_owned())).await;
         let again = due(&storage, SESSION).await;
         assert_eq!((again.n, &again.message.whatsapp_id), (first.n, &first.message.whatsapp_id));
-        assert_eq!((again.message.attempts, again.message.state), (attempts, MessageState::Accepted));
+        assert_eq!((again.message.attempts, again.message.state), (attempts, MessageState::Queued));
         assert_eq!(again.message.reason.as_deref(), Some("no acknowledgement"));
     }
     assert!(all_events(&storage, ACME).await.is_empty());
-    settle(&storage, SESSION, SendOutcome::Sent).await;
+    settle(&storage, SESSION, SendOutcome::Acknowledged).await;
     let sent = storage.message(ACME, MessageId(1)).await.unwrap().unwrap();
     assert_eq!((sent.attempts, sent.reason), (4, None));
 }
@@ -94,17 +94,17 @@ async fn a_message_to_be_sent_again_stays_first_and_keeps_its_id() {
 async fn an_acknowledged_message_leaves_the_queue_with_an_event() {
     let storage = storage_with_session().await;
     accept(&storage, SESSION, &[1]).await;
-    settle(&storage, SESSION, SendOutcome::Sent).await;
+    settle(&storage, SESSION, SendOutcome::Acknowledged).await;
     let fact = Fact::MessageState {
         message: MessageId(1),
         whatsapp_id: "WA1".to_owned(),
         chat: message(SESSION, 1).to,
-        state: MessageState::Sent,
+        state: MessageState::Acknowledged,
         reason: None,
     };
     assert_eq!(all_events(&storage, ACME).await, [Event { n: 1, at: LATER, session: SESSION, fact }]);
     let sent = storage.message(ACME, MessageId(1)).await.unwrap().unwrap();
-    assert_eq!((sent.state, sent.attempts, sent.updated_at), (MessageState::Sent, 1, LATER));
+    assert_eq!((sent.state, sent.attempts, sent.updated_at), (MessageState::Acknowledged, 1, LATER));
     assert_eq!(storage.outbox_depth(ACME, SESSION, 99).await.unwrap(), 0);
 }
 
@@ -123,15 +123,17 @@ async fn a_message_that_cannot_be_sent_leaves_the_queue_with_its_reason() {
 
 #[tokio::test]
 async fn receipts_take_a_message_further_and_never_back() {
-    use MessageState::{Delivered, Read, Sent};
+    use MessageState::{Acknowledged, Delivered, Read};
     let storage = storage_with_session().await;
     accept(&storage, SESSION, &[1]).await;
-    settle(&storage, SESSION, SendOutcome::Sent).await;
-    for (told, expected) in [(Sent, Sent), (Delivered, Delivered), (Delivered, Delivered), (Read, Read), (Delivered, Read)] {
+    settle(&storage, SESSION, SendOutcome::Acknowledged).await;
+    for (told, expected) in
+        [(Acknowledged, Acknowledged), (Delivered, Delivered), (Delivered, Delivered), (Read, Read), (Delivered, Read)]
+    {
         receipt(&storage, "WA1", told).await;
         assert_eq!(state_of(&storage, 1).await, expected, "{told:?}");
     }
-    assert_eq!(event_types(&storage, ACME).await, ["message.sent", "message.delivered", "message.read"]);
+    assert_eq!(event_types(&storage, ACME).await, ["message.acknowledged", "message.delivered", "message.read"]);
 }
 
 #[tokio::test]
@@ -143,7 +145,7 @@ async fn a_receipt_for_ids_that_are_not_ours_changes_nothing_and_does_not_stop_a
     let receipt = receipt_of(&["WA", "WA2", "WA11", "", "WA1"], MessageState::Delivered);
     storage.record_receipt(ACME, SESSION, &receipt, LATER).await.unwrap();
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
-    assert_eq!(state_of(&storage, 2).await, MessageState::Accepted, "a message of another session");
+    assert_eq!(state_of(&storage, 2).await, MessageState::Queued, "a message of another session");
     assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
 }
 
@@ -153,7 +155,7 @@ async fn a_receipt_that_overtook_the_acknowledgement_is_not_undone_by_it() {
     accept(&storage, SESSION, &[1]).await;
     let due = due(&storage, SESSION).await;
     receipt(&storage, "WA1", MessageState::Delivered).await;
-    storage.settle_send(ACME, &due, &SendOutcome::Sent, LATER).await.unwrap();
+    storage.settle_send(ACME, &due, &SendOutcome::Acknowledged, LATER).await.unwrap();
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
     assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
@@ -185,7 +187,7 @@ async fn a_receipt_and_the_acknowledgement_at_once_are_both_kept() {
     let due = due(&storage, SESSION).await;
     let receipt = receipt_of(&["WA1"], MessageState::Delivered);
     let (settled, received) = tokio::join!(
-        storage.settle_send(ACME, &due, &SendOutcome::Sent, LATER),
+        storage.settle_send(ACME, &due, &SendOutcome::Acknowledged, LATER),
         storage.record_receipt(ACME, SESSION, &receipt, LATER)
     );
     settled.unwrap();
@@ -200,11 +202,11 @@ async fn a_send_that_was_settled_is_not_settled_another_way_later() {
     let storage = storage_with_session().await;
     accept(&storage, SESSION, &[1, 2]).await;
     let stale = due(&storage, SESSION).await;
-    storage.settle_send(ACME, &stale, &SendOutcome::Sent, LATER).await.unwrap();
+    storage.settle_send(ACME, &stale, &SendOutcome::Acknowledged, LATER).await.unwrap();
     // What a second worker says that still held the same message; whether it is told so is open.
     let _ = storage.settle_send(ACME, &stale, &SendOutcome::Failed("too late".to_owned()), LATER).await;
-    assert_eq!(state_of(&storage, 1).await, MessageState::Sent);
-    assert_eq!(event_types(&storage, ACME).await, ["message.sent"]);
+    assert_eq!(state_of(&storage, 1).await, MessageState::Acknowledged);
+    assert_eq!(event_types(&storage, ACME).await, ["message.acknowledged"]);
     assert_eq!(due(&storage, SESSION).await.message.id, MessageId(2));
 }
 
@@ -236,7 +238,7 @@ async fn what_was_sent_last_and_not_confirmed_goes_out_again_once_under_its_id()
     let storage = storage_with_session().await;
     accept(&storage, SESSION, &[1, 2, 3]).await;
     for _ in 0..3 {
-        settle(&storage, SESSION, SendOutcome::Sent).await;
+        settle(&storage, SESSION, SendOutcome::Acknowledged).await;
     }
     receipt(&storage, &message(SESSION, 2).whatsapp_id, MessageState::Delivered).await;
     assert_eq!(storage.requeue_unconfirmed(ACME, SESSION).await.unwrap(), 2);
@@ -244,8 +246,8 @@ async fn what_was_sent_last_and_not_confirmed_goes_out_again_once_under_its_id()
     for expected in [1, 3] {
         let again = due(&storage, SESSION).await.message;
         assert_eq!((again.id, &again.whatsapp_id), (MessageId(expected), &message(SESSION, expected).whatsapp_id));
-        settle(&storage, SESSION, SendOutcome::Sent).await;
-        assert_eq!(state_of(&storage, expected).await, MessageState::Sent);
+        settle(&storage, SESSION, SendOutcome::Acknowledged).await;
+        assert_eq!(state_of(&storage, expected).await, MessageState::Acknowledged);
     }
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
 }
@@ -255,13 +257,13 @@ async fn what_was_sent_is_found_again_behind_any_number_of_messages_that_wait() 
     const WAITING: u64 = 600;
     let storage = storage_with_session().await;
     accept(&storage, SESSION, &[1]).await;
-    settle(&storage, SESSION, SendOutcome::Sent).await;
+    settle(&storage, SESSION, SendOutcome::Acknowledged).await;
     accept(&storage, SESSION, &(2..=WAITING).collect::<Vec<_>>()).await;
     assert_eq!(storage.requeue_unconfirmed(ACME, SESSION).await.unwrap(), 1);
     assert_eq!(storage.requeue_unconfirmed(ACME, SESSION).await.unwrap(), 0, "it waits already");
     for expected in (2..=WAITING).chain([1]) {
         assert_eq!(due(&storage, SESSION).await.message.id, MessageId(expected));
-        settle(&storage, SESSION, SendOutcome::Sent).await;
+        settle(&storage, SESSION, SendOutcome::Acknowledged).await;
     }
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
 }
@@ -278,6 +280,6 @@ async fn a_receipt_of_the_accounts_own_devices_says_nothing_about_the_receiver()
         let receipt = Receipt { from: own.to_owned(), ..receipt_of(&["WA1", "WA2"], MessageState::Delivered) };
         storage.record_receipt(ACME, SESSION, &receipt, LATER).await.unwrap();
     }
-    assert_eq!(state_of(&storage, 1).await, MessageState::Accepted);
+    assert_eq!(state_of(&storage, 1).await, MessageState::Queued);
     assert_eq!(state_of(&storage, 2).await, MessageState::Delivered, "a note to oneself has no other receiver");
 }

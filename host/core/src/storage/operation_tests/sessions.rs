@@ -134,7 +134,7 @@ async fn nothing_more_is_written_for_a_deleted_session() {
     refused(device.commit(late).await);
     refused(storage.forget_device(ACME, SESSION).await);
     refused(storage.accept_messages(ACME, &[message(SESSION, 5)]).await);
-    refused(storage.settle_send(ACME, &due, &SendOutcome::Sent, LATER).await);
+    refused(storage.settle_send(ACME, &due, &SendOutcome::Acknowledged, LATER).await);
     refused(storage.settle_send(ACME, &due, &SendOutcome::Failed("late".to_owned()), LATER).await);
     refused(storage.record_inbound(ACME, SESSION, LATER, &[incoming("chat", "from", "IN2")]).await.map(|_| ()));
     refused(storage.create_key(&key(ACME, 9, KeyKind::Session, Some(SESSION), "late")).await);

@@ -106,7 +106,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
         assert!(conflict(storage.accept_messages(other, &[message(SESSION, 9)]).await));
         assert!(conflict(storage.record_inbound(other, SESSION, LATER, &[incoming("chat", "from", "IN9")]).await));
         storage.record_receipt(other, SESSION, &receipt_of(&["WA1"], MessageState::Read), LATER).await.unwrap();
-        let _ = storage.settle_send(other, &due, &SendOutcome::Sent, LATER).await;
+        let _ = storage.settle_send(other, &due, &SendOutcome::Acknowledged, LATER).await;
         assert!(conflict(storage.forget_device(other, SESSION).await));
         let device = storage.device(other, SESSION);
         let mut batch = device.batch();
