@@ -1,4 +1,4 @@
-//! How messages and events move: intake, outbox, inbox and responders.
+//! How messages and events move: intake, outbox, timers, inbox and responders.
 //!
 //! Workers never call each other. They meet only in storage; a wake says that there is something new to look at, and a
 //! missed wake costs time and never a message, because every worker looks at storage first.
@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod intake;
 pub mod outbox_worker;
 pub mod responder_worker;
+pub mod schedule_worker;
 pub mod wakes;
 
 #[cfg(test)]

@@ -1,23 +1,32 @@
-//! Sends a session's outbox: one message at a time, in the order of acceptance.
+//! Sends a session's outbox: within a chat one message at a time in the order of acceptance, several chats side by side.
 //!
-//! A message leaves the queue only when WhatsApp's server acknowledged it or it can never be sent. Until then a crash, a
-//! lost connection or silence repeats it under the same WhatsApp id, which phones show once.
+//! A message leaves the queue only when WhatsApp's server took it or it can never be sent. Until then a crash, a lost
+//! connection or silence repeats it under the same WhatsApp id, which phones show once.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::watch;
 
 use super::wakes::Wakes;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::records::id::{SessionId, TenantId};
-use crate::records::message::Message;
+use crate::records::id::{MessageId, SessionId, TenantId};
+use crate::records::message::{Message, MessageState, Priority};
 use crate::rules::backoff::RESEND;
-use crate::storage::{SendOutcome, Storage, StorageError};
+use crate::storage::{DueSend, SendOutcome, Storage, StorageError};
 
 /// How long the worker rests after storage failed.
 const STORAGE_REST: Duration = Duration::from_secs(1);
+/// Messages of one lane that are leased ahead: enough that a lease is not waited for, few enough that most can be taken back.
+const LEASED_MAX: usize = 16;
+/// Messages that wait for the server's word at once, each of another chat.
+const UNDER_WAY_MAX: usize = 8;
 
 /// Hands one message to WhatsApp and waits for the server's word.
 #[async_trait]
@@ -26,17 +35,6 @@ pub trait Sender: Send + Sync {
     async fn ready(&self);
     /// Sends `message` under its own WhatsApp id.
     async fn send(&self, message: &Message) -> SendOutcome;
-}
-
-/// What one turn of the worker did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// The queue is empty.
-    Idle,
-    /// The first message left the queue.
-    Settled,
-    /// The first message has to be sent again, after this long.
-    Rest(Duration),
 }
 
 /// Sends the outbox of one session.
@@ -55,46 +53,193 @@ pub struct OutboxWorker {
     pub session: SessionId,
 }
 
+/// A send that has ended, and how.
+type Ended = (DueSend, Result<SendOutcome, StorageError>);
+
+/// What the worker holds.
+#[derive(Default)]
+struct Hand<'a> {
+    /// Leased and not under way; of each chat in the order in which they are to go.
+    pool: Vec<DueSend>,
+    /// Under way.
+    sends: FuturesUnordered<BoxFuture<'a, Ended>>,
+    /// What is under way: id and chat.
+    under_way: HashMap<MessageId, String>,
+    /// Chats whose first message waits before it is sent again.
+    resting: HashMap<String, Timestamp>,
+    /// When the last send began or was acknowledged.
+    last_send: Option<Timestamp>,
+}
+
 impl OutboxWorker {
-    /// Sends until the future is dropped. Dropping it loses nothing: what was not settled is sent again. It may also end by
-    /// itself once the session is gone.
-    pub async fn run(&self, sender: &dyn Sender) {
-        let bell = self.wakes.outbox(self.session);
+    /// Sends until `stop` says so or the session is gone: then what is under way is waited for, and leases are handed back.
+    /// Dropping the future loses nothing either: what was not settled is sent again.
+    pub async fn run(&self, sender: &dyn Sender, mut stop: watch::Receiver<bool>) {
         loop {
-            let more = bell.notified();
-            sender.ready().await;
-            match self.turn(sender).await {
-                Ok(Turn::Settled) => {}
-                Ok(Turn::Idle) => more.await,
-                Ok(Turn::Rest(wait)) => self.clock.sleep_until(self.clock.now().plus(wait)).await,
-                Err(StorageError::Closed | StorageError::Conflict) => return,
+            match self.serve(sender, &mut stop).await {
+                Ok(()) | Err(StorageError::Closed | StorageError::Conflict) => return,
                 Err(error) => {
                     tracing::error!(session = %self.session, %error, "the outbox cannot be read or written");
-                    self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)).await;
+                    tokio::select! {
+                        () = self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)) => {}
+                        () = stopped(&mut stop) => return,
+                    }
                 }
             }
         }
     }
 
-    /// Sends the first message of the queue, if there is one.
-    ///
-    /// # Errors
-    /// [`StorageError::Conflict`] when the session is gone; else when storage fails.
-    pub async fn turn(&self, sender: &dyn Sender) -> Result<Turn, StorageError> {
-        let Some(due) = self.storage.next_due_send(self.tenant, self.session).await? else { return Ok(Turn::Idle) };
-        let outcome = sender.send(&due.message).await;
-        self.storage.settle_send(self.tenant, &due, &outcome, self.clock.now()).await?;
-        self.wakes.events_have_more(self.tenant);
-        match outcome {
-            SendOutcome::Acknowledged => Ok(Turn::Settled),
-            SendOutcome::Failed(reason) => {
-                tracing::warn!(session = %self.session, message_id = %due.message.id, %reason, "a message cannot be sent");
-                Ok(Turn::Settled)
+    async fn serve(&self, sender: &dyn Sender, stop: &mut watch::Receiver<bool>) -> Result<(), StorageError> {
+        let bell = self.wakes.outbox(self.session);
+        let last_send = self.storage.last_send(self.tenant, self.session).await?;
+        let mut hand = Hand { last_send, ..Hand::default() };
+        let mut look = true;
+        loop {
+            if hand.sends.is_empty() && sender.ready().now_or_never().is_none() {
+                // Off line nobody knows for how long: what was not begun may be taken back meanwhile.
+                self.hand_back(&mut hand).await?;
+                look = true;
+                tokio::select! {
+                    () = sender.ready() => {}
+                    () = stopped(stop) => return Ok(()),
+                }
             }
-            SendOutcome::Again(reason) => {
-                tracing::info!(session = %self.session, message_id = %due.message.id, %reason, "a message is sent again");
-                Ok(Turn::Rest(RESEND.wait(due.message.attempts, self.entropy.next_u64())))
+            if look {
+                self.lease(&mut hand).await?;
+                look = false;
+            }
+            let wake = self.begin(sender, &mut hand);
+            tokio::select! {
+                biased;
+                () = stopped(stop) => return self.wind_up(hand).await,
+                Some((due, outcome)) = hand.sends.next() => {
+                    self.take_back(&mut hand, due, outcome?);
+                    look = hand.pool.len() < LEASED_MAX;
+                }
+                () = bell.notified() => look = true,
+                () = self.until(wake) => {}
             }
         }
     }
+
+    async fn until(&self, wake: Option<Timestamp>) {
+        match wake {
+            Some(wake) => self.clock.sleep_until(wake).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Fills the hand from both lanes.
+    async fn lease(&self, hand: &mut Hand<'_>) -> Result<(), StorageError> {
+        let mut held: HashSet<MessageId> = hand.pool.iter().map(|due| due.message.id).collect();
+        held.extend(hand.under_way.keys());
+        for lane in [Priority::Interactive, Priority::Bulk] {
+            let room = LEASED_MAX.saturating_sub(hand.pool.iter().filter(|due| due.lane == lane).count());
+            if room == 0 {
+                continue;
+            }
+            let now = self.clock.now();
+            let leased = self.storage.lease_sends(self.tenant, self.session, lane, room, &held, now).await?;
+            held.extend(leased.iter().map(|due| due.message.id));
+            hand.pool.extend(leased);
+        }
+        hand.pool.sort_by_key(|due| due.n);
+        Ok(())
+    }
+
+    /// Begins what may be sent now; when to look again, if time alone can change that.
+    fn begin<'a>(&'a self, sender: &'a dyn Sender, hand: &mut Hand<'a>) -> Option<Timestamp> {
+        let now = self.clock.now();
+        hand.resting.retain(|_, until| *until > now);
+        while hand.sends.len() < UNDER_WAY_MAX {
+            let Some(at) = hand.next_at() else { break };
+            let due_at = hand.pool.get(at).map_or(now, |due| paced(hand.last_send, &due.message));
+            if due_at > now {
+                return Some(due_at);
+            }
+            let due = hand.pool.remove(at);
+            hand.under_way.insert(due.message.id, due.message.to.clone());
+            hand.last_send = Some(now);
+            hand.sends.push(self.send(sender, due, now).boxed());
+        }
+        hand.resting.values().min().copied()
+    }
+
+    async fn send(&self, sender: &dyn Sender, due: DueSend, now: Timestamp) -> Ended {
+        let late = due.message.schedule.expires_at.is_some_and(|at| at <= now);
+        let outcome = if late && due.message.attempts == 0 && due.message.state.is_pending() {
+            SendOutcome::Expired
+        } else {
+            sender.send(&due.message).await
+        };
+        let settled = self.storage.settle_send(self.tenant, &due, &outcome, self.clock.now()).await;
+        (due, settled.map(|()| outcome))
+    }
+
+    /// Takes a send that has ended: it is over, or it goes back to be sent again.
+    fn take_back(&self, hand: &mut Hand<'_>, mut due: DueSend, outcome: SendOutcome) {
+        hand.under_way.remove(&due.message.id);
+        self.wakes.events_have_more(self.tenant);
+        let (session, id) = (self.session, due.message.id);
+        let reason = match outcome {
+            SendOutcome::Acknowledged => return,
+            SendOutcome::Expired => return tracing::info!(%session, message_id = %id, "a message expired"),
+            SendOutcome::Failed(reason) => {
+                return tracing::warn!(%session, message_id = %id, %reason, "a message cannot be sent");
+            }
+            SendOutcome::Unacknowledged(reason) => {
+                due.message.state = due.message.state.max(MessageState::Sent);
+                reason
+            }
+            SendOutcome::Again(reason) => reason,
+        };
+        tracing::info!(%session, message_id = %id, %reason, "a message is sent again");
+        let wait = RESEND.wait(due.message.attempts, self.entropy.next_u64());
+        hand.resting.insert(due.message.to.clone(), self.clock.now().plus(wait));
+        due.message.attempts += 1;
+        hand.pool.push(due);
+        hand.pool.sort_by_key(|due| due.n);
+    }
+
+    async fn hand_back(&self, hand: &mut Hand<'_>) -> Result<(), StorageError> {
+        let held: Vec<MessageId> = hand.pool.drain(..).map(|due| due.message.id).collect();
+        self.storage.return_leases(self.tenant, &held, self.clock.now()).await
+    }
+
+    /// Waits for what is under way; whoever stops the worker drops it when that takes too long.
+    async fn wind_up(&self, mut hand: Hand<'_>) -> Result<(), StorageError> {
+        self.hand_back(&mut hand).await?;
+        while let Some((due, outcome)) = hand.sends.next().await {
+            self.take_back(&mut hand, due, outcome?);
+        }
+        self.hand_back(&mut hand).await
+    }
+}
+
+impl Hand<'_> {
+    /// The message that is to go next: of the first lane that has one, the oldest whose chat is free. A chat that has to send
+    /// an older message first sends that one.
+    fn next_at(&self) -> Option<usize> {
+        let mut lanes: Vec<&DueSend> = self.pool.iter().collect();
+        lanes.sort_by_key(|due| (due.lane, due.n));
+        for due in lanes {
+            let chat = &due.message.to;
+            if self.resting.contains_key(chat) || self.under_way.values().any(|busy| busy == chat) {
+                continue;
+            }
+            return self.pool.iter().position(|other| other.message.to == *chat);
+        }
+        None
+    }
+}
+
+/// When a message may go, by what it asks for itself.
+fn paced(last_send: Option<Timestamp>, message: &Message) -> Timestamp {
+    let gap = Duration::from_millis(message.schedule.gap_ms.unwrap_or(0));
+    last_send.map_or(Timestamp(0), |last| last.plus(gap))
+}
+
+/// Returns once the worker is to stop. Whoever could say so is gone when this fails, and so is the session.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }

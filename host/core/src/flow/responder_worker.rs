@@ -17,6 +17,7 @@ use crate::entropy::Entropy;
 use crate::records::content::{Content, Extras};
 use crate::records::event::Event;
 use crate::records::id::TenantId;
+use crate::records::message::Schedule;
 use crate::records::plugin::Work;
 use crate::rules::backoff::RESPONDER;
 use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
@@ -225,7 +226,8 @@ impl ResponderWorker {
         let mut effects = RunEffects::default();
         for command in commands {
             let Command::Send { to, content, extras } = command;
-            let wish = SendWish { session: event.session, to, content, extras, origin: Some(origin.to_owned()) };
+            let (session, origin) = (event.session, Some(origin.to_owned()));
+            let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin };
             match self.intake.judge(tenant, wish).await {
                 Ok(mut message) => {
                     // All of a run is judged within a millisecond, where drawn ids do meet.

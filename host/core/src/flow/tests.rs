@@ -14,7 +14,7 @@ use crate::records::account::{ApiKey, KeyKind};
 use crate::records::content::{Content, Extras};
 use crate::records::event::Incoming;
 use crate::records::id::{KeyId, SessionId, TenantId};
-use crate::records::message::Message;
+use crate::records::message::{Message, Schedule};
 use crate::records::session::{Session, SessionState};
 use crate::storage::{MASTER_KEY_BYTES, MasterKey, NewKey, SendOutcome, SessionChange, Storage};
 
@@ -84,8 +84,8 @@ impl Host {
         sent
     }
 
-    async fn outbox_depth(&self) -> usize {
-        self.storage.outbox_depth(TENANT, SESSION, usize::MAX).await.unwrap()
+    async fn outbox_depth(&self) -> u64 {
+        self.storage.outbox_depth(TENANT, SESSION).await.unwrap()
     }
 }
 
@@ -100,6 +100,7 @@ fn wish(text: &str) -> SendWish {
         to: NUMBER.to_owned(),
         content: Content::Text(text.to_owned()),
         extras: Extras::default(),
+        schedule: Schedule::default(),
         origin: None,
     }
 }

@@ -13,6 +13,7 @@ pub struct Wakes {
     outboxes: Mutex<HashMap<SessionId, Arc<Notify>>>,
     tenants: Mutex<BTreeSet<TenantId>>,
     events: Notify,
+    timers: Notify,
 }
 
 impl Wakes {
@@ -31,6 +32,16 @@ impl Wakes {
         if let Ok(mut bells) = self.outboxes.lock() {
             bells.remove(&session);
         }
+    }
+
+    /// A timer was set that may be earlier than those before.
+    pub fn timer_was_set(&self) {
+        self.timers.notify_one();
+    }
+
+    /// Waits until a timer was set.
+    pub async fn timers_have_more(&self) {
+        self.timers.notified().await;
     }
 
     /// There is a new event of `tenant`.

@@ -155,3 +155,18 @@ pub struct Receipt {
     /// How far the messages have come with it.
     pub state: MessageState,
 }
+
+/// Messages that were accepted together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchRecord {
+    /// Its id.
+    pub id: BatchId,
+    /// The session that sends it.
+    pub session: SessionId,
+    /// How many messages it has.
+    pub messages: u64,
+    /// The name that people gave it.
+    pub name: Option<String>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+}

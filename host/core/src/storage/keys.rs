@@ -2,7 +2,9 @@
 //!
 //! Numbers are big-endian, so that keys sort as numbers do. Texts that are not last carry their length in front.
 
-use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
+use crate::clock::Timestamp;
+use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
+use crate::records::message::{MessageState, Priority};
 
 /// What a key's record is. Numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,11 @@ pub(super) enum RecordType {
     ParkedWork = 21,
     Unconfirmed = 22,
     LastSend = 23,
+    ChatQueue = 24,
+    Timer = 25,
+    Batch = 26,
+    BatchCount = 27,
+    OutboxSize = 28,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -124,12 +131,69 @@ pub(super) fn messages_by_whatsapp_id(tenant: TenantId, session: SessionId) -> V
     message_by_whatsapp_id(tenant, session, "")
 }
 
+/// Both lanes of a session's outbox, interactive first.
 pub(super) fn outbox(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes()])
 }
 
-pub(super) fn outbox_entry(tenant: TenantId, session: SessionId, n: u64) -> Vec<u8> {
-    key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes(), &n.to_be_bytes()])
+pub(super) fn outbox_lane(tenant: TenantId, session: SessionId, lane: Priority) -> Vec<u8> {
+    key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes(), &[lane as u8]])
+}
+
+pub(super) fn outbox_entry(tenant: TenantId, session: SessionId, lane: Priority, n: u64) -> Vec<u8> {
+    numbered(outbox_lane(tenant, session, lane), n)
+}
+
+/// The lane of an entry of the outbox.
+pub(super) fn lane_of(outbox_entry: &[u8]) -> Priority {
+    match outbox_entry.get(HEAD_BYTES + 8) {
+        Some(&lane) if lane == Priority::Bulk as u8 => Priority::Bulk,
+        _ => Priority::Interactive,
+    }
+}
+
+/// What waits in the outbox for one chat, in the order of acceptance, whatever its lane.
+pub(super) fn chat_queue(tenant: TenantId, session: SessionId, chat: &str) -> Vec<u8> {
+    key(tenant, RecordType::ChatQueue, &[&session.0.to_be_bytes(), &length(chat), chat.as_bytes()])
+}
+
+pub(super) fn chat_queues(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::ChatQueue, &[&session.0.to_be_bytes()])
+}
+
+/// How many messages a session has to send, those that wait for their time among them.
+pub(super) fn outbox_size(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::OutboxSize, &[&session.0.to_be_bytes()])
+}
+
+/// What is to happen at a moment, of all tenants in the order of time: one worker looks at the first.
+pub(super) fn timers() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::Timer, &[])
+}
+
+pub(super) fn timer(at: Timestamp, tenant: TenantId, message: MessageId, kind: u8) -> Vec<u8> {
+    let parts: [&[u8]; 4] = [&at.0.to_be_bytes(), &tenant.0.to_be_bytes(), &message.0.to_be_bytes(), &[kind]];
+    key(TenantId::OPERATOR, RecordType::Timer, &parts)
+}
+
+/// The moment of a timer.
+pub(super) fn timer_moment(timer: &[u8]) -> Timestamp {
+    let at = timer.get(HEAD_BYTES..HEAD_BYTES + 8).and_then(|bytes| bytes.try_into().ok());
+    Timestamp(at.map_or(0, u64::from_be_bytes))
+}
+
+pub(super) fn batch(tenant: TenantId, id: BatchId) -> Vec<u8> {
+    key(tenant, RecordType::Batch, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn batch_count(tenant: TenantId, id: BatchId, state: MessageState) -> Vec<u8> {
+    key(tenant, RecordType::BatchCount, &[&id.0.to_be_bytes(), state.name().as_bytes()])
+}
+
+/// `prefix` and a number, as an append makes them.
+pub(super) fn numbered(mut prefix: Vec<u8>, n: u64) -> Vec<u8> {
+    prefix.extend_from_slice(&n.to_be_bytes());
+    prefix
 }
 
 pub(super) fn outbox_counter(tenant: TenantId, session: SessionId) -> Vec<u8> {

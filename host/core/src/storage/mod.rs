@@ -4,6 +4,7 @@
 //! writes. Nothing above the seam holds a transaction open. Invariant: an `Ok` from any operation means that it is durable.
 
 mod accounts;
+mod batches;
 mod codec;
 mod device;
 mod engine;
@@ -11,10 +12,12 @@ mod events;
 mod keys;
 mod memory_engine;
 mod messages;
+mod outbox;
 mod plugins;
 mod redb_engine;
 mod seal;
 mod sessions;
+mod timers;
 mod work;
 
 #[cfg(test)]
@@ -30,12 +33,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use accounts::NewKey;
+pub use batches::BatchProgress;
 pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
 pub use engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write};
-pub use messages::{DueSend, SendOutcome};
+pub use outbox::{Acceptance, Cancelled, DueSend, OUTBOX_MESSAGES_MAX, SendOutcome};
 pub use plugins::ARTIFACT_BYTES_MAX;
 pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};
 pub use sessions::SessionChange;
+pub use timers::{DueTimer, TimerPage};
 pub use work::{CursorStep, OwedRun, RunEffects};
 
 /// Most bytes of one stored value: far above any record, far below what would stall the writer.

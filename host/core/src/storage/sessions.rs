@@ -138,6 +138,7 @@ impl Storage {
             return Ok(false);
         }
         let failed = SendOutcome::Failed("the session was deleted".to_owned());
+        // What waits for its time fails when that comes.
         while let Some(due) = self.next_due_send(tenant, id).await? {
             self.settle_send(tenant, &due, &failed, at).await?;
         }
@@ -151,7 +152,9 @@ impl Storage {
         batch.delete(keys::outbox_counter(tenant, id));
         batch.delete(keys::last_send(tenant, id));
         batch.delete_prefix(keys::device(tenant, id));
+        batch.delete(keys::outbox_size(tenant, id));
         batch.delete_prefix(keys::outbox(tenant, id));
+        batch.delete_prefix(keys::chat_queues(tenant, id));
         batch.delete_prefix(keys::all_unconfirmed(tenant, id));
         batch.delete_prefix(keys::messages_by_whatsapp_id(tenant, id));
         batch.delete_prefix(keys::inbound_seen_of(tenant, id));

@@ -330,7 +330,7 @@ async fn a_run_may_return_as_many_commands_as_the_limit_and_not_one_more() {
     assert_eq!(host.owed().await[0].work.last_error.as_deref(), Some("returned 65 commands; the limit is 64"));
     host.clock.advance(wake.since(host.clock.now()));
     host.serve_until_done(&responders).await;
-    assert_eq!(host.outbox_depth().await, COMMANDS_MAX);
+    assert_eq!(host.outbox_depth().await, COMMANDS_MAX as u64);
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn seen_by(storage: &Storage, tenant: TenantId) -> ([usize; 9], [bool; 9])
         storage.owed_runs(tenant, REPLY, 99).await.unwrap().len(),
         storage.parked_runs(tenant, REPLY, 99).await.unwrap().len(),
         device.scan(TABLE, b"", None, 99).await.unwrap().len(),
-        storage.outbox_depth(tenant, SESSION, 99).await.unwrap(),
+        usize::try_from(storage.outbox_depth(tenant, SESSION).await.unwrap()).unwrap(),
     ];
     let found = [
         storage.key(tenant, KeyId(7)).await.unwrap().is_some(),
