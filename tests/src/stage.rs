@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use switchboard::app::{Host, HostSettings};
+use switchboard::config::SessionConfig;
 use switchboard::egress::Egress;
 use switchboard::http::{LocalClient, SimControl, SimControlAnswer};
 use switchboard::secrets::AdminKey;
@@ -110,6 +111,7 @@ async fn start_host(folder: &Path, sim: &SimNet) -> Host {
         places: 16,
         compiler: Compiler::InProcess,
         network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::simulated(&sim.ws_url()).unwrap()),
+        sessions: SessionConfig::default().settings(),
         sim: Some(Arc::new(Control(sim.clone()))),
         qr_notices: None,
     })

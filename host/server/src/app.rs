@@ -11,6 +11,7 @@ use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::intake::Intake;
 use switchboard_core::flow::responder_worker::ResponderWorker;
+use switchboard_core::flow::schedule_worker::ScheduleWorker;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::storage::{MasterKey, Storage, StorageError};
@@ -22,7 +23,7 @@ use crate::http::{FrontDoor, Listener, ListenerError, SimControl};
 use crate::plugins::{InstallError, Plugins};
 use crate::secrets::AdminKey;
 use crate::verbs::HostVerbs;
-use crate::whatsapp::{SessionDeps, Sessions, WhatsAppNetwork};
+use crate::whatsapp::{SessionDeps, SessionSettings, Sessions, WhatsAppNetwork};
 
 /// The storage file in the data directory.
 pub const STORAGE_FILE: &str = "switchboard.redb";
@@ -43,6 +44,8 @@ pub struct HostSettings {
     pub compiler: Compiler,
     /// Where sessions connect to.
     pub network: WhatsAppNetwork,
+    /// How sessions behave.
+    pub sessions: SessionSettings,
     /// The control API of the simulated network, when it runs in this process.
     pub sim: Option<Arc<dyn SimControl>>,
     /// Who wants to see QR codes as they come.
@@ -75,7 +78,8 @@ pub struct Host {
     ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     http: JoinHandle<()>,
-    responders: JoinHandle<()>,
+    /// Work that may end at any moment: what was not settled is done again with the next start.
+    workers: Vec<JoinHandle<()>>,
 }
 
 impl Host {
@@ -100,6 +104,7 @@ impl Host {
             entropy: Arc::clone(&entropy),
             wakes: Arc::clone(&wakes),
             network: settings.network,
+            settings: settings.sessions,
             qr_notices: settings.qr_notices,
         }));
         let verbs: Arc<dyn Verbs> = Arc::new(HostVerbs {
@@ -134,6 +139,7 @@ impl Host {
         });
         let http = tokio::spawn(listener.serve(front_door, stop_seen));
         plugins.restore().await?;
+        let timers = ScheduleWorker { storage: storage.clone(), clock: Arc::clone(&clock), wakes: Arc::clone(&wakes) };
         let worker = ResponderWorker {
             storage: storage.clone(),
             clock,
@@ -142,11 +148,11 @@ impl Host {
             intake,
             responders: Arc::clone(&plugins) as _,
         };
-        let responders = tokio::spawn(async move { worker.run().await });
+        let workers = vec![tokio::spawn(async move { worker.run().await }), tokio::spawn(async move { timers.run().await })];
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
-        Ok(Self { address, storage, plugins, sessions, ready, stop, http, responders })
+        Ok(Self { address, storage, plugins, sessions, ready, stop, http, workers })
     }
 
     /// Where HTTP is served.
@@ -176,8 +182,7 @@ impl Host {
         if let Err(error) = self.http.await {
             tracing::error!(%error, "the front door broke down");
         }
-        // Nothing is lost: a run that was not settled runs again with the next start.
-        self.responders.abort();
+        self.workers.iter().for_each(JoinHandle::abort);
         self.sessions.shut_down().await;
         // The client library's own tasks may hold on to it for a moment longer.
         self.storage.close();

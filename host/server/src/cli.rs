@@ -220,6 +220,7 @@ pub(crate) async fn open(config: &Config, sim_url: Option<String>) -> Result<Ope
         places: config.plugins.places,
         compiler: Compiler::Child { program: std::env::current_exe()? },
         network,
+        sessions: config.sessions.settings(),
         sim: sim_control,
         qr_notices: Some(qr_notices),
     })

@@ -1,9 +1,13 @@
 //! The configuration file: TOML, every key optional, an unknown key an error.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::whatsapp::SessionSettings;
 
 /// The file with every key at its default, as it ships.
 pub const DEFAULT_FILE: &str = include_str!("../default.toml");
@@ -18,6 +22,29 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The plugin runtime.
     pub plugins: PluginConfig,
+    /// WhatsApp sessions.
+    pub sessions: SessionConfig,
+}
+
+/// WhatsApp sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Seconds that the server may take to acknowledge a message before it is sent again, 1 to 600.
+    pub ack_wait_seconds: u64,
+}
+
+impl SessionConfig {
+    /// The same, as sessions take it.
+    pub fn settings(&self) -> SessionSettings {
+        SessionSettings { ack_wait: Duration::from_secs(self.ack_wait_seconds) }
+    }
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { ack_wait_seconds: 20 }
+    }
 }
 
 /// The plugin runtime.
@@ -34,6 +61,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("switchboard-data"),
             plugins: PluginConfig::default(),
+            sessions: SessionConfig::default(),
         }
     }
 }
@@ -64,12 +92,16 @@ pub enum ConfigError {
         source: Box<toml::de::Error>,
     },
     /// A value is out of its range.
-    #[error("{}: plugins.places is {places}; 1 to 1000 are allowed", path.display())]
-    Places {
+    #[error("{}: {key} is {value}; {} to {} are allowed", path.display(), allowed.start(), allowed.end())]
+    Range {
         /// The file.
         path: PathBuf,
+        /// The key.
+        key: &'static str,
         /// The value.
-        places: u32,
+        value: u64,
+        /// What is allowed.
+        allowed: RangeInclusive<u64>,
     },
 }
 
@@ -83,10 +115,20 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(io)?;
         let toml = |source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) };
         let config: Self = toml::from_str(&text).map_err(toml)?;
-        if !(1..=1000).contains(&config.plugins.places) {
-            return Err(ConfigError::Places { path: path.to_owned(), places: config.plugins.places });
+        for (key, value, allowed) in config.ranges() {
+            if !allowed.contains(&value) {
+                return Err(ConfigError::Range { path: path.to_owned(), key, value, allowed });
+            }
         }
         Ok(config)
+    }
+
+    /// Every number that has a range, with it.
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 2] {
+        [
+            ("plugins.places", self.plugins.places.into(), 1..=1000),
+            ("sessions.ack_wait_seconds", self.sessions.ack_wait_seconds, 1..=600),
+        ]
     }
 }
 

@@ -12,7 +12,7 @@ use switchboard_core::flow::intake::{Intake, IntakeError, SendWish};
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::id::{MessageId, SessionId, draw_public_number};
-use switchboard_core::records::message::Message;
+use switchboard_core::records::message::{Message, Schedule};
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_phone;
 use switchboard_core::storage::{Storage, StorageError};
@@ -68,6 +68,8 @@ fn intake_error(error: IntakeError) -> VerbError {
         IntakeError::NotConnected { state, .. } => VerbError::NotConnected(state),
         IntakeError::Recipient(error) => VerbError::Invalid { field: "to".to_owned(), why: error.to_string() },
         IntakeError::Invalid { field, why } => VerbError::Invalid { field: field.to_owned(), why },
+        IntakeError::OutboxFull { .. } => VerbError::Unavailable(error.to_string()),
+        IntakeError::BatchSize { .. } => VerbError::Invalid { field: "messages".to_owned(), why: error.to_string() },
         IntakeError::NotYet { .. } => VerbError::NotYet(error.to_string()),
         IntakeError::Storage(error) => unavailable(error),
     }
@@ -230,7 +232,7 @@ impl Verbs for HostVerbs {
     ) -> Result<Message, VerbError> {
         need(caller, "messages", "write")?;
         self.reach(caller, session).await?;
-        let wish = SendWish { session, to, content, extras, origin: None };
+        let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin: None };
         self.intake.accept(caller.tenant, wish).await.map_err(intake_error)
     }
 

@@ -14,4 +14,4 @@ mod signals;
 pub mod storage;
 
 pub use network::WhatsAppNetwork;
-pub use sessions::{Live, LiveQr, SessionDeps, Sessions};
+pub use sessions::{Live, LiveQr, SessionDeps, SessionSettings, Sessions};

@@ -13,8 +13,6 @@ use switchboard_core::storage::SendOutcome;
 use super::content::to_protobuf;
 use super::signals::AckWaiters;
 
-/// How long the server may take to acknowledge a message before it is sent again.
-const ACK_WAIT: Duration = Duration::from_secs(20);
 /// Tries of a message that the client cannot send although it is on line, before it fails.
 const TRIES_MAX: u32 = 6;
 
@@ -23,6 +21,8 @@ pub(super) struct ClientSender {
     pub(super) client: Arc<Client>,
     pub(super) acks: Arc<AckWaiters>,
     pub(super) online: watch::Receiver<bool>,
+    /// How long the server may take to acknowledge a message before it is sent again.
+    pub(super) ack_wait: Duration,
 }
 
 #[async_trait]
@@ -52,11 +52,11 @@ impl Sender for ClientSender {
             self.acks.forget(&message.whatsapp_id);
             return refused(&error, message.attempts, *self.online.borrow());
         }
-        let outcome = match tokio::time::timeout(ACK_WAIT, acked).await {
+        let outcome = match tokio::time::timeout(self.ack_wait, acked).await {
             Ok(Ok(Ok(()))) => SendOutcome::Acknowledged,
             Ok(Ok(Err(code))) => nacked(&code),
-            Ok(Err(_)) => SendOutcome::Again("the session went off line".to_owned()),
-            Err(_) => SendOutcome::Again(format!("not acknowledged within {} s", ACK_WAIT.as_secs())),
+            Ok(Err(_)) => SendOutcome::Unacknowledged("the session went off line".to_owned()),
+            Err(_) => SendOutcome::Unacknowledged(format!("not acknowledged within {} s", self.ack_wait.as_secs())),
         };
         self.acks.forget(&message.whatsapp_id);
         outcome
@@ -77,7 +77,7 @@ fn refused(error: &SendError, attempts: u32, online: bool) -> SendOutcome {
 /// The server refused it: for good, unless it says that the fault is its own.
 fn nacked(code: &str) -> SendOutcome {
     if code.starts_with('5') {
-        SendOutcome::Again(format!("WhatsApp answered {code}"))
+        SendOutcome::Unacknowledged(format!("WhatsApp answered {code}"))
     } else {
         SendOutcome::Failed(format!("WhatsApp refused it with code {code}"))
     }

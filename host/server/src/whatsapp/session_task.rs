@@ -24,6 +24,8 @@ use super::storage::DeviceBackend;
 
 /// How long a client may take to say good-bye.
 const GOODBYE_WAIT: Duration = Duration::from_secs(5);
+/// How long the server may take to acknowledge what is under way when a session stops.
+const OUTBOX_WAIT: Duration = Duration::from_secs(3);
 /// The name under which sessions appear in the phone's list of linked devices.
 const DEVICE_NAME: &str = "Switchboard";
 
@@ -87,7 +89,8 @@ impl SessionTask {
             }
         };
         let client = bot.client();
-        let outbox = AbortOnDrop(self.spawn_outbox(&client, &queues));
+        let (stop_outbox, outbox_stopped) = watch::channel(false);
+        let mut outbox = AbortOnDrop(self.spawn_outbox(&client, &queues, outbox_stopped));
         let asking = Arc::clone(&client);
         let asking = AbortOnDrop(tokio::spawn(async move {
             while let Some(lost) = lost_queue.recv().await {
@@ -96,6 +99,11 @@ impl SessionTask {
         }));
         let mut run = tokio::spawn(bot.run());
         let end = self.follow(&mut queues, &mut stop, &mut run).await;
+        // What is under way may still hear from the server; the rest gives its leases back.
+        stop_outbox.send_replace(true);
+        if tokio::time::timeout(OUTBOX_WAIT, &mut outbox.0).await.is_err() {
+            tracing::info!(session = %self.session.id, "messages were under way when the session stopped; they go out again");
+        }
         drop((outbox, asking));
         self.say_goodbye(&client, end, run).await;
     }
@@ -116,9 +124,13 @@ impl SessionTask {
         builder.build().await
     }
 
-    fn spawn_outbox(&self, client: &Arc<Client>, queues: &SignalQueues) -> JoinHandle<()> {
-        let sender =
-            ClientSender { client: Arc::clone(client), acks: Arc::clone(&queues.acks), online: self.online.subscribe() };
+    fn spawn_outbox(&self, client: &Arc<Client>, queues: &SignalQueues, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let sender = ClientSender {
+            client: Arc::clone(client),
+            acks: Arc::clone(&queues.acks),
+            online: self.online.subscribe(),
+            ack_wait: self.deps.settings.ack_wait,
+        };
         let worker = OutboxWorker {
             storage: self.deps.storage.clone(),
             clock: Arc::clone(&self.deps.clock),
@@ -127,7 +139,7 @@ impl SessionTask {
             tenant: self.session.tenant,
             session: self.session.id,
         };
-        tokio::spawn(async move { worker.run(&sender).await })
+        tokio::spawn(async move { worker.run(&sender, stop).await })
     }
 
     /// Follows the client until something ends the session; says what did.

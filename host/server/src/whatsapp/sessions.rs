@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -19,6 +20,13 @@ use super::session_task::{SessionTask, Stop};
 /// Sessions that are stopped at once when the host stops.
 const STOPS_AT_ONCE: usize = 64;
 
+/// How sessions behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// How long the server may take to acknowledge a message before it is sent again.
+    pub ack_wait: Duration,
+}
+
 /// What sessions need.
 #[derive(Clone)]
 pub struct SessionDeps {
@@ -32,6 +40,8 @@ pub struct SessionDeps {
     pub wakes: Arc<Wakes>,
     /// Where to connect.
     pub network: WhatsAppNetwork,
+    /// How sessions behave.
+    pub settings: SessionSettings,
     /// Who wants to see QR codes as they come; what it has no room for is left out.
     pub qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
 }
