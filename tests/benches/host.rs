@@ -116,6 +116,8 @@ fn ping() -> Event {
     let incoming = Incoming {
         whatsapp_id: "3EB0000000000000000000".to_owned(),
         chat: "491520000001@s.whatsapp.net".to_owned(),
+        chat_phone: None,
+        chat_lid: None,
         from: "491520000001@s.whatsapp.net".to_owned(),
         from_phone: Some("491520000001".to_owned()),
         from_lid: None,

@@ -101,6 +101,31 @@ impl Account {
         self.post("/api/v1/send-message", &session.key, json!({ "to": to, "text": text })).await
     }
 
+    /// Everything in the tenant's event log.
+    pub async fn events(&self) -> Vec<Value> {
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let page = self.get(&format!("/switchboard/v1/events?after={after}"), &self.tenant_key).await.json();
+            let events = page["events"].as_array().unwrap();
+            let Some(last) = events.last() else { return all };
+            after = last["n"].as_u64().unwrap();
+            all.extend(events.iter().cloned());
+        }
+    }
+
+    /// Waits until the log has an event of this type that is wanted; its data.
+    pub async fn event(&self, event_type: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut all = Vec::new();
+        let is = |event: &Value| event["type"] == event_type && wanted(&event["data"]);
+        let found = until(PATIENCE, async || {
+            all = self.events().await;
+            all.iter().any(is)
+        })
+        .await;
+        assert!(found, "no such {event_type} in {all:#?}");
+        all.into_iter().find(is).unwrap()["data"].clone()
+    }
+
     /// A POST with a JSON body.
     pub async fn post(&self, path: &str, key: &str, body: Value) -> LocalAnswer {
         self.http.json("POST", path, Some(key), Some(&body)).await.unwrap()

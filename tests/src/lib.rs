@@ -3,11 +3,17 @@
 #[cfg(feature = "sim")]
 pub mod account;
 #[cfg(feature = "sim")]
+pub mod contract;
+#[cfg(feature = "sim")]
+pub mod event_stream;
+#[cfg(feature = "sim")]
 pub mod patience;
 #[cfg(feature = "sim")]
 pub mod process;
 #[cfg(feature = "sim")]
 pub mod raw_client;
+#[cfg(feature = "sim")]
+pub mod receiver;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]

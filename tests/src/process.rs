@@ -59,9 +59,19 @@ impl Process {
     }
 
     /// Asks it to stop, as SIGTERM does; its exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
+    pub async fn terminate(self) -> Option<i32> {
+        self.ask_to_stop().await;
+        self.ended().await
+    }
+
+    /// Sends it SIGTERM.
+    pub async fn ask_to_stop(&self) {
         let pid = self.child.id().unwrap().to_string();
         Command::new("kill").arg(pid).status().await.unwrap();
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub async fn ended(mut self) -> Option<i32> {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it did not stop").unwrap().code()
     }
 

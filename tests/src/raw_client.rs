@@ -348,8 +348,9 @@ const STICKER_HOST: &str = "static.whatsapp.net";
 
 /// HTTP for media: the library asks for `https`, and the simulated network's media hosts answer plain HTTP as well.
 #[derive(Clone)]
-struct PlainHttp {
-    sim: SocketAddr,
+pub struct PlainHttp {
+    /// Where the network is.
+    pub sim: SocketAddr,
 }
 
 #[async_trait]

@@ -3,20 +3,26 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use switchboard::app::{Host, HostSettings};
-use switchboard::config::SessionConfig;
+use serde_json::{Value, json};
+use switchboard::app::{Host, HostSettings, MediaSetup};
+use switchboard::config::RetentionConfig;
 use switchboard::egress::Egress;
-use switchboard::http::{LocalClient, SimControl, SimControlAnswer};
+use switchboard::http::{HttpSettings, LocalClient, SimControl, SimControlAnswer};
+use switchboard::media::MediaSettings;
 use switchboard::secrets::AdminKey;
-use switchboard::whatsapp::WhatsAppNetwork;
+use switchboard::whatsapp::{SessionSettings, WhatsAppNetwork};
+use switchboard_core::rules::egress::AllowList;
+use switchboard_core::rules::liveness::LivenessSettings;
 use switchboard_core::storage::MasterKey;
 use switchboard_runtime::Compiler;
 use switchboard_simnet::{CONTROL_BODY_BYTES_MAX, SimConfig, SimNet};
 use tempfile::TempDir;
 
-use crate::account::Account;
+use crate::account::{Account, received};
+use crate::patience::{PATIENCE, until};
 
 /// The operator's key of every stage.
 pub const ADMIN_KEY: &str = "adm_only-for-tests-0123456789";
@@ -29,23 +35,45 @@ pub struct Stage {
     /// The network.
     pub sim: SimNet,
     folder: TempDir,
+    sessions: SessionSettings,
+    http: HttpSettings,
+}
+
+/// Doubts a connection after a second and gives it up after another.
+pub fn impatient() -> SessionSettings {
+    let second = Duration::from_secs(1);
+    SessionSettings { liveness: LivenessSettings { silence: second, probe_wait: second }, ..SessionSettings::default() }
 }
 
 impl Stage {
-    /// Starts both on empty folders.
+    /// Starts both on empty folders. Wrong credentials are not counted.
     pub async fn start() -> Self {
+        Self::start_on(SessionSettings::default(), HttpSettings::default()).await
+    }
+
+    /// The same, with a host that keeps its connections in another way.
+    pub async fn start_with(sessions: SessionSettings) -> Self {
+        Self::start_on(sessions, HttpSettings::default()).await
+    }
+
+    /// The same, with a front door that is set up like this.
+    pub async fn start_behind(http: HttpSettings) -> Self {
+        Self::start_on(SessionSettings::default(), http).await
+    }
+
+    async fn start_on(sessions: SessionSettings, http: HttpSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sim = start_sim(folder.path()).await;
-        let host = start_host(folder.path(), &sim).await;
-        Self { host, sim, folder }
+        let host = start_host(folder.path(), &sim, sessions, http.clone()).await;
+        Self { host, sim, folder, sessions, http }
     }
 
     /// Stops the host in order and starts it anew on the same folder; the network goes on.
     pub async fn restart(self) -> Self {
-        let Self { host, sim, folder } = self;
+        let Self { host, sim, folder, sessions, http } = self;
         host.shut_down().await;
-        let host = start_host(folder.path(), &sim).await;
-        Self { host, sim, folder }
+        let host = start_host(folder.path(), &sim, sessions, http.clone()).await;
+        Self { host, sim, folder, sessions, http }
     }
 
     /// Stops both.
@@ -67,6 +95,33 @@ impl Stage {
     /// A tenant with its keys.
     pub async fn account(&self, name: &str) -> Account {
         Account::create(self.http(), ADMIN_KEY, name).await
+    }
+
+    /// A request to the network's control API that must be carried out. `path` is what follows `/switchboard/v1/sim/`.
+    pub async fn sim(&self, method: &str, path: &str, body: Value) -> Value {
+        let path = format!("/switchboard/v1/sim/{path}");
+        let answer = self.control().json(method, &path, Some(ADMIN_KEY), Some(&body)).await.unwrap();
+        assert!((200..300).contains(&answer.status), "{method} {path} {body}: {answer:?}");
+        answer.json()
+    }
+
+    /// Lets a phone's owner send something to `to`; its id.
+    pub async fn phone_sends(&self, number: &str, to: &str, mut content: Value) -> String {
+        content["to"] = json!(to);
+        let sent = self.sim("POST", &format!("phones/{number}/messages"), content).await;
+        sent["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a phone shows a message that is wanted.
+    pub async fn phone_shows(&self, number: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut shown = Vec::new();
+        let found = until(PATIENCE, async || {
+            shown = received(self.control(), ADMIN_KEY, number, 0, 0).await;
+            shown.iter().any(&wanted)
+        })
+        .await;
+        assert!(found, "+{number} shows only {shown:#?}");
+        shown.into_iter().find(wanted).unwrap()
     }
 
     /// The folder of the host's data.
@@ -100,7 +155,7 @@ async fn start_sim(folder: &Path) -> SimNet {
     SimNet::start(config).await.unwrap()
 }
 
-async fn start_host(folder: &Path, sim: &SimNet) -> Host {
+async fn start_host(folder: &Path, sim: &SimNet, sessions: SessionSettings, http: HttpSettings) -> Host {
     let data_dir = folder.join("data");
     std::fs::create_dir_all(&data_dir).unwrap();
     Host::start(HostSettings {
@@ -109,12 +164,25 @@ async fn start_host(folder: &Path, sim: &SimNet) -> Host {
         master_key: MasterKey::new([42; 32]),
         admin_key: AdminKey::new(ADMIN_KEY),
         places: 16,
+        egress_allow: AllowList::parse(&["127.0.0.0/8"]).unwrap(),
         compiler: Compiler::InProcess,
+        media: MediaSetup { program: own_binary(), ffmpeg: None, settings: MediaSettings::default() },
         network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::simulated(&sim.ws_url()).unwrap()),
-        sessions: SessionConfig::default().settings(),
+        http,
+        sessions,
+        metrics_listen: Some(LOOPBACK),
+        stop_wait: Duration::from_secs(20),
         sim: Some(Arc::new(Control(sim.clone()))),
+        retention: RetentionConfig::default().rule(),
         qr_notices: None,
     })
     .await
     .unwrap()
+}
+
+/// The host as a process of its own, which cargo builds beside the tests: it looks at media.
+fn own_binary() -> std::path::PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().find(|folder| folder.join("host-under-test").exists());
+    profile.expect("cargo builds host-under-test for integration tests").join("host-under-test")
 }

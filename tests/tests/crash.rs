@@ -1,8 +1,9 @@
-//! Kill -9 of the host at seeded points under traffic: nothing is lost, nothing is shown twice, no session pairs again.
+//! Kill -9 of the host at seeded points under traffic: nothing is lost, reordered or shown twice, every webhook comes, and no
+//! session pairs again.
 //!
 //! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (200 unless set).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use switchboard_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
 use switchboard_tests::account::{Account, TestSession, phone, received, write};
 use switchboard_tests::patience::{PATIENCE, pause, until};
 use switchboard_tests::process::Process;
+use switchboard_tests::receiver::{Received, Receiver};
 
 const ADMIN_KEY: &str = "adm_only-for-tests-0123456789";
 /// The phones that sessions belong to, and the phones of their customers.
@@ -22,6 +24,8 @@ const CUSTOMER_NUMBERS: [&str; 2] = ["491520000001", "491520000002"];
 const LIFE_MS_MAX: u64 = 1200;
 /// Pause of a client between two sends.
 const SEND_PAUSE: Duration = Duration::from_millis(40);
+/// The receiver refuses one webhook of so many, the first time that it comes.
+const REFUSED_ONE_IN: u64 = 400;
 /// Pause of a phone between two messages.
 const WRITE_PAUSE: Duration = Duration::from_millis(120);
 
@@ -45,6 +49,7 @@ struct Scene {
     sim: Process,
     account: Account,
     sessions: Vec<TestSession>,
+    receiver: Receiver,
     listen: String,
 }
 
@@ -60,6 +65,11 @@ impl Scene {
         let host = start_host(folder, &sim, "127.0.0.1:0").await;
         host.ready().await;
         let account = Account::create(host.http(), ADMIN_KEY, "Crash").await;
+        let receiver = Receiver::that(|request, _| Some((verdict(request), String::new()))).await;
+        let events = ["message.received", "message.acknowledged"];
+        let hook = json!({ "url": receiver.url("/events"), "events": events, "ordered": true });
+        let made = account.post("/switchboard/v1/webhooks", &account.tenant_key, hook).await;
+        assert_eq!(made.status, 201, "{made:?}");
         account.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong" }], "quote": true })).await;
         let mut sessions = Vec::new();
         for number in SESSION_NUMBERS {
@@ -69,15 +79,27 @@ impl Scene {
             phone(sim.http(), ADMIN_KEY, number).await;
         }
         let listen = host.address.to_string();
-        (Self { folder: folder.to_owned(), sim, account, sessions, listen }, host)
+        (Self { folder: folder.to_owned(), sim, account, sessions, receiver, listen }, host)
     }
 }
 
 async fn start_host(folder: &Path, sim: &Process, listen: &str) -> Process {
     let data_dir = folder.join("data").display().to_string();
     let url = format!("ws://{}/ws/chat", sim.address);
-    let arguments = ["serve", "--listen", listen, "--data-dir", &data_dir, "--sim", &url];
+    let config = folder.join("config.toml");
+    std::fs::write(&config, "[egress]\nallow = [\"127.0.0.0/8\"]\n").unwrap();
+    let config = config.display().to_string();
+    let arguments = ["serve", "--config", &config, "--listen", listen, "--data-dir", &data_dir, "--sim", &url];
     Process::start(program(), &arguments, ADMIN_KEY, &folder.join("host.log")).await
+}
+
+/// What the receiver answers: now and then a refusal, of what it has not seen before.
+fn verdict(request: &Received) -> u16 {
+    static REFUSED: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+    let id = request.header("webhook-id").to_owned();
+    let number: u64 = id.rsplit('_').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let unlucky = number.is_multiple_of(REFUSED_ONE_IN);
+    if unlucky && REFUSED.lock().unwrap().get_or_insert_default().insert(id) { 503 } else { 200 }
 }
 
 /// Sends texts from a session to a customer for ever, whether or not a host is there.
@@ -119,9 +141,32 @@ async fn everything_shown(scene: &Scene, number: &str) -> Vec<Value> {
     }
 }
 
-/// What is still missing: accepted messages that no phone shows, and written ones that have no reply.
+/// WhatsApp ids that the receiver was told of, by event type.
+fn told(scene: &Scene) -> HashMap<String, HashSet<String>> {
+    let mut told: HashMap<String, HashSet<String>> = HashMap::new();
+    for request in scene.receiver.all() {
+        let event = request.json();
+        let id = event["data"]["whatsapp_id"].as_str().unwrap_or_default().to_owned();
+        told.entry(event["type"].as_str().unwrap_or_default().to_owned()).or_default().insert(id);
+    }
+    told
+}
+
+/// What is still missing: accepted messages that no phone shows, written ones that have no reply, and webhooks.
 async fn missing(scene: &Scene, ledger: &Ledger) -> BTreeSet<String> {
     let mut missing = BTreeSet::new();
+    let told = told(scene);
+    let is_told = |event: &str, id: &str| told.get(event).is_some_and(|ids| ids.contains(id));
+    for (id, _, to) in ledger.accepted.lock().unwrap().iter() {
+        if !is_told("message.acknowledged", id) {
+            missing.insert(format!("webhook of accepted {id} for {to}"));
+        }
+    }
+    for (id, from) in ledger.written.lock().unwrap().iter() {
+        if !is_told("message.received", id) {
+            missing.insert(format!("webhook of {id} of {from}"));
+        }
+    }
     for number in CUSTOMER_NUMBERS {
         let shown = everything_shown(scene, number).await;
         let ids: BTreeSet<&str> = shown.iter().filter_map(|message| message["id"].as_str()).collect();
@@ -153,6 +198,43 @@ async fn nothing_twice(scene: &Scene) {
             assert!(before.is_none(), "+{number} shows {key:?} as {before:?} and as {}", message["id"]);
         }
     }
+}
+
+/// What a phone shows of one session's texts is in the order in which they were accepted.
+async fn nothing_out_of_order(scene: &Scene, seed: u64) {
+    for number in CUSTOMER_NUMBERS {
+        let mut last: BTreeMap<String, (u64, Value)> = BTreeMap::new();
+        for message in everything_shown(scene, number).await {
+            let text = message["text"].as_str().unwrap_or_default();
+            let Some((from, n)) = text.rsplit_once(": ") else { continue };
+            let n: u64 = n.parse().unwrap();
+            if let Some((before, id)) = last.insert(from.to_owned(), (n, message["id"].clone())) {
+                assert!(
+                    before < n,
+                    "seed {seed}: +{number} shows {text:?} ({}) after number {before} ({id})",
+                    message["id"]
+                );
+            }
+        }
+    }
+}
+
+/// Of each chat the webhooks came in the order of events, repetitions left out; how many repetitions there were.
+fn webhooks_in_order(scene: &Scene, seed: u64) -> usize {
+    let mut seen = HashSet::new();
+    let mut last: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut repeated = 0;
+    for request in scene.receiver.all() {
+        if !seen.insert(request.header("webhook-id").to_owned()) {
+            repeated += 1;
+            continue;
+        }
+        let data = &request.json()["data"];
+        let n = data["n"].as_u64().unwrap();
+        let before = last.insert((data["session_id"].to_string(), data["chat"].to_string()), n);
+        assert!(before.is_none_or(|before| before < n), "seed {seed}: event {n} came after event {before:?}: {data}");
+    }
+    repeated
 }
 
 /// Resends in the network's journal: how many ciphertexts came again under an id that was there before.
@@ -199,6 +281,8 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
         );
     }
     nothing_twice(&scene).await;
+    nothing_out_of_order(&scene, seed).await;
+    let repeated = webhooks_in_order(&scene, seed);
     for session in &scene.sessions {
         scene.account.wait_for(session, "connected").await;
     }
@@ -207,6 +291,7 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
     let unanswered = ledger.unanswered.load(Ordering::Relaxed);
     println!("{points} kills: {accepted} accepted and shown once, {written} answered once, {unanswered} sends cut off");
     println!("the network took {messages} messages and {resent} resends, each under its first id");
+    println!("the receiver got {} webhooks, {repeated} of them again under their first id", scene.receiver.all().len());
     assert_eq!(host.terminate().await, Some(0), "SIGTERM must end the host in order");
     std::fs::remove_dir_all(kept).unwrap();
 }

@@ -19,22 +19,32 @@ const EXPECT_LINES_ABOVE: usize = 4;
 const ROOMS: &[(&[&str], &[&str])] = &[
     (&["redb"], &["host/core/src/storage"]),
     (&["wasmtime", "wasmtime_wasi"], &["host/runtime"]),
-    (&["whatsapp_rust", "wacore"], &["host/server/src/whatsapp", "tests/src/raw_client", "tests/tests/network"]),
+    (
+        &["whatsapp_rust", "wacore"],
+        &["host/server/src/whatsapp", "tests/src/raw_client", "tests/tests/network", "tests/benches/sends"],
+    ),
     (
         &["wacore_appstate", "wacore_binary", "wacore_libsignal", "wacore_noise", "waproto"],
         &["host/server/src/whatsapp", "host/simnet"],
     ),
     (&["http_body_util", "hyper", "hyper_util"], &["host/server/src/http", "host/simnet", "tests/benches"]),
+    (&["image"], &["host/media"]),
     (&["reqwest"], &["host/server/src/egress", "host/server/src/webhook"]),
 ];
 
 /// Which of our crates a crate may depend on, and build with.
 const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("guest-sdk", &[], &[]),
+    ("host/confine", &[], &[]),
     ("host/core", &[], &[]),
     ("host/guest-build", &[], &[]),
-    ("host/runtime", &["switchboard-core"], &[]),
-    ("host/server", &["switchboard-core", "switchboard-runtime", "switchboard-simnet"], &["switchboard-guest-build"]),
+    ("host/media", &["switchboard-confine"], &[]),
+    ("host/runtime", &["switchboard-confine", "switchboard-core"], &[]),
+    (
+        "host/server",
+        &["switchboard-core", "switchboard-media", "switchboard-runtime", "switchboard-simnet"],
+        &["switchboard-guest-build"],
+    ),
     ("host/simnet", &[], &[]),
 ];
 
@@ -102,7 +112,10 @@ fn crates_depend_only_on_what_lies_below() {
             }
         }
     }
-    verdict("server → {core, runtime, simnet}, runtime → core, and nothing points back", &findings);
+    verdict(
+        "server → {core, media, runtime, simnet}, runtime → {confine, core}, media → confine, nothing points back",
+        &findings,
+    );
 }
 
 #[test]

@@ -35,3 +35,4 @@ world!(
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );
 world!(responder_world, "responder-plugin");
+world!(webhook_world, "webhook-plugin");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use switchboard_core::records::account::Principal;
+use switchboard_core::records::once::Once;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -11,6 +12,7 @@ use crate::engine::EPOCH_TICK;
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
 use crate::outcome::{CallReport, Limit, Outcome};
+use crate::runtime::CallContext;
 use crate::verbs::Verbs;
 
 /// A limit that was broken, as the error that ends the guest.
@@ -22,6 +24,7 @@ pub(crate) struct Breach(pub(crate) Limit, pub(crate) String);
 pub(crate) struct CallState {
     pub(crate) principal: Option<Principal>,
     pub(crate) config: Arc<str>,
+    pub(crate) once: Option<Arc<Once>>,
     pub(crate) verbs: Arc<dyn Verbs>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) log: LogBuffer,
@@ -34,22 +37,17 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(
-        principal: Option<Principal>,
-        config: Arc<str>,
-        verbs: Arc<dyn Verbs>,
-        limits: Arc<CallLimits>,
-        now_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(context: &CallContext, verbs: Arc<dyn Verbs>, limits: Arc<CallLimits>) -> Self {
         let log = LogBuffer::new(limits.log_bytes_max);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);
         Self {
-            principal,
-            config,
+            principal: context.principal.clone(),
+            config: Arc::clone(&context.config),
+            once: context.once.clone(),
             verbs,
             memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },
-            wasi: crate::wasi::empty_context(&log, now_ms),
+            wasi: crate::wasi::empty_context(&log, context.now_ms),
             limits,
             log,
             host_calls: 0,

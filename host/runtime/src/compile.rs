@@ -6,13 +6,12 @@
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use switchboard_confine::{ChildEnd, Input, Patience, ProcessLimits, limit_this_process, run_child};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -23,14 +22,16 @@ use crate::log::short_words;
 
 /// Longest compilation.
 const COMPILE_WAIT: Duration = Duration::from_secs(60);
-/// Address space of the compiling process.
-const COMPILE_ADDRESS_BYTES: u64 = 6 * 1024 * 1024 * 1024;
-/// Processor time of the compiling process, seconds.
-const COMPILE_CPU_SECONDS: u64 = 120;
+/// What the compiling process may use.
+const COMPILE_LIMITS: ProcessLimits = ProcessLimits {
+    address_bytes: 6 * 1024 * 1024 * 1024,
+    cpu_seconds: 120,
+    file_bytes: None,
+    open_files: None,
+    processes: None,
+};
 /// Most bytes of compiled code.
-const COMPILED_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Most bytes that are read of what a failed compilation says.
-const WORDS_BYTES_MAX: u64 = 4096;
+const COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Components that are compiled at once: each may take as much memory as it is allowed.
 const COMPILES_AT_ONCE: usize = 1;
 /// Bytes of the MAC at the end of a cached file.
@@ -67,20 +68,12 @@ pub enum CompileError {
 /// # Errors
 /// What to print on standard error.
 pub fn compile_from_stdin() -> Result<(), String> {
-    limit_memory().map_err(|error| format!("cannot limit memory: {error}"))?;
+    limit_this_process(&COMPILE_LIMITS).map_err(|error| format!("cannot limit memory: {error}"))?;
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let engine = Engine::new(&compile_config()).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
     std::io::stdout().write_all(&code).map_err(|error| error.to_string())
-}
-
-fn limit_memory() -> std::io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = Rlimit { current: Some(COMPILE_ADDRESS_BYTES), maximum: Some(COMPILE_ADDRESS_BYTES) };
-    setrlimit(Resource::As, limit)?;
-    setrlimit(Resource::Cpu, Rlimit { current: Some(COMPILE_CPU_SECONDS), maximum: Some(COMPILE_CPU_SECONDS) })?;
-    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
 /// Compiled components on disk.
@@ -194,49 +187,19 @@ async fn compile(engine: &Engine, compiler: &Compiler, bytes: &[u8]) -> Result<V
 }
 
 async fn compile_in_child(program: &Path, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let mut child = tokio::process::Command::new(program)
-        .arg(CHILD_ARGUMENT)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let (input, output, words) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = async {
-        if let Some(mut input) = input {
-            // A child that stopped reading says why on its standard error.
-            let _ = input.write_all(bytes).await;
+    let mut code = Vec::new();
+    let patience = Patience { wait: COMPILE_WAIT, output_bytes_max: COMPILED_BYTES_MAX };
+    let end = run_child(program, &[CHILD_ARGUMENT], Input::Bytes(bytes), &mut code, patience).await?;
+    let limit = |why: String| Err(CompileError::Refused(InspectError::CompileLimit { why }));
+    match end {
+        ChildEnd::Done => Ok(code),
+        ChildEnd::Refused(words) => Err(InspectError::Invalid { why: short_words(&words) }.into()),
+        ChildEnd::TooSlow => limit(format!("longer than {} s", COMPILE_WAIT.as_secs())),
+        ChildEnd::TooMuch => limit(format!("more than {COMPILED_BYTES_MAX} bytes of code")),
+        // A child that was killed says nothing.
+        ChildEnd::Broken(status) => {
+            let ProcessLimits { address_bytes, cpu_seconds, .. } = COMPILE_LIMITS;
+            limit(format!("over {address_bytes} bytes of memory or {cpu_seconds} s ({status})"))
         }
-    };
-    let finish = async {
-        let ((), code, words) =
-            tokio::join!(feed, read_up_to(output, COMPILED_BYTES_MAX as u64 + 1), read_up_to(words, WORDS_BYTES_MAX));
-        if code.len() > COMPILED_BYTES_MAX {
-            child.start_kill()?;
-        }
-        Ok::<_, std::io::Error>((child.wait().await?, code, words))
-    };
-    let limit = |why: String| CompileError::Refused(InspectError::CompileLimit { why });
-    let (status, code, words) = tokio::time::timeout(COMPILE_WAIT, finish)
-        .await
-        .map_err(|_| limit(format!("longer than {} s", COMPILE_WAIT.as_secs())))??;
-    if code.len() > COMPILED_BYTES_MAX {
-        return Err(limit(format!("more than {COMPILED_BYTES_MAX} bytes of code")));
     }
-    // A child that was killed says nothing.
-    match status.code() {
-        Some(0) => Ok(code),
-        Some(1) => Err(InspectError::Invalid { why: short_words(&String::from_utf8_lossy(&words)) }.into()),
-        _ => Err(limit(format!("over {COMPILE_ADDRESS_BYTES} bytes of memory or {COMPILE_CPU_SECONDS} s ({status})"))),
-    }
-}
-
-async fn read_up_to(stream: Option<impl tokio::io::AsyncRead + Unpin>, bytes_max: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        // What broke off is seen in the child's status.
-        let _ = stream.take(bytes_max).read_to_end(&mut bytes).await;
-    }
-    bytes
 }

@@ -2,12 +2,12 @@
 
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content as core;
-use switchboard_core::records::event::{Event, Fact, Incoming};
+use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming};
 use switchboard_core::records::message::{Message, MessageState};
 use switchboard_core::records::session::{Session, SessionState};
 
 use crate::bindings::switchboard::plugin::types as wit;
-use crate::verbs::VerbError;
+use crate::verbs::{LimitStanding, VerbError};
 
 pub(crate) fn field((name, value): &(String, String)) -> wit::Field {
     wit::Field { name: name.clone(), value: value.clone() }
@@ -106,12 +106,18 @@ fn media(media: &core::Media) -> wit::Media {
         source: match &media.source {
             core::MediaSource::Url(url) => wit::MediaSource::Url(url.clone()),
             core::MediaSource::Blob(blob) => wit::MediaSource::Blob(blob.clone()),
+            core::MediaSource::WhatsApp(_) => wit::MediaSource::Whatsapp,
         },
         mime: media.mime.clone(),
         caption: media.caption.clone(),
         file_name: media.file_name.clone(),
         voice_note: media.voice_note,
         gif: media.gif,
+        size: media.size,
+        sha256: media.sha256.clone(),
+        width: media.width,
+        height: media.height,
+        seconds: media.seconds,
     }
 }
 
@@ -120,12 +126,55 @@ fn core_media(media: wit::Media) -> core::Media {
         source: match media.source {
             wit::MediaSource::Url(url) => core::MediaSource::Url(url),
             wit::MediaSource::Blob(blob) => core::MediaSource::Blob(blob),
+            // Where it lies a plugin never learns, so it cannot send it on as it is.
+            wit::MediaSource::Whatsapp => core::MediaSource::WhatsApp(Box::default()),
         },
         mime: media.mime,
         caption: media.caption,
         file_name: media.file_name,
         voice_note: media.voice_note,
         gif: media.gif,
+        size: media.size,
+        sha256: media.sha256,
+        width: media.width,
+        height: media.height,
+        seconds: media.seconds,
+    }
+}
+
+fn person(person: &core::Person) -> wit::Contact {
+    wit::Contact { jid: person.jid.clone(), phone: person.phone.clone(), lid: person.lid.clone(), push_name: None }
+}
+
+fn core_person(contact: wit::Contact) -> core::Person {
+    core::Person { jid: contact.jid, phone: contact.phone, lid: contact.lid }
+}
+
+fn choice(choice: &core::Choice) -> wit::Choice {
+    wit::Choice { id: choice.id.clone(), title: choice.title.clone() }
+}
+
+fn core_choice(choice: wit::Choice) -> core::Choice {
+    core::Choice { id: choice.id, title: choice.title }
+}
+
+fn live_location(place: &core::LiveLocation) -> wit::LiveLocation {
+    wit::LiveLocation {
+        latitude: place.latitude,
+        longitude: place.longitude,
+        caption: place.caption.clone(),
+        accuracy_m: place.accuracy_m,
+        sequence: place.sequence,
+    }
+}
+
+fn core_live_location(place: wit::LiveLocation) -> core::LiveLocation {
+    core::LiveLocation {
+        latitude: place.latitude,
+        longitude: place.longitude,
+        caption: place.caption,
+        accuracy_m: place.accuracy_m,
+        sequence: place.sequence,
     }
 }
 
@@ -192,18 +241,46 @@ pub(crate) fn content(content: &core::Content) -> wit::Content {
             name: place.name.clone(),
             address: place.address.clone(),
         }),
+        core::Content::LiveLocation(place) => wit::Content::LiveLocation(live_location(place)),
         core::Content::Contacts(cards) => wit::Content::Contacts(cards.iter().map(contact_card).collect()),
         core::Content::Poll(poll) => wit::Content::Poll(wit::Poll {
             name: poll.name.clone(),
             options: poll.options.clone(),
             selectable_count: poll.selectable_count,
         }),
-        core::Content::Reaction(reaction) => {
-            wit::Content::Reaction(wit::Reaction { message_id: reaction.message_id.clone(), emoji: reaction.emoji.clone() })
+        core::Content::Reaction(_) | core::Content::Edit(_) | core::Content::Revoke(_) | core::Content::PollVote(_) => {
+            about_another(content)
         }
         core::Content::Interactive(inner) => wit::Content::Interactive(interactive(inner)),
+        core::Content::ButtonReply(reply) => wit::Content::ButtonReply(choice(reply)),
+        core::Content::ListReply(reply) => wit::Content::ListReply(choice(reply)),
+        core::Content::FlowReply(reply) => wit::Content::FlowReply(choice(reply)),
         core::Content::Template(call) => wit::Content::Template(template(call)),
         core::Content::Other(name) => wit::Content::Other(name.clone()),
+    }
+}
+
+/// What is about another message.
+fn about_another(content: &core::Content) -> wit::Content {
+    match content {
+        core::Content::Reaction(reaction) => wit::Content::Reaction(wit::Reaction {
+            message_id: reaction.message_id.clone(),
+            emoji: reaction.emoji.clone(),
+            author: reaction.author.as_ref().map(person),
+        }),
+        core::Content::Edit(edit) => {
+            wit::Content::Edit(wit::Edit { message_id: edit.message_id.clone(), text: edit.text.clone() })
+        }
+        core::Content::Revoke(revoke) => wit::Content::Revoke(wit::Revoke {
+            message_id: revoke.message_id.clone(),
+            author: revoke.author.as_ref().map(person),
+        }),
+        core::Content::PollVote(vote) => wit::Content::PollVote(wit::PollVote {
+            poll_id: vote.poll_id.clone(),
+            author: vote.author.as_ref().map(person),
+            options: vote.options.clone(),
+        }),
+        other => wit::Content::Other(other.type_name().to_owned()),
     }
 }
 
@@ -221,6 +298,7 @@ pub(crate) fn core_content(content: wit::Content) -> core::Content {
             name: place.name,
             address: place.address,
         }),
+        wit::Content::LiveLocation(place) => core::Content::LiveLocation(core_live_location(place)),
         wit::Content::Contacts(cards) => {
             let card = |card: wit::ContactCard| core::ContactCard {
                 display_name: card.display_name,
@@ -234,10 +312,24 @@ pub(crate) fn core_content(content: wit::Content) -> core::Content {
             options: poll.options,
             selectable_count: poll.selectable_count,
         }),
-        wit::Content::Reaction(reaction) => {
-            core::Content::Reaction(core::Reaction { message_id: reaction.message_id, emoji: reaction.emoji })
+        wit::Content::Reaction(reaction) => core::Content::Reaction(core::Reaction {
+            message_id: reaction.message_id,
+            emoji: reaction.emoji,
+            author: reaction.author.map(core_person),
+        }),
+        wit::Content::Edit(edit) => core::Content::Edit(core::Edit { message_id: edit.message_id, text: edit.text }),
+        wit::Content::Revoke(revoke) => {
+            core::Content::Revoke(core::Revoke { message_id: revoke.message_id, author: revoke.author.map(core_person) })
         }
+        wit::Content::PollVote(vote) => core::Content::PollVote(core::PollVote {
+            poll_id: vote.poll_id,
+            author: vote.author.map(core_person),
+            options: vote.options,
+        }),
         wit::Content::Interactive(inner) => core::Content::Interactive(core_interactive(inner)),
+        wit::Content::ButtonReply(reply) => core::Content::ButtonReply(core_choice(reply)),
+        wit::Content::ListReply(reply) => core::Content::ListReply(core_choice(reply)),
+        wit::Content::FlowReply(reply) => core::Content::FlowReply(core_choice(reply)),
         wit::Content::Template(call) => core::Content::Template(core::TemplateCall {
             name: call.name,
             language: call.language,
@@ -261,6 +353,8 @@ fn incoming(incoming: &Incoming) -> wit::Incoming {
     wit::Incoming {
         id: incoming.whatsapp_id.clone(),
         chat: incoming.chat.clone(),
+        chat_phone: incoming.chat_phone.clone(),
+        chat_lid: incoming.chat_lid.clone(),
         sender: wit::Contact {
             jid: incoming.from.clone(),
             phone: incoming.from_phone.clone(),
@@ -272,6 +366,35 @@ fn incoming(incoming: &Incoming) -> wit::Incoming {
         sent_at_ms: incoming.sent_at.0,
         content: content(&incoming.content),
         extras: extras(&incoming.extras),
+    }
+}
+
+fn group_change(change: &GroupChange) -> wit::GroupChange {
+    wit::GroupChange {
+        chat: change.chat.clone(),
+        change: change.change.clone(),
+        value: change.value.clone(),
+        by: change.by.as_ref().map(person),
+        participants: change.participants.iter().map(person).collect(),
+        changed_at_ms: change.changed_at.0,
+    }
+}
+
+fn chat_activity(activity: ChatActivity) -> wit::ChatActivity {
+    match activity {
+        ChatActivity::Typing => wit::ChatActivity::Typing,
+        ChatActivity::Recording => wit::ChatActivity::Recording,
+        ChatActivity::Paused => wit::ChatActivity::Paused,
+    }
+}
+
+fn call(call: &Call) -> wit::Call {
+    wit::Call {
+        call_id: call.call_id.clone(),
+        caller: person(&call.from),
+        group: call.group.clone(),
+        video: call.video,
+        called_at_ms: call.called_at.0,
     }
 }
 
@@ -288,6 +411,27 @@ pub(crate) fn event(event: &Event) -> wit::Event {
         Fact::SessionState { state, reason } => {
             wit::Fact::SessionState(wit::SessionProgress { state: session_state(*state), reason: reason.clone() })
         }
+        Fact::Receipt { message, whatsapp_id, chat, by, state } => wit::Fact::MemberReceipt(wit::MemberReceipt {
+            message: message.0,
+            whatsapp_id: whatsapp_id.clone(),
+            chat: chat.clone(),
+            by: person(by),
+            state: message_state(*state),
+        }),
+        Fact::GroupChanged(change) => wit::Fact::GroupChanged(group_change(change)),
+        Fact::PresenceChanged { person: who, online, last_seen } => wit::Fact::PresenceChanged(wit::PresenceChange {
+            person: person(who),
+            online: *online,
+            last_seen_ms: last_seen.map(|at| at.0),
+        }),
+        Fact::ChatState { chat, person: who, activity } => {
+            let activity = chat_activity(*activity);
+            wit::Fact::ChatState(wit::ChatState { chat: chat.clone(), person: person(who), activity })
+        }
+        Fact::CallReceived(received) => wit::Fact::CallReceived(call(received)),
+        Fact::CallEnded { call: ended, reason } => {
+            wit::Fact::CallEnded(wit::CallEnd { call: call(ended), reason: reason.clone() })
+        }
     };
     wit::Event {
         number: event.n,
@@ -298,6 +442,17 @@ pub(crate) fn event(event: &Event) -> wit::Event {
     }
 }
 
+pub(crate) fn quota_standing(limit: LimitStanding) -> wit::QuotaStanding {
+    wit::QuotaStanding {
+        limit: limit.limit,
+        of_session: limit.of_session,
+        max: limit.max,
+        used: limit.used,
+        resets_at_ms: limit.resets_at_ms,
+        retry_after_s: limit.retry_after_s,
+    }
+}
+
 pub(crate) fn host_error(error: VerbError) -> wit::HostError {
     match error {
         VerbError::NotFound => wit::HostError::NotFound,
@@ -305,6 +460,7 @@ pub(crate) fn host_error(error: VerbError) -> wit::HostError {
         VerbError::Invalid { field, why } => wit::HostError::Invalid(wit::InvalidField { field, why }),
         VerbError::NotConnected(state) => wit::HostError::NotConnected(session_state(state)),
         VerbError::NotYet(what) => wit::HostError::NotYet(what),
+        VerbError::LimitReached(limit) => wit::HostError::LimitReached(quota_standing(limit)),
         VerbError::Conflict(why) => wit::HostError::Conflict(why),
         VerbError::Unavailable(why) => wit::HostError::Unavailable(why),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{MessageId, SessionId};
+use switchboard_core::records::message::Schedule;
 use wasmtime::component::HasSelf;
 
 use crate::bindings::switchboard::plugin::types as wit;
@@ -14,7 +15,7 @@ use crate::convert;
 use crate::engine::EPOCH_TICK;
 use crate::log::LogLevel;
 use crate::outcome::Limit;
-use crate::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError};
+use crate::verbs::{CONNECT_WAIT_MAX, NewMessage, NewSession, VerbError};
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
@@ -130,8 +131,12 @@ impl sessions::Host for CallState {
 impl messages::Host for CallState {
     async fn send(&mut self, session: u64, message: wit::Outgoing) -> Answer<wit::Message> {
         let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
+        let once = self.once.clone();
         self.verb(|verbs, caller| async move {
-            let sent = verbs.send(&caller, SessionId(session), message.to, content, extras).await?;
+            let (to, once) = (&*message.to, once.as_deref());
+            let schedule = Schedule::default();
+            let new = NewMessage { session: SessionId(session), to, content: &content, extras: &extras, schedule, once };
+            let sent = verbs.send(&caller, new).await?;
             Ok(convert::message(&sent))
         })
         .await
@@ -139,6 +144,14 @@ impl messages::Host for CallState {
 
     async fn get(&mut self, id: u64) -> Answer<wit::Message> {
         self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) }).await
+    }
+
+    async fn quota(&mut self, session: u64) -> Answer<Vec<wit::QuotaStanding>> {
+        self.verb(|verbs, caller| async move {
+            let limits = verbs.quota(&caller, SessionId(session)).await?;
+            Ok(limits.into_iter().map(convert::quota_standing).collect())
+        })
+        .await
     }
 }
 

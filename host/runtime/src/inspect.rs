@@ -9,9 +9,9 @@ const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 2] = ["router", "responder"];
+pub const INTERFACES: [&str; 3] = ["router", "responder", "webhook"];
 /// Interfaces of the package that this host does not call yet.
-const INTERFACES_NOT_YET: [&str; 4] = ["auth-policy", "template", "webhook", "sender-route"];
+const INTERFACES_NOT_YET: [&str; 3] = ["auth-policy", "template", "sender-route"];
 /// Interfaces that a component may import.
 const IMPORTS: [&str; 6] = ["types", "log", "config", "sessions", "messages", "keys"];
 /// Imports that only the operator's plugins may have.
@@ -87,7 +87,7 @@ pub enum InspectError {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "exports none of the interfaces router, responder; implement one and export it with the SDK's export_router! or export_responder!"
+        "exports none of the interfaces router, responder, webhook; implement one and export it with the SDK's export_router!, export_responder! or export_webhook!"
     )]
     NoKnownInterface,
     /// It exports an interface that comes later.

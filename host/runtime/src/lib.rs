@@ -14,6 +14,7 @@ mod limits;
 mod log;
 mod outcome;
 mod runtime;
+mod shape;
 pub mod types;
 pub mod verbs;
 mod wasi;

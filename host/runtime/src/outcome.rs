@@ -58,6 +58,16 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// Its name where calls are counted.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reply(_) => "reply",
+            Self::PluginError(_) => "plugin_error",
+            Self::Trap(_) => "trap",
+            Self::LimitExceeded(..) => "limit_exceeded",
+        }
+    }
+
     /// The reply, or why there is none, in words.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use switchboard_core::flow::responder_worker::Command;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
+use switchboard_core::records::once::Once;
 use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::bindings::responder_world::ResponderPluginPre;
 use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
+use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::call::{CallState, fresh_store, read_ending, report};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::convert;
@@ -88,6 +90,7 @@ pub struct LoadedPlugin {
     pub event_kinds: Vec<String>,
     router: Option<RouterPluginPre<CallState>>,
     responder: Option<ResponderPluginPre<CallState>>,
+    pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
 }
 
 impl std::fmt::Debug for LoadedPlugin {
@@ -105,6 +108,8 @@ pub struct CallContext {
     pub config: Arc<str>,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
+    /// The request that is handled, when it came under an idempotency key.
+    pub once: Option<Arc<Once>>,
 }
 
 /// The plugin runtime.
@@ -112,7 +117,7 @@ pub struct Runtime {
     engine: Engine,
     linker: Linker<CallState>,
     places: Semaphore,
-    limits: Arc<CallLimits>,
+    pub(crate) limits: Arc<CallLimits>,
     compiler: Compiler,
     cache: CodeCache,
     verbs: Arc<dyn Verbs>,
@@ -152,7 +157,8 @@ impl Runtime {
         let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let responder = if has("responder") { Some(ResponderPluginPre::new(pre).map_err(wrong)?) } else { None };
+        let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
             bytes: bytes.len(),
@@ -161,6 +167,7 @@ impl Runtime {
             event_kinds: Vec::new(),
             router,
             responder,
+            webhook,
         };
         self.ask_declarations(&mut plugin, context).await?;
         if let Some(code) = new_code {
@@ -264,7 +271,7 @@ impl Runtime {
     }
 
     /// Makes one call in a fresh store and drops the store with it, however it ends.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         context: &CallContext,
         call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
@@ -274,7 +281,7 @@ impl Runtime {
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
         let (verbs, limits) = (Arc::clone(&self.verbs), Arc::clone(&self.limits));
-        let state = CallState::new(context.principal.clone(), Arc::clone(&context.config), verbs, limits, context.now_ms);
+        let state = CallState::new(context, verbs, limits);
         let mut store = fresh_store(&self.engine, state);
         let begun = Instant::now();
         let outcome = match tokio::time::timeout(self.limits.wall, call(&mut store)).await {
@@ -338,7 +345,7 @@ impl std::io::Write for ByteCount {
     }
 }
 
-fn not_served<T>(interface: &str) -> Called<T> {
+pub(crate) fn not_served<T>(interface: &str) -> Called<T> {
     let outcome = Outcome::PluginError(format!("does not export {interface}"));
     Called { outcome, report: CallReport::default() }
 }
@@ -377,6 +384,8 @@ fn wit_refusal(refusal: &Refusal) -> wit_router::Refusal {
         Refusal::Malformed(why) => wit_router::Refusal::Malformed(why.clone()),
         Refusal::TooManyRequests(seconds) => wit_router::Refusal::TooManyRequests(*seconds),
         Refusal::Internal(why) => wit_router::Refusal::Internal(why.clone()),
+        Refusal::IdempotencyMismatch => wit_router::Refusal::IdempotencyMismatch,
+        Refusal::IdempotencyUnderWay => wit_router::Refusal::IdempotencyUnderWay,
     }
 }
 

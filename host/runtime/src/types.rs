@@ -89,6 +89,10 @@ pub enum Refusal {
     TooManyRequests(u32),
     /// The plugin failed, or the host could not run it.
     Internal(String),
+    /// The idempotency key was used for another request.
+    IdempotencyMismatch,
+    /// The request under this idempotency key is still being answered.
+    IdempotencyUnderWay,
 }
 
 /// The request that was refused.

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::id::{MessageId, SessionId};
-use switchboard_core::records::message::Message;
+use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 
 /// Longest wait of `connect`.
@@ -35,12 +36,32 @@ pub enum VerbError {
     /// Known, but this host cannot do it yet.
     #[error("{0}")]
     NotYet(String),
+    /// A limit is used up.
+    #[error("{} is used up: {} of {}", .0.limit, .0.used, .0.max)]
+    LimitReached(LimitStanding),
     /// It conflicts with what is there.
     #[error("conflict: {0}")]
     Conflict(String),
     /// The host could not.
     #[error("unavailable: {0}")]
     Unavailable(String),
+}
+
+/// A limit of the tenant's plan or of a session's own rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitStanding {
+    /// Name of the figure, such as `messages_per_day`.
+    pub limit: String,
+    /// Whether it is a rule of one session.
+    pub of_session: bool,
+    /// The most.
+    pub max: u64,
+    /// What is used of it.
+    pub used: u64,
+    /// When the count begins anew, milliseconds since 1970; `None` where only a deletion makes room.
+    pub resets_at_ms: Option<u64>,
+    /// The same from now, whole seconds.
+    pub retry_after_s: Option<u32>,
 }
 
 /// A session to make.
@@ -52,6 +73,23 @@ pub struct NewSession {
     pub phone_number: String,
     /// What the dialect keeps with it: names and JSON.
     pub settings: Vec<(String, String)>,
+}
+
+/// A message to send.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMessage<'a> {
+    /// The session that is to send it.
+    pub session: SessionId,
+    /// A telephone number or a JID.
+    pub to: &'a str,
+    /// What to say.
+    pub content: &'a Content,
+    /// What goes with it.
+    pub extras: &'a Extras,
+    /// When and before whom it is to go.
+    pub schedule: Schedule,
+    /// The request that asks for it, when that came under an idempotency key.
+    pub once: Option<&'a Once>,
 }
 
 /// A QR code that waits to be scanned.
@@ -85,14 +123,9 @@ pub trait Verbs: Send + Sync {
     /// The session's own API key.
     async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError>;
     /// Accepts a message.
-    async fn send(
-        &self,
-        caller: &Principal,
-        session: SessionId,
-        to: String,
-        content: Content,
-        extras: Extras,
-    ) -> Result<Message, VerbError>;
+    async fn send(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError>;
     /// One message.
     async fn message(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError>;
+    /// Every limit that holds for messages of a session, those that reset first in front.
+    async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError>;
 }

@@ -1,5 +1,6 @@
 //! Tenants and keys: how they are drawn, and how a credential becomes a principal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -10,6 +11,7 @@ use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
 use switchboard_core::records::account::{ApiKey, KeyKind, Principal, Tenant};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId, draw_public_number};
+use switchboard_core::rules::plan::{self, PlanError};
 use switchboard_core::storage::{NewKey, Storage, StorageError};
 
 /// Random bytes of a key: nobody guesses or tries them all.
@@ -18,18 +20,6 @@ const KEY_RANDOM_BYTES: usize = 32;
 pub const CREDENTIAL_CHARS_MAX: usize = 256;
 /// Most characters of a name.
 pub const NAME_CHARS_MAX: usize = 255;
-/// Plans that ship.
-pub const PLANS: [&str; 7] = ["unlimited", "free", "pro", "starter", "growth", "business", "prosendi-1000"];
-/// Figures of a plan that `limits` may override.
-pub const LIMIT_NAMES: [&str; 7] = [
-    "messages_per_minute",
-    "messages_per_day",
-    "messages_per_month",
-    "gap_ms",
-    "jitter_ms",
-    "sessions",
-    "api_requests_per_minute",
-];
 /// Resources that scopes name.
 const SCOPE_RESOURCES: [&str; 7] = ["sessions", "messages", "contacts", "groups", "webhooks", "keys", "plugins"];
 /// How often a drawn number may be taken already.
@@ -134,12 +124,12 @@ impl Accounts {
         &self,
         name: &str,
         plan: Option<&str>,
-        limits: std::collections::BTreeMap<String, u64>,
+        limits: BTreeMap<String, u64>,
     ) -> Result<Tenant, AccountError> {
         check_name(name)?;
         let plan = plan.unwrap_or("unlimited");
         check_plan(plan)?;
-        check_limits(limits.keys())?;
+        check_limits(&limits)?;
         for _ in 0..DRAW_TRIES_MAX {
             let tenant = Tenant {
                 id: TenantId(draw_public_number(&*self.entropy)),
@@ -212,6 +202,18 @@ impl Accounts {
     /// # Errors
     /// [`CredentialError`].
     pub async fn authenticate(&self, credential: &str, kinds: &[KeyKind]) -> Result<Principal, CredentialError> {
+        self.authenticate_tenant(credential, kinds).await.map(|(principal, _)| principal)
+    }
+
+    /// The same, with the tenant whose key it is.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub async fn authenticate_tenant(
+        &self,
+        credential: &str,
+        kinds: &[KeyKind],
+    ) -> Result<(Principal, Tenant), CredentialError> {
         if credential.is_empty() {
             return Err(CredentialError::Missing);
         }
@@ -239,13 +241,35 @@ impl Accounts {
         {
             return Err(CredentialError::Invalid);
         }
-        Ok(Principal {
+        let principal = Principal {
             tenant: key.tenant,
             key: key.id,
             kind: key.kind,
             session: key.session,
             scopes: key.scopes,
             test: key.test,
+        };
+        Ok((principal, tenant))
+    }
+
+    /// Whether what a principal was given would be given again: its key is there and good, its tenant active, its session not
+    /// deleted. `false` also when that cannot be looked up.
+    pub async fn still_holds(&self, principal: &Principal) -> bool {
+        let holds = async {
+            let Some(key) = self.storage.key(principal.tenant, principal.key).await? else { return Ok(false) };
+            if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
+                return Ok(false);
+            }
+            if let Some(session) = key.session
+                && self.storage.session(key.tenant, session).await?.is_none()
+            {
+                return Ok(false);
+            }
+            Ok::<_, StorageError>(self.storage.tenant(key.tenant).await?.is_some_and(|tenant| tenant.active))
+        };
+        holds.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a key cannot be looked up again");
+            false
         })
     }
 }
@@ -263,28 +287,18 @@ fn check_name(name: &str) -> Result<(), AccountError> {
 ///
 /// # Errors
 /// [`AccountError::Invalid`] when it does not.
-pub fn check_plan(plan: &str) -> Result<(), AccountError> {
-    if PLANS.contains(&plan) {
-        return Ok(());
-    }
-    let shortened: String = plan.chars().take(40).collect();
-    let why = format!("{shortened:?} is not a plan; there are: {}", PLANS.join(", "));
-    Err(AccountError::Invalid { field: "plan", why })
+pub fn check_plan(name: &str) -> Result<(), AccountError> {
+    let invalid = |error: PlanError| AccountError::Invalid { field: "plan", why: error.to_string() };
+    plan::plan(name).map(|_| ()).map_err(invalid)
 }
 
-/// Whether these are figures of a plan.
+/// Whether these are figures of a plan, with values that they may have.
 ///
 /// # Errors
 /// [`AccountError::Invalid`] for the first that is not.
-pub fn check_limits<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), AccountError> {
-    for name in names {
-        if !LIMIT_NAMES.contains(&name.as_str()) {
-            let shortened: String = name.chars().take(40).collect();
-            let why = format!("{shortened:?} is not a limit; there are: {}", LIMIT_NAMES.join(", "));
-            return Err(AccountError::Invalid { field: "limits", why });
-        }
-    }
-    Ok(())
+pub fn check_limits(limits: &BTreeMap<String, u64>) -> Result<(), AccountError> {
+    let invalid = |error: PlanError| AccountError::Invalid { field: "limits", why: error.to_string() };
+    limits.iter().try_for_each(|(name, value)| plan::check_limit(name, *value)).map_err(invalid)
 }
 
 fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {

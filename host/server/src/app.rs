@@ -3,30 +3,45 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SystemEntropy};
+use switchboard_core::flow::delivery_worker::DeliveryWorker;
 use switchboard_core::flow::intake::Intake;
+use switchboard_core::flow::once_sweeper::OnceSweeper;
+use switchboard_core::flow::quota_sweeper::QuotaSweeper;
 use switchboard_core::flow::responder_worker::ResponderWorker;
+use switchboard_core::flow::retention_worker::RetentionWorker;
 use switchboard_core::flow::schedule_worker::ScheduleWorker;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::id::SessionId;
-use switchboard_core::storage::{MasterKey, Storage, StorageError};
+use switchboard_core::rules::egress::AllowList;
+use switchboard_core::rules::retention::Retention;
+use switchboard_core::storage::{MasterKey, OpenError, Storage, StorageError};
+use switchboard_media::Inspector;
 use switchboard_runtime::verbs::Verbs;
 use switchboard_runtime::{CallLimits, Compiler, Runtime, RuntimeError, RuntimeSettings};
 
 use crate::accounts::Accounts;
-use crate::http::{FrontDoor, Listener, ListenerError, SimControl};
+use crate::blobs::BlobFiles;
+use crate::egress::{GuardError, GuardSettings, GuardedClient};
+use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
+use crate::media::{LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
+use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
 use crate::secrets::AdminKey;
 use crate::verbs::HostVerbs;
-use crate::whatsapp::{SessionDeps, SessionSettings, Sessions, WhatsAppNetwork};
+use crate::webhook::Webhooks;
+use crate::whatsapp::{SessionDeps, SessionSettings, Sessions, Uploader, WhatsAppNetwork};
 
 /// The storage file in the data directory.
 pub const STORAGE_FILE: &str = "switchboard.redb";
+/// Stopping has two parts, requests and sessions, each of which may take as long as the other.
+const STOP_PARTS: u32 = 2;
 
 /// How a host is set up.
 pub struct HostSettings {
@@ -40,16 +55,39 @@ pub struct HostSettings {
     pub admin_key: AdminKey,
     /// Plugin calls that run at once.
     pub places: u32,
+    /// What requests that customers cause may reach beside the public internet.
+    pub egress_allow: AllowList,
     /// Who compiles plugins.
     pub compiler: Compiler,
+    /// Who looks at media, and its limits.
+    pub media: MediaSetup,
     /// Where sessions connect to.
     pub network: WhatsAppNetwork,
+    /// How the front door treats those who call.
+    pub http: HttpSettings,
     /// How sessions behave.
     pub sessions: SessionSettings,
+    /// Where metrics are served without a key; the front door serves them to the operator in any case.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The longest that stopping in order may take.
+    pub stop_wait: Duration,
     /// The control API of the simulated network, when it runs in this process.
     pub sim: Option<Arc<dyn SimControl>>,
+    /// How long and how much is kept.
+    pub retention: Retention,
     /// Who wants to see QR codes as they come.
     pub qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
+}
+
+/// Who looks at media, and its limits.
+#[derive(Clone, Debug)]
+pub struct MediaSetup {
+    /// The binary that answers the argument `inspect-media`.
+    pub program: PathBuf,
+    /// The converter of voice notes, if there is one.
+    pub ffmpeg: Option<PathBuf>,
+    /// Limits of tenants that have none of their own.
+    pub settings: MediaSettings,
 }
 
 /// Why a host did not start.
@@ -57,7 +95,13 @@ pub struct HostSettings {
 pub enum StartError {
     /// Storage does not open.
     #[error("storage: {0}")]
+    Open(#[from] OpenError),
+    /// Storage does not answer.
+    #[error("storage: {0}")]
     Storage(#[from] StorageError),
+    /// The folder of media cannot be made or read.
+    #[error("media: {0}")]
+    Media(#[from] std::io::Error),
     /// The address cannot be had.
     #[error(transparent)]
     Listener(#[from] ListenerError),
@@ -67,19 +111,40 @@ pub enum StartError {
     /// A plugin that the host cannot do without is refused.
     #[error("a carried plugin: {0}")]
     Plugin(#[from] InstallError),
+    /// The client for webhooks and media cannot be made.
+    #[error("egress: {0}")]
+    Egress(#[from] GuardError),
 }
 
 /// A host that runs.
 pub struct Host {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     storage: Storage,
     plugins: Arc<Plugins>,
     sessions: Arc<Sessions>,
+    guarded: GuardedClient,
+    intake: Intake,
+    media: Arc<MediaRoom>,
     ready: watch::Sender<bool>,
     stop: watch::Sender<bool>,
-    http: JoinHandle<()>,
+    stop_wait: Duration,
+    doors: Vec<JoinHandle<()>>,
     /// Work that may end at any moment: what was not settled is done again with the next start.
     workers: Vec<JoinHandle<()>>,
+}
+
+/// Serves metrics at an address of their own, if one is given.
+async fn serve_metrics(
+    listen: Option<SocketAddr>,
+    page: Arc<MetricsPage>,
+    stop: &watch::Receiver<bool>,
+) -> Result<(Option<SocketAddr>, Vec<JoinHandle<()>>), StartError> {
+    let Some(listen) = listen else { return Ok((None, Vec::new())) };
+    let listener = Listener::bind(listen).await?;
+    let address = listener.address();
+    let http = tokio::spawn(listener.serve(Arc::new(MetricsDoor(page)), stop.clone()));
+    Ok((Some(address), vec![http]))
 }
 
 impl Host {
@@ -88,76 +153,82 @@ impl Host {
     /// # Errors
     /// [`StartError`].
     pub async fn start(settings: HostSettings) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let wakes = Arc::<Wakes>::default();
-        let cache_key = settings.master_key.derive("switchboard compiled plugins v1");
-        let storage = Storage::open(&settings.data_dir.join(STORAGE_FILE), settings.master_key).await?;
+        let cache = (settings.data_dir.join("compiled"), settings.master_key.derive("switchboard compiled plugins v1"));
+        let storage = Storage::open(&settings.data_dir.join(STORAGE_FILE), settings.master_key.clone()).await?;
         let listener = Listener::bind(settings.listen).await?;
         let address = listener.address();
+        let metrics = Arc::<Metrics>::default();
+        let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
-        let accounts = Accounts::new(storage.clone(), Arc::clone(&clock), Arc::clone(&entropy));
-        let intake = Intake::new(storage.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&wakes));
-        let sessions = Arc::new(Sessions::new(SessionDeps {
-            storage: storage.clone(),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            wakes: Arc::clone(&wakes),
-            network: settings.network,
-            settings: settings.sessions,
-            qr_notices: settings.qr_notices,
-        }));
-        let verbs: Arc<dyn Verbs> = Arc::new(HostVerbs {
-            storage: storage.clone(),
-            accounts: accounts.clone(),
-            intake: intake.clone(),
-            sessions: Arc::clone(&sessions),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-        });
-        let runtime = RuntimeSettings {
-            places: settings.places,
-            limits: CallLimits::default(),
-            compiler: settings.compiler,
-            cache_folder: Some(settings.data_dir.join("compiled")),
-            cache_key,
-        };
-        let runtime = Runtime::new(runtime, verbs)?;
-        let plugins = Arc::new(Plugins::new(runtime, storage.clone(), Arc::clone(&clock), Arc::clone(&wakes)));
+        let basics = Basics::new(&storage);
+        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
+        let media = basics.media_room(&settings, &guarded)?;
+        let intake = basics.intake(&media);
+        let uploader = Uploader::new(Arc::clone(&media), Arc::clone(&basics.clock));
+        let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
+        let sessions = Arc::new(Sessions::new(session_deps));
+        let verbs = basics.verbs(&accounts, &intake, &sessions);
+        let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
+        let plugins = basics.plugins(runtime, &metrics);
+        let page = MetricsPage::new(metrics, storage.clone(), Arc::clone(&sessions), Arc::clone(&basics.clock));
+        let page = Arc::new(page);
 
         let (ready, ready_seen) = watch::channel(false);
         let (stop, stop_seen) = watch::channel(false);
+        let webhooks = basics.webhooks(&guarded, &plugins);
+        let deliverer = webhooks.deliverer();
         let front_door = Arc::new(FrontDoor {
             accounts,
             storage: storage.clone(),
             plugins: Arc::clone(&plugins),
+            webhooks,
             admin_key: settings.admin_key,
+            limits: Limits::new(settings.http),
             sim: settings.sim,
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
+            media: Arc::clone(&media),
+            verbs,
+            wakes: Arc::clone(&basics.wakes),
+            once_runs: OnceRuns::default(),
+            streams: Streams::default(),
+            clock: Arc::clone(&basics.clock),
+            entropy: Arc::clone(&basics.entropy),
             ready: ready_seen,
+            metrics: Arc::clone(&page),
         });
-        let http = tokio::spawn(listener.serve(front_door, stop_seen));
+        let (metrics_address, mut doors) = serve_metrics(settings.metrics_listen, page, &stop_seen).await?;
+        doors.push(tokio::spawn(listener.serve(front_door, stop_seen)));
         plugins.restore().await?;
-        let timers = ScheduleWorker { storage: storage.clone(), clock: Arc::clone(&clock), wakes: Arc::clone(&wakes) };
-        let worker = ResponderWorker {
-            storage: storage.clone(),
-            clock,
-            entropy,
-            wakes,
-            intake,
-            responders: Arc::clone(&plugins) as _,
-        };
-        let workers = vec![tokio::spawn(async move { worker.run().await }), tokio::spawn(async move { timers.run().await })];
+        let keeper = basics.keeper(settings.retention);
+        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media));
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
-        Ok(Self { address, storage, plugins, sessions, ready, stop, http, workers })
+        let stop_wait = settings.stop_wait;
+        Ok(Self {
+            address,
+            metrics_address,
+            storage,
+            plugins,
+            sessions,
+            guarded,
+            intake,
+            media,
+            ready,
+            stop,
+            stop_wait,
+            doors,
+            workers,
+        })
     }
 
     /// Where HTTP is served.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics are served without a key, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Its storage.
@@ -175,17 +246,173 @@ impl Host {
         &self.sessions
     }
 
-    /// Takes no more requests, lets those under way end, and closes the sessions, which go on with the next start.
+    /// Its HTTP to where customers say.
+    pub fn guarded(&self) -> &GuardedClient {
+        &self.guarded
+    }
+
+    /// Where wishes to send are judged.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// Its media.
+    pub fn media(&self) -> &Arc<MediaRoom> {
+        &self.media
+    }
+
+    /// Takes no more requests, lets those under way end, and closes the sessions, which go on with the next start. What takes
+    /// longer than the configured limit is cut off: nothing that was accepted is lost by it, as it would not be by a crash.
     pub async fn shut_down(self) {
+        let part = self.stop_wait / STOP_PARTS;
         self.ready.send_replace(false);
         self.stop.send_replace(true);
-        if let Err(error) = self.http.await {
-            tracing::error!(%error, "the front door broke down");
+        let cut: Vec<AbortHandle> = self.doors.iter().map(JoinHandle::abort_handle).collect();
+        let drained = async {
+            for door in self.doors {
+                if let Err(error) = door.await {
+                    tracing::error!(%error, "a front door broke down");
+                }
+            }
+        };
+        if tokio::time::timeout(part, drained).await.is_err() {
+            tracing::warn!(seconds = part.as_secs(), "requests were still under way when the host stopped");
+            cut.iter().for_each(AbortHandle::abort);
         }
         self.workers.iter().for_each(JoinHandle::abort);
-        self.sessions.shut_down().await;
+        if tokio::time::timeout(part, self.sessions.shut_down()).await.is_err() {
+            tracing::warn!(seconds = part.as_secs(), "sessions were still under way when the host stopped");
+        }
         // The client library's own tasks may hold on to it for a moment longer.
         self.storage.close();
         tracing::info!("switchboard stopped");
     }
+}
+
+fn open_runtime(
+    places: u32,
+    compiler: Compiler,
+    (cache_folder, cache_key): (PathBuf, [u8; 32]),
+    verbs: Arc<dyn Verbs>,
+) -> Result<Runtime, RuntimeError> {
+    let limits = CallLimits::default();
+    let settings = RuntimeSettings { places, limits, compiler, cache_folder: Some(cache_folder), cache_key };
+    Runtime::new(settings, verbs)
+}
+
+/// What every worker is made of.
+struct Basics {
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    wakes: Arc<Wakes>,
+}
+
+impl Basics {
+    fn new(storage: &Storage) -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Self { storage: storage.clone(), clock, entropy, wakes: Arc::default() }
+    }
+
+    /// What keeps media and looks at it.
+    fn media_room(&self, settings: &HostSettings, guarded: &GuardedClient) -> Result<Arc<MediaRoom>, std::io::Error> {
+        Ok(Arc::new(MediaRoom::new(MediaParts {
+            files: BlobFiles::open(&settings.data_dir, self.storage.clone())?,
+            storage: self.storage.clone(),
+            inspector: Inspector::new(settings.media.program.clone(), settings.media.ffmpeg.clone()),
+            fetch: Arc::new(guarded.clone()),
+            links: Links::new(settings.master_key.derive(LINK_KEY_PURPOSE)),
+            settings: settings.media.settings,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        })))
+    }
+
+    fn intake(&self, media: &Arc<MediaRoom>) -> Intake {
+        let (clock, entropy, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.entropy), Arc::clone(&self.wakes));
+        Intake::new(self.storage.clone(), clock, entropy, wakes).with_media(Arc::clone(media) as _)
+    }
+
+    fn verbs(&self, accounts: &Accounts, intake: &Intake, sessions: &Arc<Sessions>) -> Arc<HostVerbs> {
+        Arc::new(HostVerbs {
+            storage: self.storage.clone(),
+            accounts: accounts.clone(),
+            intake: intake.clone(),
+            sessions: Arc::clone(sessions),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+        })
+    }
+
+    fn session_deps(
+        &self,
+        network: WhatsAppNetwork,
+        settings: SessionSettings,
+        metrics: &Arc<Metrics>,
+        uploader: Uploader,
+        qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
+    ) -> SessionDeps {
+        SessionDeps {
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
+            network,
+            settings,
+            metrics: Arc::clone(metrics),
+            uploader: Some(uploader),
+            qr_notices,
+        }
+    }
+
+    fn keeper(&self, retention: Retention) -> RetentionWorker {
+        RetentionWorker { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
+    }
+
+    fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>) -> Arc<Plugins> {
+        let (clock, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.wakes));
+        Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)))
+    }
+
+    fn webhooks(&self, guarded: &GuardedClient, plugins: &Arc<Plugins>) -> Webhooks {
+        Webhooks {
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
+            guarded: guarded.clone(),
+            plugins: Arc::clone(plugins),
+        }
+    }
+}
+
+fn start_workers(
+    basics: Basics,
+    intake: Intake,
+    plugins: &Arc<Plugins>,
+    deliverer: Arc<DeliveryWorker>,
+    keeper: RetentionWorker,
+    media: Arc<MediaRoom>,
+) -> Vec<JoinHandle<()>> {
+    let Basics { storage, clock, entropy, wakes } = basics;
+    let responders = ResponderWorker {
+        storage: storage.clone(),
+        clock: Arc::clone(&clock),
+        entropy,
+        wakes: Arc::clone(&wakes),
+        intake,
+        responders: Arc::clone(plugins) as _,
+    };
+    let quota_sweeper = QuotaSweeper { storage: storage.clone(), clock: Arc::clone(&clock) };
+    let sweeper = OnceSweeper { storage: storage.clone(), clock: Arc::clone(&clock) };
+    let timers = ScheduleWorker { storage, clock, wakes };
+    vec![
+        tokio::spawn(async move { quota_sweeper.run().await }),
+        tokio::spawn(async move { responders.run().await }),
+        tokio::spawn(async move { timers.run().await }),
+        tokio::spawn(async move { sweeper.run().await }),
+        tokio::spawn(deliverer.run()),
+        tokio::spawn(async move { keeper.run().await }),
+        tokio::spawn(async move { media.keep_house().await }),
+    ]
 }

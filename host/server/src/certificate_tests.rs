@@ -13,7 +13,7 @@ use switchboard_core::storage::{MasterKey, NewKey, Storage};
 use switchboard_simnet::{SimConfig, SimNet};
 
 use crate::egress::Egress;
-use crate::whatsapp::{SessionDeps, Sessions, WhatsAppNetwork};
+use crate::whatsapp::{SessionDeps, SessionSettings, Sessions, WhatsAppNetwork};
 
 const TENANT: TenantId = TenantId(1);
 const SESSION: SessionId = SessionId(1);
@@ -28,6 +28,7 @@ async fn storage_with_a_session() -> Storage {
         phone_number: String::new(),
         state: SessionState::Created,
         reason: None,
+        retry_at: None,
         jid: None,
         lid: None,
         settings: serde_json::Map::new(),
@@ -75,7 +76,18 @@ async fn a_build_for_the_real_network_refuses_the_certificate_of_the_simulated_o
     let storage = storage_with_a_session().await;
     let network = WhatsAppNetwork::simulated(sim.ws_url(), Egress::nowhere());
     let wakes = Arc::<Wakes>::default();
-    let sessions = Sessions::new(SessionDeps { storage: storage.clone(), clock, entropy, wakes, network, qr_notices: None });
+    let (settings, metrics) = (SessionSettings::default(), Arc::default());
+    let sessions = Sessions::new(SessionDeps {
+        storage: storage.clone(),
+        clock,
+        entropy,
+        wakes,
+        network,
+        settings,
+        metrics,
+        uploader: None,
+        qr_notices: None,
+    });
     assert!(sessions.connect(TENANT, SESSION).await.unwrap());
     let live = sessions.live(SESSION).unwrap();
     let broken = tokio::time::timeout(Duration::from_secs(30), broken_handshakes(&sim)).await;

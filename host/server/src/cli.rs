@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use switchboard_core::entropy::SystemEntropy;
@@ -14,10 +16,11 @@ use switchboard_core::records::id::SessionId;
 use switchboard_core::storage::{MasterKey, Storage};
 use switchboard_runtime::{Compiler, compile_from_stdin};
 
-use crate::app::{Host, HostSettings, STORAGE_FILE};
+use crate::app::{Host, HostSettings, MediaSetup, STORAGE_FILE};
 use crate::config::{Config, DEFAULT_FILE};
 use crate::egress::Egress;
 use crate::http::SimControl;
+use crate::media::{MediaSettings, find_ffmpeg};
 use crate::whatsapp::WhatsAppNetwork;
 use crate::{qr, secrets};
 
@@ -51,6 +54,13 @@ enum Command {
     /// Compile a component from standard input to standard output; the host starts this itself.
     #[command(hide = true)]
     CompileComponent,
+    /// Look at a media file on standard input; the host starts this itself.
+    #[command(hide = true)]
+    InspectMedia {
+        /// What to do, and with what.
+        #[arg(allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -116,12 +126,18 @@ pub fn main() -> ExitCode {
             Err(why) => fail(&why),
         };
     }
+    if let Command::InspectMedia { words } = &arguments.command {
+        return switchboard_media::child::main(words);
+    }
     start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    match runtime.block_on(run(arguments.command)) {
+    let ended = runtime.block_on(run(arguments.command));
+    // Whatever is still under way was given up: what counts is durable already.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }
@@ -159,7 +175,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
             Ok(())
         }
         Command::RotateMasterKey(arguments) => rotate_master_key(&arguments.data_dir).await,
-        Command::CompileComponent => Ok(()),
+        Command::CompileComponent | Command::InspectMedia { .. } => Ok(()),
     }
 }
 
@@ -174,11 +190,15 @@ async fn serve(arguments: ServeArguments) -> Result<(), CommandError> {
     let url = arguments.sim;
     #[cfg(not(feature = "sim"))]
     let url = None;
-    let opened = open(&config, url).await?;
+    let mut signals = Signals::new()?;
+    let opened = tokio::select! {
+        opened = open(&config, url) => opened?,
+        // Nothing has begun that would have to end in order.
+        () = signals.next() => return Ok(()),
+    };
     say(&format!("Switchboard serves at http://{}", opened.host.address()));
-    wait_for_signal().await?;
-    opened.close().await;
-    Ok(())
+    signals.next().await;
+    close_unless_hurried(opened, &mut signals).await
 }
 
 /// A host with what runs beside it.
@@ -218,9 +238,19 @@ pub(crate) async fn open(config: &Config, sim_url: Option<String>) -> Result<Ope
         master_key,
         admin_key: admin_key.clone(),
         places: config.plugins.places,
+        retention: config.retention.rule(),
+        egress_allow: config.egress.allow.clone(),
         compiler: Compiler::Child { program: std::env::current_exe()? },
+        media: MediaSetup {
+            program: std::env::current_exe()?,
+            ffmpeg: find_ffmpeg().filter(|_| config.media.convert),
+            settings: MediaSettings { bytes_max: config.media.bytes_per_tenant, days: config.media.days },
+        },
         network,
+        http: config.http.settings(),
         sessions: config.sessions.settings(),
+        metrics_listen: config.metrics.listen,
+        stop_wait: Duration::from_secs(config.stop_wait_seconds),
         sim: sim_control,
         qr_notices: Some(qr_notices),
     })
@@ -291,7 +321,7 @@ async fn simulate(arguments: SimArguments) -> Result<(), CommandError> {
         say(&format!("  and at wss://{address}/ws/chat"));
     }
     say(&format!("Root key of its certificates: {}", hex::encode(sim.root_public_key())));
-    wait_for_signal().await?;
+    Signals::new()?.next().await;
     sim.shutdown().await;
     Ok(())
 }
@@ -337,14 +367,34 @@ async fn draw_qr_codes(mut notices: mpsc::Receiver<(SessionId, String)>) {
     }
 }
 
-/// Returns at Ctrl-C or SIGTERM.
-pub(crate) async fn wait_for_signal() -> Result<(), CommandError> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
+/// What tells the process to stop.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on Ctrl-C and SIGTERM are heard, and do not end the process by themselves.
+    pub(crate) fn new() -> Result<Self, CommandError> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    /// Returns at the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Stops in order; at a second signal, at once.
+pub(crate) async fn close_unless_hurried(opened: Opened, signals: &mut Signals) -> Result<(), CommandError> {
+    tokio::select! {
+        biased;
+        () = signals.next() => Err("a second signal: stopped at once. What was accepted goes on with the next start".into()),
+        () = opened.close() => Ok(()),
+    }
 }
 
 async fn rotate_master_key(data_dir: &Path) -> Result<(), CommandError> {

@@ -7,6 +7,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use switchboard_core::rules::client::Network;
+use switchboard_core::rules::egress::AllowList;
+use switchboard_core::rules::liveness::LivenessSettings;
+use switchboard_core::rules::retention::Retention;
+
+use crate::http::HttpSettings;
+use crate::media::MediaSettings;
 use crate::whatsapp::SessionSettings;
 
 /// The file with every key at its default, as it ships.
@@ -20,30 +27,73 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// The longest that stopping in order may take, 1 to 600 s.
+    pub stop_wait_seconds: u64,
+    /// The HTTP front door.
+    pub http: HttpConfig,
     /// The plugin runtime.
     pub plugins: PluginConfig,
+    /// Media.
+    pub media: MediaConfig,
     /// WhatsApp sessions.
     pub sessions: SessionConfig,
+    /// How long and how much is kept.
+    pub retention: RetentionConfig,
+    /// Where metrics are served.
+    pub metrics: MetricsConfig,
+    /// Where requests may go that customers cause.
+    pub egress: EgressConfig,
 }
 
-/// WhatsApp sessions.
+/// How long and how much is kept, of each tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct SessionConfig {
-    /// Seconds that the server may take to acknowledge a message before it is sent again, 1 to 600.
-    pub ack_wait_seconds: u64,
+pub struct RetentionConfig {
+    /// Days after which events go, 1 to 3650.
+    pub events_days: u32,
+    /// Most MiB of events, 1 to 1048576.
+    pub events_max_mib: u32,
 }
 
-impl SessionConfig {
-    /// The same, as sessions take it.
-    pub fn settings(&self) -> SessionSettings {
-        SessionSettings { ack_wait: Duration::from_secs(self.ack_wait_seconds) }
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { events_days: 30, events_max_mib: 1024 }
     }
 }
 
-impl Default for SessionConfig {
+impl RetentionConfig {
+    /// As the retention rule takes it.
+    pub fn rule(&self) -> Retention {
+        Retention {
+            events_age: Duration::from_secs(u64::from(self.events_days) * 86_400),
+            events_bytes_max: u64::from(self.events_max_mib) * 1024 * 1024,
+        }
+    }
+}
+
+/// The HTTP front door.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Wrong credentials that one address may present to one API in a minute; 0 for any number.
+    pub failed_credentials_per_minute: u64,
+}
+
+impl HttpConfig {
+    /// The same for the front door.
+    pub fn settings(&self) -> HttpSettings {
+        HttpSettings {
+            trusted_proxies: self.trusted_proxies.clone(),
+            failed_credentials_per_minute: self.failed_credentials_per_minute,
+        }
+    }
+}
+
+impl Default for HttpConfig {
     fn default() -> Self {
-        Self { ack_wait_seconds: 20 }
+        Self { trusted_proxies: Vec::new(), failed_credentials_per_minute: 5 }
     }
 }
 
@@ -55,13 +105,98 @@ pub struct PluginConfig {
     pub places: u32,
 }
 
+/// WhatsApp sessions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Seconds that the server may take to acknowledge a message before it is sent again, 1 to 600.
+    pub ack_wait_seconds: u64,
+    /// Silence after which the server is asked whether it is there, 1 to 3600 s.
+    pub silence_seconds: u64,
+    /// How long it may take to answer, 1 to 600 s.
+    pub probe_wait_seconds: u64,
+    /// Sessions that are on their way to a login at once, 1 to 10000.
+    pub connects_at_once: u32,
+    /// Sessions that begin to connect in one second, 1 to 1000.
+    pub connects_per_second: u32,
+}
+
+/// Where requests may go that customers cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressConfig {
+    /// What passes although it is not on the public internet.
+    pub allow: AllowList,
+}
+
+/// Media.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaConfig {
+    /// Bytes that a tenant may keep unless its limits say otherwise.
+    pub bytes_per_tenant: u64,
+    /// For how many days media is kept unless the tenant's limits say otherwise.
+    pub days: u64,
+    /// Whether sounds are converted into voice notes with the machine's `ffmpeg`, where it has one.
+    pub convert: bool,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        let MediaSettings { bytes_max, days } = MediaSettings::default();
+        Self { bytes_per_tenant: bytes_max, days, convert: true }
+    }
+}
+
+/// Where metrics are served.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsConfig {
+    /// An address of their own, where no key is asked for.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        let SessionSettings { ack_wait, liveness, connects_at_once, connects_per_second } = SessionSettings::default();
+        Self {
+            ack_wait_seconds: ack_wait.as_secs(),
+            silence_seconds: liveness.silence.as_secs(),
+            probe_wait_seconds: liveness.probe_wait.as_secs(),
+            connects_at_once,
+            connects_per_second,
+        }
+    }
+}
+
+impl SessionConfig {
+    /// As the sessions take it.
+    pub fn settings(&self) -> SessionSettings {
+        SessionSettings {
+            ack_wait: Duration::from_secs(self.ack_wait_seconds),
+            liveness: LivenessSettings {
+                silence: Duration::from_secs(self.silence_seconds),
+                probe_wait: Duration::from_secs(self.probe_wait_seconds),
+            },
+            connects_at_once: self.connects_at_once,
+            connects_per_second: self.connects_per_second,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("switchboard-data"),
+            stop_wait_seconds: 20,
+            http: HttpConfig::default(),
             plugins: PluginConfig::default(),
             sessions: SessionConfig::default(),
+            retention: RetentionConfig::default(),
+            metrics: MetricsConfig::default(),
+            egress: EgressConfig::default(),
+            media: MediaConfig::default(),
         }
     }
 }
@@ -124,10 +259,17 @@ impl Config {
     }
 
     /// Every number that has a range, with it.
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 2] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 9] {
         [
             ("plugins.places", self.plugins.places.into(), 1..=1000),
+            ("stop_wait_seconds", self.stop_wait_seconds, 1..=600),
             ("sessions.ack_wait_seconds", self.sessions.ack_wait_seconds, 1..=600),
+            ("sessions.silence_seconds", self.sessions.silence_seconds, 1..=3600),
+            ("sessions.probe_wait_seconds", self.sessions.probe_wait_seconds, 1..=600),
+            ("sessions.connects_at_once", self.sessions.connects_at_once.into(), 1..=10_000),
+            ("sessions.connects_per_second", self.sessions.connects_per_second.into(), 1..=1_000),
+            ("retention.events_days", self.retention.events_days.into(), 1..=3650),
+            ("retention.events_max_mib", self.retention.events_max_mib.into(), 1..=1 << 20),
         ]
     }
 }
@@ -148,6 +290,44 @@ mod tests {
         assert_ne!(uncommented, DEFAULT_FILE);
         assert_eq!(toml::from_str::<Config>(&uncommented).unwrap(), Config::default());
         assert_eq!(toml::from_str::<Config>(DEFAULT_FILE).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_retention_out_of_its_range_is_refused_with_the_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("switchboard.toml");
+        for (text, why) in [
+            ("[retention]\nevents_days = 0", "retention.events_days is 0; 1 to 3650 are allowed"),
+            ("[retention]\nevents_max_mib = 2000000", "retention.events_max_mib is 2000000; 1 to 1048576 are allowed"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Config::read(&path).unwrap_err().to_string();
+            assert!(error.ends_with(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_figure_out_of_its_range_is_an_error_that_names_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("switchboard.toml");
+        std::fs::write(&file, "[sessions]\nsilence_seconds = 0\n").unwrap();
+        let error = Config::read(&file).unwrap_err().to_string();
+        assert!(error.ends_with("sessions.silence_seconds is 0; 1 to 3600 are allowed"), "{error}");
+        std::fs::write(&file, "[sessions]\nsilence_seconds = 1\n[metrics]\nlisten = \"127.0.0.1:9\"\n").unwrap();
+        let config = Config::read(&file).unwrap();
+        assert_eq!(config.sessions.settings().liveness.silence, Duration::from_secs(1));
+        assert_eq!(config.metrics.listen, Some(SocketAddr::from(([127, 0, 0, 1], 9))));
+    }
+
+    #[test]
+    fn an_entry_of_the_allow_list_that_means_nothing_is_an_error_that_names_it() {
+        let read = |entries: &str| toml::from_str::<Config>(&format!("[egress]\nallow = {entries}"));
+        let config = read(r#"["127.0.0.0/8", "hooks.example.com"]"#).unwrap();
+        assert_eq!(config.egress.allow, AllowList::parse(&["127.0.0.0/8", "hooks.example.com"]).unwrap());
+        for entry in ["10.0.0.1/8", "0.0.0.0/0", "http://a", "a b"] {
+            let error = read(&format!("[{entry:?}]")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{entry:?} is ")) && error.contains("line 2"), "{error}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod app;
+pub mod blobs;
 mod builtins;
 pub mod cli;
 pub mod config;
@@ -9,10 +10,13 @@ pub mod config;
 pub mod demo;
 pub mod egress;
 pub mod http;
+pub mod media;
+pub mod metrics;
 pub mod plugins;
 mod qr;
 pub mod secrets;
 mod verbs;
+pub mod webhook;
 pub mod whatsapp;
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_core::storage::{Storage, StorageError};
-use switchboard_runtime::{CallContext, CallReport, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
+use switchboard_runtime::{CallContext, CallReport, Called, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
 
 use crate::builtins;
 use crate::http::{MountTable, RouteError};
+use crate::metrics::Metrics;
 
 /// Most characters of a plugin's name.
 const NAME_CHARS_MAX: usize = 64;
@@ -55,7 +56,7 @@ impl ActivePlugin {
 
     /// The context of a call for `principal`.
     pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
-        CallContext { principal, config: Arc::clone(&self.config), now_ms }
+        CallContext { principal, config: Arc::clone(&self.config), now_ms, once: None }
     }
 }
 
@@ -130,6 +131,7 @@ pub struct Plugins {
     storage: Storage,
     clock: Arc<dyn Clock>,
     wakes: Arc<Wakes>,
+    metrics: Arc<Metrics>,
     generation: ArcSwap<Generation>,
     /// One activation at a time: each builds on the generation before it.
     activation: tokio::sync::Semaphore,
@@ -137,8 +139,15 @@ pub struct Plugins {
 
 impl Plugins {
     /// No plugin yet.
-    pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>) -> Self {
-        Self { runtime, storage, clock, wakes, generation: ArcSwap::default(), activation: tokio::sync::Semaphore::new(1) }
+    pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>, metrics: Arc<Metrics>) -> Self {
+        let (generation, activation) = (ArcSwap::default(), tokio::sync::Semaphore::new(1));
+        Self { runtime, storage, clock, wakes, metrics, generation, activation }
+    }
+
+    /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
+    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, interface: &'static str, call: &str, called: &Called<T>) {
+        self.metrics.plugin_called(interface, called.outcome.name());
+        note_report(plugin, call, &called.report);
     }
 
     /// The runtime that calls them.
@@ -272,7 +281,7 @@ impl Plugins {
     async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
-        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0 };
+        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0, once: None };
         let loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);
@@ -322,8 +331,8 @@ fn check(install: &Install) -> Result<(), InstallError> {
     Ok(())
 }
 
-/// Counts a call, and passes on what the plugin logged. Lines cannot forge others: the runtime escapes them.
-pub(crate) fn note_call(plugin: &ActivePlugin, call: &str, report: &CallReport) {
+/// Passes on what a call logged. Lines cannot forge others: the runtime escapes them.
+fn note_report(plugin: &ActivePlugin, call: &str, report: &CallReport) {
     let us = u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX);
     plugin.usage.calls.fetch_add(1, Ordering::Relaxed);
     plugin.usage.last_us.store(us, Ordering::Relaxed);
@@ -362,7 +371,7 @@ impl Responders for Plugins {
         };
         let context = plugin.context(None, self.clock.now().0);
         let called = self.runtime.respond(&plugin.loaded, &context, run_id, event).await;
-        note_call(plugin, run_id, &called.report);
+        self.note_call(plugin, "responder", run_id, &called);
         called.outcome.into_result()
     }
 }

@@ -4,27 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
-use switchboard_core::flow::intake::{Intake, IntakeError, SendWish};
+use switchboard_core::flow::intake::{AcceptedBatch, BatchWish, Intake, IntakeError, SendWish};
+use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
-use switchboard_core::records::content::{Content, Extras};
-use switchboard_core::records::id::{MessageId, SessionId, draw_public_number};
-use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::id::{BatchId, MessageId, SessionId, draw_public_number};
+use switchboard_core::records::message::Message;
+use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_phone;
-use switchboard_core::storage::{Storage, StorageError};
-use switchboard_runtime::verbs::{NewSession, QrCode, VerbError, Verbs};
+use switchboard_core::rules::plan::{PACING_SETTING, PlanError, SessionRules};
+use switchboard_core::rules::quota::{self, Charge, Reached, Scope, Standing};
+use switchboard_core::storage::{BatchProgress, Cancelled, SessionChange, Storage, StorageError};
+use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, LimitStanding, NewMessage, NewSession, QrCode, VerbError, Verbs};
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
 use crate::qr;
-use crate::whatsapp::{Live, Sessions};
+use crate::whatsapp::{Live, PairingCode, PairingCodeError, Sessions};
 
 /// Most settings of a session, and bytes of one.
 const SETTINGS_MAX: usize = 32;
 const SETTING_BYTES_MAX: usize = 4096;
+/// Messages that are looked at together for a list, and how often for one page of it.
+const SCAN_PAGE: usize = 200;
+const SCAN_PAGES_MAX: usize = 25;
 /// How often a drawn session id may be taken already.
 const DRAW_TRIES_MAX: u32 = 8;
 
@@ -62,16 +69,69 @@ fn need(caller: &Principal, resource: &str, action: &str) -> Result<(), VerbErro
     Err(VerbError::Denied(format!("the key lacks the scope {resource}:{action}")))
 }
 
+fn check_name(name: &str) -> Result<(), VerbError> {
+    let chars = name.chars().count();
+    if name.trim().is_empty() || chars > NAME_CHARS_MAX {
+        let why = format!("has {chars} characters; 1 to {NAME_CHARS_MAX} are allowed");
+        return Err(VerbError::Invalid { field: "name".to_owned(), why });
+    }
+    Ok(())
+}
+
+/// Whether these may be set, when there are `count` of them then.
+fn check_settings(count: usize, settings: &Map<String, Value>) -> Result<(), VerbError> {
+    let invalid = |why: String| Err(VerbError::Invalid { field: "settings".to_owned(), why });
+    if count > SETTINGS_MAX {
+        return invalid(format!("would have {count} entries; the limit is {SETTINGS_MAX}"));
+    }
+    for (name, value) in settings {
+        let bytes = name.len() + value.to_string().len();
+        if bytes > SETTING_BYTES_MAX {
+            return invalid(format!("an entry has {bytes} bytes; the limit is {SETTING_BYTES_MAX}"));
+        }
+    }
+    check_pacing(settings)
+}
+
+/// Whether a session can keep the rules that its settings give it.
+fn check_pacing(settings: &Map<String, Value>) -> Result<(), VerbError> {
+    let invalid = |error: PlanError| VerbError::Invalid { field: PACING_SETTING.to_owned(), why: error.to_string() };
+    SessionRules::read(settings).map(|_| ()).map_err(invalid)
+}
+
 fn intake_error(error: IntakeError) -> VerbError {
     match error {
         IntakeError::NoSuchSession(_) => VerbError::NotFound,
         IntakeError::NotConnected { state, .. } => VerbError::NotConnected(state),
         IntakeError::Recipient(error) => VerbError::Invalid { field: "to".to_owned(), why: error.to_string() },
         IntakeError::Invalid { field, why } => VerbError::Invalid { field: field.to_owned(), why },
+        IntakeError::QuotaReached(Reached { limit, scope, standing, retry_after_s }) => {
+            VerbError::LimitReached(message_limit(limit, scope, &standing, retry_after_s))
+        }
         IntakeError::OutboxFull { .. } => VerbError::Unavailable(error.to_string()),
         IntakeError::BatchSize { .. } => VerbError::Invalid { field: "messages".to_owned(), why: error.to_string() },
         IntakeError::NotYet { .. } => VerbError::NotYet(error.to_string()),
+        IntakeError::Media(MediaRefusal::Unavailable(_)) => VerbError::Unavailable(error.to_string()),
+        IntakeError::Media(refused) => VerbError::Invalid { field: "media".to_owned(), why: refused.to_string() },
         IntakeError::Storage(error) => unavailable(error),
+    }
+}
+
+/// The tenant has as many sessions as it may have.
+fn sessions_limit(max: u64, used: u64) -> LimitStanding {
+    let limit = "sessions".to_owned();
+    LimitStanding { limit, of_session: false, max, used, resets_at_ms: None, retry_after_s: None }
+}
+
+/// How a limit on messages stands.
+fn message_limit(limit: &str, scope: Scope, standing: &Standing, retry_after_s: u64) -> LimitStanding {
+    LimitStanding {
+        limit: limit.to_owned(),
+        of_session: matches!(scope, Scope::Session(_)),
+        max: standing.max,
+        used: standing.used,
+        resets_at_ms: Some(standing.resets_at.0),
+        retry_after_s: Some(u32::try_from(retry_after_s).unwrap_or(u32::MAX)),
     }
 }
 
@@ -84,16 +144,122 @@ impl HostVerbs {
         self.storage.session(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
-    fn checked_new(new: &NewSession) -> Result<serde_json::Map<String, serde_json::Value>, VerbError> {
-        let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
-        let chars = new.name.chars().count();
-        if new.name.trim().is_empty() || chars > NAME_CHARS_MAX {
-            return invalid("name", format!("has {chars} characters; 1 to {NAME_CHARS_MAX} are allowed"));
+    /// Changes the name and the settings of a session; a setting that becomes `null` goes away.
+    pub(crate) async fn change_session(
+        &self,
+        caller: &Principal,
+        id: SessionId,
+        name: Option<String>,
+        settings: Map<String, Value>,
+    ) -> Result<Session, VerbError> {
+        need(caller, "sessions", "write")?;
+        if let Some(name) = &name {
+            check_name(name)?;
         }
+        let there = self.reach(caller, id).await?;
+        let added = settings.iter().filter(|(name, value)| !value.is_null() && !there.settings.contains_key(*name));
+        check_settings(there.settings.len() + added.count(), &settings)?;
+        let change = SessionChange { name, settings, ..SessionChange::default() };
+        let changed = self.storage.change_session(caller.tenant, id, self.clock.now(), &change).await;
+        changed.map_err(unavailable)?.ok_or(VerbError::NotFound)
+    }
+
+    /// A code that links the session when it is typed into the phone of this number.
+    pub(crate) async fn pairing_code(
+        &self,
+        caller: &Principal,
+        id: SessionId,
+        phone_number: &str,
+    ) -> Result<PairingCode, VerbError> {
+        let invalid = |why: String| VerbError::Invalid { field: "phone_number".to_owned(), why };
+        let digits = parse_phone(phone_number).map_err(|error| invalid(error.to_string()))?;
+        let session = self.connect_session(caller, id, CONNECT_WAIT_MAX).await?;
+        if session.jid.is_some() {
+            return Err(VerbError::Conflict(format!("the session is {}: a phone has linked it", session.state.name())));
+        }
+        self.sessions.pairing_code(id, digits).await.map_err(|error| match error {
+            PairingCodeError::Number(why) => invalid(why),
+            PairingCodeError::Refused(why) => VerbError::Conflict(why),
+            PairingCodeError::NotPairing => VerbError::NotConnected(session.state),
+        })
+    }
+
+    /// Messages that the caller may see, newest first, with ids below `before`; and where the next page begins.
+    pub(crate) async fn messages(
+        &self,
+        caller: &Principal,
+        before: Option<MessageId>,
+        limit: usize,
+        wanted: impl Fn(&Message) -> bool,
+    ) -> Result<(Vec<Message>, Option<MessageId>), VerbError> {
+        need(caller, "messages", "read")?;
+        let (mut found, mut before) = (Vec::new(), before);
+        for _ in 0..SCAN_PAGES_MAX {
+            let page = self.storage.messages(caller.tenant, before, SCAN_PAGE).await.map_err(unavailable)?;
+            let last = page.len() < SCAN_PAGE;
+            for message in page {
+                before = Some(message.id);
+                if caller.may_use(message.session) && wanted(&message) {
+                    found.push(message);
+                    if found.len() == limit {
+                        return Ok((found, before));
+                    }
+                }
+            }
+            if last {
+                return Ok((found, None));
+            }
+        }
+        Ok((found, before))
+    }
+
+    /// Accepts a batch of messages of one session.
+    pub(crate) async fn send_batch(
+        &self,
+        caller: &Principal,
+        wish: BatchWish,
+        once: Option<&Once>,
+    ) -> Result<AcceptedBatch, VerbError> {
+        need(caller, "messages", "write")?;
+        self.reach(caller, wish.session).await?;
+        self.intake.accept_batch_once(caller.tenant, wish, once).await.map_err(intake_error)
+    }
+
+    /// A batch and how far its messages have come.
+    pub(crate) async fn batch(&self, caller: &Principal, id: BatchId) -> Result<BatchProgress, VerbError> {
+        need(caller, "messages", "read")?;
+        let progress = self.storage.batch_progress(caller.tenant, id).await.map_err(unavailable)?;
+        progress.filter(|progress| caller.may_use(progress.record.session)).ok_or(VerbError::NotFound)
+    }
+
+    /// Takes a message back that nobody has begun to send.
+    pub(crate) async fn cancel(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
+        need(caller, "messages", "write")?;
+        let there = self.storage.message(caller.tenant, id).await.map_err(unavailable)?;
+        if there.is_none_or(|message| !caller.may_use(message.session)) {
+            return Err(VerbError::NotFound);
+        }
+        match self.storage.cancel_message(caller.tenant, id, self.clock.now()).await.map_err(unavailable)? {
+            Cancelled::Done(message) => Ok(*message),
+            Cancelled::TooLate(message) => {
+                Err(VerbError::Conflict(format!("the message is {}: it is too late to take it back", message.state.name())))
+            }
+            Cancelled::Missing => Err(VerbError::NotFound),
+        }
+    }
+
+    /// What a verb says of a wish that was refused.
+    pub(crate) fn refused_wish(error: IntakeError) -> VerbError {
+        intake_error(error)
+    }
+
+    fn checked_new(new: &NewSession) -> Result<Map<String, Value>, VerbError> {
+        let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
+        check_name(&new.name)?;
         if new.settings.len() > SETTINGS_MAX {
             return invalid("settings", format!("has {} entries; the limit is {SETTINGS_MAX}", new.settings.len()));
         }
-        let mut settings = serde_json::Map::new();
+        let mut settings = Map::new();
         for (name, value) in &new.settings {
             if name.len() + value.len() > SETTING_BYTES_MAX {
                 return invalid(name, format!("has {} bytes; the limit is {SETTING_BYTES_MAX}", value.len()));
@@ -103,6 +269,7 @@ impl HostVerbs {
                 Err(error) => return invalid(name, format!("is not JSON: {error}")),
             }
         }
+        check_pacing(&settings)?;
         Ok(settings)
     }
 }
@@ -133,6 +300,7 @@ impl Verbs for HostVerbs {
             let invalid = |why: String| VerbError::Invalid { field: "phone_number".to_owned(), why };
             parse_phone(&new.phone_number).map_err(|error| invalid(error.to_string()))?
         };
+        let sessions_max = self.storage.figures(caller.tenant).await.map_err(unavailable)?.sessions;
         let now = self.clock.now();
         for _ in 0..DRAW_TRIES_MAX {
             let session = Session {
@@ -142,6 +310,7 @@ impl Verbs for HostVerbs {
                 phone_number: phone_number.clone(),
                 state: SessionState::Created,
                 reason: None,
+                retry_at: None,
                 jid: None,
                 lid: None,
                 settings: settings.clone(),
@@ -159,8 +328,13 @@ impl Verbs for HostVerbs {
                 mode: None,
             };
             let own_key = self.accounts.draw_key(caller.tenant, &wish);
-            match self.storage.create_session(&session, &own_key).await {
-                Err(StorageError::Conflict) => {}
+            match self.storage.create_session_within(&session, &own_key, sessions_max).await {
+                Err(StorageError::Conflict) => {
+                    let used = self.storage.session_count(caller.tenant).await.map_err(unavailable)?;
+                    if let Some(max) = sessions_max.filter(|max| used >= *max) {
+                        return Err(VerbError::LimitReached(sessions_limit(max, used)));
+                    }
+                }
                 other => return other.map(|()| session).map_err(unavailable),
             }
         }
@@ -222,23 +396,40 @@ impl Verbs for HostVerbs {
         self.storage.session_key(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
-    async fn send(
-        &self,
-        caller: &Principal,
-        session: SessionId,
-        to: String,
-        content: Content,
-        extras: Extras,
-    ) -> Result<Message, VerbError> {
+    async fn send(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
         need(caller, "messages", "write")?;
-        self.reach(caller, session).await?;
-        let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin: None };
-        self.intake.accept(caller.tenant, wish).await.map_err(intake_error)
+        self.reach(caller, new.session).await?;
+        let wish = SendWish {
+            session: new.session,
+            to: new.to.to_owned(),
+            content: new.content.clone(),
+            extras: new.extras.clone(),
+            schedule: new.schedule,
+            origin: None,
+        };
+        self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
     }
 
     async fn message(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
         need(caller, "messages", "read")?;
         let message = self.storage.message(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
         if caller.may_use(message.session) { Ok(message) } else { Err(VerbError::NotFound) }
+    }
+
+    async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
+        // Whoever sends is told how much is left, with the answer to the message.
+        if !caller.may("messages", "write") {
+            need(caller, "messages", "read")?;
+        }
+        let session = self.reach(caller, session).await?;
+        let figures = self.storage.figures(caller.tenant).await.map_err(unavailable)?;
+        let (rules, now) = (SessionRules::of(&session.settings), self.clock.now());
+        let charges = quota::charges(&figures, &[(session.id, rules, 0)], now);
+        let used = self.storage.used(caller.tenant, charges).await.map_err(unavailable)?;
+        let limit = |(charge, used): &(Charge, u64)| {
+            let standing = quota::standing(charge, *used)?;
+            Some(message_limit(charge.limit_name(), charge.scope, &standing, standing.retry_after_s(now)))
+        };
+        Ok(used.iter().filter_map(limit).collect())
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switchboard_guest_sdk::fields::FieldErrors;
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::router::{Refusal, Response};
-use switchboard_guest_sdk::types::{Field, HostError};
+use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding};
 
 /// Why a request is not answered with success.
 pub enum Failure {
@@ -12,10 +12,14 @@ pub enum Failure {
     SessionNotFound,
     SessionDisconnected(String),
     Validation(String, FieldErrors),
+    Idempotency(u16, &'static str),
     NotFound,
     MethodNotAllowed(String),
     TooLarge(u32),
-    RateLimited(u32),
+    /// Too many requests, or a limit on messages that is used up; what the limit is, when that is known.
+    RateLimited(u32, Option<QuotaStanding>),
+    /// The account has as many sessions as its plan allows: waiting does not help.
+    SessionLimit(u64),
     Unavailable(String),
     Internal,
 }
@@ -45,10 +49,20 @@ impl Failure {
             Self::SessionNotFound => (404, "SESSION_NOT_FOUND", "Session does not exist".to_owned()),
             Self::SessionDisconnected(why) => (409, "SESSION_DISCONNECTED", why.clone()),
             Self::Validation(message, _) => (422, "VALIDATION_ERROR", message.clone()),
+            Self::Idempotency(status, why) => (*status, "IDEMPOTENCY_CONFLICT", (*why).to_owned()),
             Self::NotFound => (404, "NOT_FOUND", "There is no such endpoint".to_owned()),
             Self::MethodNotAllowed(allowed) => (405, "METHOD_NOT_ALLOWED", format!("This endpoint answers {allowed} only")),
             Self::TooLarge(limit) => (413, "PAYLOAD_TOO_LARGE", format!("The body is over the limit of {limit} bytes")),
-            Self::RateLimited(_) => (429, "RATE_LIMITED", "Too many requests".to_owned()),
+            Self::RateLimited(_, None) => (429, "RATE_LIMITED", "Too many requests".to_owned()),
+            Self::RateLimited(seconds, Some(limit)) => {
+                let whose = if limit.of_session { "session" } else { "account" };
+                let QuotaStanding { limit, max, .. } = limit;
+                let message = format!("The {whose}'s {limit} of {max} are used up; try again in {seconds} s");
+                (429, "RATE_LIMITED", message)
+            }
+            Self::SessionLimit(max) => {
+                (403, "SESSION_LIMIT_REACHED", format!("The plan allows {max} sessions; delete one first"))
+            }
             Self::Unavailable(why) => (503, "INTERNAL_ERROR", why.clone()),
             Self::Internal => (500, "INTERNAL_ERROR", "The server could not answer this request".to_owned()),
         };
@@ -56,15 +70,26 @@ impl Failure {
         if let Some(body) = body.as_object_mut() {
             match &self {
                 Self::Validation(_, errors) if !errors.is_empty() => drop(body.insert("errors".to_owned(), json!(errors))),
-                Self::RateLimited(seconds) => drop(body.insert("retry_after".to_owned(), json!(seconds))),
+                Self::RateLimited(seconds, _) => drop(body.insert("retry_after".to_owned(), json!(seconds))),
                 _ => {}
             }
         }
         let mut response = json_response(status, &body);
-        if let Self::RateLimited(seconds) = self {
+        if let Self::RateLimited(seconds, limit) = self {
             response.headers.push(Field { name: "retry-after".to_owned(), value: seconds.to_string() });
+            limit.iter().for_each(|limit| show_limit(&mut response, limit));
         }
         response
+    }
+}
+
+/// The headers that say how a limit stands.
+pub fn show_limit(response: &mut Response, limit: &QuotaStanding) {
+    let reset = limit.resets_at_ms.map(|at| at.div_ceil(1000));
+    let figures = [("limit", Some(limit.max)), ("remaining", Some(limit.max.saturating_sub(limit.used))), ("reset", reset)];
+    for (name, figure) in figures {
+        let Some(figure) = figure else { continue };
+        response.headers.push(Field { name: format!("x-ratelimit-{name}"), value: figure.to_string() });
     }
 }
 
@@ -76,8 +101,12 @@ pub fn refused(refusal: Refusal) -> Failure {
         Refusal::Unauthorized(why) => Failure::Unauthorized(why),
         Refusal::BodyTooLarge(limit) => Failure::TooLarge(limit),
         Refusal::Malformed(why) => Failure::Validation(why, FieldErrors::new()),
-        Refusal::TooManyRequests(seconds) => Failure::RateLimited(seconds),
+        Refusal::TooManyRequests(seconds) => Failure::RateLimited(seconds, None),
         Refusal::Internal(_) => Failure::Internal,
+        Refusal::IdempotencyMismatch => Failure::Idempotency(422, "This Idempotency-Key was used for another request"),
+        Refusal::IdempotencyUnderWay => {
+            Failure::Idempotency(409, "The request under this Idempotency-Key is still being answered")
+        }
     }
 }
 
@@ -93,6 +122,10 @@ impl From<HostError> for Failure {
                 Self::SessionDisconnected(format!("Session is not connected (status: {state})"))
             }
             HostError::NotYet(what) => Self::Validation(format!("Not supported yet: {what}"), FieldErrors::new()),
+            HostError::LimitReached(limit) => match limit.retry_after_s {
+                Some(seconds) => Self::RateLimited(seconds, Some(limit)),
+                None => Self::SessionLimit(limit.max),
+            },
             HostError::Conflict(why) => Self::Validation(why, FieldErrors::new()),
             HostError::Unavailable(why) => Self::Unavailable(why),
         }

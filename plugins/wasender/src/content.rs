@@ -49,7 +49,19 @@ pub fn detect(fields: &mut Fields) -> Option<Content> {
 }
 
 fn media(url: String, caption: Option<String>, file_name: Option<String>) -> Media {
-    Media { source: MediaSource::Url(url), mime: None, caption, file_name, voice_note: false, gif: false }
+    Media {
+        source: MediaSource::Url(url),
+        mime: None,
+        caption,
+        file_name,
+        voice_note: false,
+        gif: false,
+        size: None,
+        sha256: None,
+        width: None,
+        height: None,
+        seconds: None,
+    }
 }
 
 fn nested_media(inner: &mut Fields) -> Media {

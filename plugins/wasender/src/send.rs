@@ -6,7 +6,7 @@ use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Extras, HostError, Outgoing, Quote};
 use switchboard_guest_sdk::{http, messages};
 
-use crate::answer::Failure;
+use crate::answer::{Failure, show_limit};
 use crate::content;
 use crate::sessions::parse;
 
@@ -25,7 +25,13 @@ pub fn send_message(request: &Request) -> Result<Response, Failure> {
         "messageId": message.whatsapp_id,
         "data": { "msgId": message.id, "jid": message.to, "status": "in_progress" },
     });
-    Ok(http::json(200, &body))
+    let mut response = http::json(200, &body);
+    // The limit that is nearest to its end is the one to watch. The message is accepted, whatever becomes of this question.
+    let quota = messages::quota(session).unwrap_or_default();
+    if let Some(tightest) = quota.iter().min_by_key(|limit| limit.max.saturating_sub(limit.used)) {
+        show_limit(&mut response, tightest);
+    }
+    Ok(response)
 }
 
 fn extras(fields: &mut Fields) -> Extras {

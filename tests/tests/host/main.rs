@@ -3,6 +3,17 @@
 mod admin;
 mod errors;
 mod events;
+mod facts;
+mod faults;
+mod idempotency;
+mod media;
+mod metrics;
+mod native;
 mod path;
 mod plugins;
+mod quota;
+mod sending;
 mod sessions;
+mod stop;
+mod streams;
+mod webhooks;

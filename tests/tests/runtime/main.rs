@@ -6,3 +6,4 @@ mod hostile;
 mod router;
 mod stage;
 mod upload;
+mod webhook;

@@ -109,6 +109,10 @@ async fn a_refusal_is_rendered_by_the_router_within_the_same_limits() {
     assert_eq!(refuse("/a", Refusal::Malformed("bad".to_owned())).await, answered(400, "bad"));
     assert_eq!(refuse("/a", Refusal::TooManyRequests(3)).await, answered(429, "3"));
     assert_eq!(refuse("/a", Refusal::Internal("oops".to_owned())).await, answered(500, "oops"));
+    let refused = refuse("/a", Refusal::IdempotencyMismatch).await;
+    assert_eq!(refused, answered(422, "another request had this key"));
+    let refused = refuse("/a", Refusal::IdempotencyUnderWay).await;
+    assert_eq!(refused, answered(409, "the request is still being answered"));
     assert!(matches!(refuse("/spin", Refusal::NotFound).await, Outcome::LimitExceeded(Limit::Cpu, _)));
     stage.assert_well().await;
 }

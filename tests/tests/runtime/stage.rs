@@ -13,7 +13,7 @@ use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
 use switchboard_core::records::message::Message;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_runtime::types::{Request, Response};
-use switchboard_runtime::verbs::{NewSession, QrCode, VerbError, Verbs};
+use switchboard_runtime::verbs::{LimitStanding, NewMessage, NewSession, QrCode, VerbError, Verbs};
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
 };
@@ -59,7 +59,7 @@ pub fn component(path: &str) -> Vec<u8> {
 
 /// A call for `principal` with `config`.
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
-    CallContext { principal, config: Arc::from(config), now_ms: NOW_MS }
+    CallContext { principal, config: Arc::from(config), now_ms: NOW_MS, once: None }
 }
 
 /// The holder of a tenant's key.
@@ -79,10 +79,12 @@ pub fn said(text: &str) -> Command {
     Command::Send { to: CHAT.to_owned(), content: Content::Text(text.to_owned()), extras: Extras::default() }
 }
 
-fn heard(text: &str) -> Event {
+pub fn heard(text: &str) -> Event {
     let incoming = Incoming {
         whatsapp_id: "3EB0AA".to_owned(),
         chat: CHAT.to_owned(),
+        chat_phone: None,
+        chat_lid: None,
         from: CHAT.to_owned(),
         from_phone: Some("15550100001".to_owned()),
         from_lid: None,
@@ -94,6 +96,25 @@ fn heard(text: &str) -> Event {
         extras: Extras::default(),
     };
     Event { n: 1, at: Timestamp(NOW_MS), session: SessionId(5), fact: Fact::MessageReceived(Box::new(incoming)) }
+}
+
+/// A session that is connected.
+pub fn session(id: SessionId, tenant: TenantId) -> Session {
+    Session {
+        id,
+        tenant,
+        name: "Shop".to_owned(),
+        phone_number: "15550100009".to_owned(),
+        state: SessionState::Connected,
+        reason: None,
+        retry_at: None,
+        jid: None,
+        lid: None,
+        settings: serde_json::Map::new(),
+        created_at: Timestamp(NOW_MS),
+        updated_at: Timestamp(NOW_MS),
+        last_active_at: None,
+    }
 }
 
 /// A runtime and the hostile guest in it.
@@ -173,20 +194,7 @@ impl Verbs for FakeVerbs {
             std::future::pending::<()>().await;
         }
         tokio::task::yield_now().await;
-        Ok(Session {
-            id,
-            tenant: caller.tenant,
-            name: "Shop".to_owned(),
-            phone_number: "15550100009".to_owned(),
-            state: SessionState::Connected,
-            reason: None,
-            jid: None,
-            lid: None,
-            settings: serde_json::Map::new(),
-            created_at: Timestamp(NOW_MS),
-            updated_at: Timestamp(NOW_MS),
-            last_active_at: None,
-        })
+        Ok(session(id, caller.tenant))
     }
 
     async fn create_session(&self, _caller: &Principal, _new: NewSession) -> Result<Session, VerbError> {
@@ -213,18 +221,15 @@ impl Verbs for FakeVerbs {
         Ok(format!("ses_live_{id}"))
     }
 
-    async fn send(
-        &self,
-        _caller: &Principal,
-        _session: SessionId,
-        _to: String,
-        _content: Content,
-        _extras: Extras,
-    ) -> Result<Message, VerbError> {
+    async fn send(&self, _caller: &Principal, _new: NewMessage<'_>) -> Result<Message, VerbError> {
         Err(VerbError::NotFound)
     }
 
     async fn message(&self, _caller: &Principal, _id: MessageId) -> Result<Message, VerbError> {
         Err(VerbError::NotFound)
+    }
+
+    async fn quota(&self, _caller: &Principal, _session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
+        Ok(Vec::new())
     }
 }

@@ -95,7 +95,7 @@ async fn one_component_may_serve_several_interfaces() {
     let plugin = &Stage::shared().await.plugin;
     let mut interfaces = plugin.interfaces.clone();
     interfaces.sort();
-    assert_eq!(interfaces, ["responder", "router"]);
+    assert_eq!(interfaces, ["responder", "router", "webhook"]);
     assert_eq!(plugin.bytes, component(HOSTILE).len());
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::wakes::Wakes;
 use crate::clock::Clock;
-use crate::records::event::Incoming;
+use crate::records::event::NewFact;
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Receipt;
 use crate::records::session::Session;
@@ -26,12 +26,13 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Messages came in. They are durable when this returns `Ok`, and only then may WhatsApp be told so.
+    /// Things happened. They are durable when this returns `Ok`, and only then may WhatsApp be told that messages arrived.
+    /// Returns how many were new.
     ///
     /// # Errors
-    /// When storage fails or the session is gone: WhatsApp is to deliver them again.
-    pub async fn messages(&self, incoming: &[Incoming]) -> Result<usize, StorageError> {
-        let new = self.storage.record_inbound(self.tenant, self.session, self.clock.now(), incoming).await?;
+    /// When storage fails or the session is gone: WhatsApp is to deliver messages again.
+    pub async fn record(&self, facts: &[NewFact]) -> Result<usize, StorageError> {
+        let new = self.storage.record_facts(self.tenant, self.session, self.clock.now(), facts).await?;
         if new > 0 {
             self.wakes.events_have_more(self.tenant);
         }

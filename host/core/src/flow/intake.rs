@@ -3,22 +3,32 @@
 //! Sender-route, policies, template and quota belong here, before the one commit. Invariant: an `Ok` from [`Intake::accept`]
 //! means that the message is durable in the outbox under the WhatsApp id that it will keep.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
-use crate::records::content::{Content, Extras};
+use crate::records::content::{Content, Extras, Media};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
 use crate::records::message::{BatchRecord, Message, MessageState, Schedule};
+use crate::records::once::{Once, OnceMark, OnceStep};
 use crate::records::session::SessionState;
 use crate::rules::address::{AddressError, JidServer, parse_recipient};
+use crate::rules::content_limits::{self, ContentRefusal};
+use crate::rules::quota::{self, Charge, Reached};
 use crate::storage::{Acceptance, OUTBOX_MESSAGES_MAX, Storage, StorageError};
 
-/// Most characters of a text, WhatsApp's own limit.
-pub const TEXT_CHARS_MAX: usize = 65_536;
+pub use crate::rules::content_limits::TEXT_CHARS_MAX;
+
+/// Most characters of the text below a file.
+pub const CAPTION_CHARS_MAX: usize = 4096;
+/// Most characters of a file's name.
+pub const FILE_NAME_CHARS_MAX: usize = 255;
+/// How long after its time a message's file is kept: a session may be off line for days.
+const MEDIA_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// Most people one message mentions.
 pub const MENTIONS_MAX: usize = 1024;
 /// Most characters of the id of a quoted message.
@@ -27,8 +37,8 @@ pub const QUOTED_ID_CHARS_MAX: usize = 128;
 pub const BATCH_MESSAGES_MAX: usize = 1000;
 /// How far ahead a message may be scheduled.
 pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(366 * 86_400);
-/// How often a drawn message id may be taken already before intake gives up.
-const ID_TRIES_MAX: u32 = 4;
+/// How often acceptance is tried when a drawn message id is taken already or others use a limit up meanwhile.
+const COMMIT_TRIES_MAX: u32 = 16;
 
 /// A wish to send.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +77,14 @@ pub struct AcceptedBatch {
     pub results: Vec<Result<Option<Message>, IntakeError>>,
 }
 
+/// How a commit went.
+enum Committed {
+    /// It is durable since now; the limit that cut it short, if one did.
+    Now(Box<Acceptance>, Option<Reached>),
+    /// The same request had left this mark.
+    Before(OnceMark),
+}
+
 /// Why a wish was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
@@ -98,6 +116,9 @@ pub enum IntakeError {
         /// The type.
         content_type: String,
     },
+    /// A limit of the tenant or of the session is used up.
+    #[error("{0}")]
+    QuotaReached(Reached),
     /// The session has too much to send already.
     #[error("session {session} has {OUTBOX_MESSAGES_MAX} messages to send; that is the limit")]
     OutboxFull {
@@ -110,6 +131,9 @@ pub enum IntakeError {
         /// How many there are.
         messages: usize,
     },
+    /// The message's file cannot be sent.
+    #[error("the media {0}")]
+    Media(#[from] MediaRefusal),
     /// Storage failed; nothing was accepted.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -122,12 +146,19 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     wakes: Arc<Wakes>,
+    media: Option<Arc<dyn MediaDesk>>,
 }
 
 impl Intake {
     /// An intake over `storage`.
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, wakes: Arc<Wakes>) -> Self {
-        Self { storage, clock, entropy, wakes }
+        Self { storage, clock, entropy, wakes, media: None }
+    }
+
+    /// The same, where messages with files are sent too.
+    #[must_use]
+    pub fn with_media(self, media: Arc<dyn MediaDesk>) -> Self {
+        Self { media: Some(media), ..self }
     }
 
     /// Accepts a wish: the message that is returned is durable.
@@ -135,22 +166,68 @@ impl Intake {
     /// # Errors
     /// [`IntakeError`]; nothing was accepted then.
     pub async fn accept(&self, tenant: TenantId, wish: SendWish) -> Result<Message, IntakeError> {
-        let message = self.judge(tenant, wish).await?;
-        let acceptance = Acceptance { messages: vec![message], batch: None };
-        let accepted = self.commit(tenant, acceptance).await?;
-        accepted.messages.into_iter().next().ok_or(IntakeError::Storage(StorageError::Conflict))
+        self.accept_once(tenant, wish, None).await
     }
 
-    /// Accepts a batch: every wish is judged by itself, and those that are taken are durable together. A batch of which
-    /// nothing is taken is none.
+    /// Accepts a wish of a request that may be under an idempotency key: what the same request was given before is given again,
+    /// as it is now, and nothing is accepted a second time.
+    ///
+    /// # Errors
+    /// As [`Intake::accept`].
+    pub async fn accept_once(&self, tenant: TenantId, wish: SendWish, once: Option<&Once>) -> Result<Message, IntakeError> {
+        let step = once.map(Once::next_step);
+        if let Some(mark) = self.made_before(step.as_ref()).await? {
+            return self.made_message(tenant, &mark).await;
+        }
+        let mut message = self.judge(tenant, wish).await?;
+        message.content = self.with_file(tenant, message.content, &message.schedule).await?;
+        let once = step.map(|step| OnceStep { places: vec![0], ..step });
+        let acceptance = Acceptance { messages: vec![message], once, ..Acceptance::default() };
+        match self.commit(tenant, acceptance).await? {
+            Committed::Now(accepted, _) => {
+                accepted.messages.into_iter().next().ok_or(IntakeError::Storage(StorageError::Conflict))
+            }
+            Committed::Before(mark) => self.made_message(tenant, &mark).await,
+        }
+    }
+
+    /// The mark that the same request left at this step.
+    async fn made_before(&self, step: Option<&OnceStep>) -> Result<Option<OnceMark>, StorageError> {
+        let Some(step) = step else { return Ok(None) };
+        let mark = self.storage.once_mark(&step.key, step.n, self.clock.now()).await?;
+        Ok(mark.filter(|mark| mark.fingerprint == step.fingerprint))
+    }
+
+    async fn made_message(&self, tenant: TenantId, mark: &OnceMark) -> Result<Message, IntakeError> {
+        let (_, id) = mark.messages.first().ok_or(StorageError::Conflict)?;
+        Ok(self.storage.message(tenant, *id).await?.ok_or(StorageError::Conflict)?)
+    }
+
+    /// Accepts a batch: every wish is judged by itself, and those that are taken are durable together. Where a limit ends in
+    /// the middle of it, the first are taken and the rest is refused. A batch of which nothing is taken is none.
     ///
     /// # Errors
     /// [`IntakeError::BatchSize`] for too many wishes or none; else when storage fails or the outbox has no room.
     pub async fn accept_batch(&self, tenant: TenantId, wish: BatchWish) -> Result<AcceptedBatch, IntakeError> {
+        self.accept_batch_once(tenant, wish, None).await
+    }
+
+    /// Accepts a batch of a request that may be under an idempotency key, as [`Intake::accept_once`] does a message.
+    ///
+    /// # Errors
+    /// As [`Intake::accept_batch`].
+    pub async fn accept_batch_once(
+        &self,
+        tenant: TenantId,
+        wish: BatchWish,
+        once: Option<&Once>,
+    ) -> Result<AcceptedBatch, IntakeError> {
         let count = wish.messages.len();
         if count == 0 || count > BATCH_MESSAGES_MAX {
             return Err(IntakeError::BatchSize { messages: count });
         }
+        let step = once.map(Once::next_step);
+        let before = self.made_before(step.as_ref()).await?;
         let now = self.clock.now();
         let id = BatchId(self.draw_message_id().0);
         let mut judged: Vec<Result<(), IntakeError>> = Vec::with_capacity(count);
@@ -166,34 +243,84 @@ impl Intake {
                 messages.push(message);
             }));
         }
+        if let Some(mark) = before {
+            return self.made_batch(tenant, &mark, judged).await;
+        }
         if messages.is_empty() {
             return Ok(AcceptedBatch { record: None, results: judged.into_iter().map(|one| one.map(|()| None)).collect() });
         }
         let record =
             BatchRecord { id, session: wish.session, messages: messages.len() as u64, name: wish.name, accepted_at: now };
-        let accepted = self.commit(tenant, Acceptance { messages, batch: Some(record) }).await?;
+        let taken = (0..).zip(&judged).filter(|(_, verdict)| verdict.is_ok()).map(|(place, _)| place).collect();
+        let once = step.map(|step| OnceStep { places: taken, ..step });
+        let acceptance = Acceptance { messages, batch: Some(record), once, ..Acceptance::default() };
+        let (accepted, over) = match self.commit(tenant, acceptance).await {
+            Ok(Committed::Now(accepted, over)) => (*accepted, over),
+            Ok(Committed::Before(mark)) => return self.made_batch(tenant, &mark, judged).await,
+            Err(IntakeError::QuotaReached(reached)) => (Acceptance::default(), Some(reached)),
+            Err(error) => return Err(error),
+        };
         let mut messages = accepted.messages.into_iter();
-        let results = judged.into_iter().map(|one| one.map(|()| messages.next())).collect();
+        let mut taken = |()| match (messages.next(), over) {
+            (None, Some(reached)) => Err(IntakeError::QuotaReached(reached)),
+            (message, _) => Ok(message),
+        };
+        let results = judged.into_iter().map(|one| one.and_then(&mut taken)).collect();
         Ok(AcceptedBatch { record: accepted.batch, results })
     }
 
-    /// Commits what was judged, under other ids where they are taken.
-    async fn commit(&self, tenant: TenantId, mut acceptance: Acceptance) -> Result<Acceptance, IntakeError> {
-        for _ in 0..ID_TRIES_MAX {
+    /// The batch that the same request made before. What was refused then is told as it is judged now.
+    async fn made_batch(
+        &self,
+        tenant: TenantId,
+        mark: &OnceMark,
+        judged: Vec<Result<(), IntakeError>>,
+    ) -> Result<AcceptedBatch, IntakeError> {
+        let record = match mark.batch {
+            Some(id) => self.storage.batch_progress(tenant, id).await?.map(|progress| progress.record),
+            None => None,
+        };
+        let mut results = Vec::with_capacity(judged.len());
+        for (place, verdict) in (0..).zip(judged) {
+            results.push(match mark.messages.iter().find(|(taken, _)| *taken == place) {
+                Some((_, id)) => Ok(self.storage.message(tenant, *id).await?),
+                None => verdict.map(|()| None),
+            });
+        }
+        Ok(AcceptedBatch { record, results })
+    }
+
+    /// Commits what was judged, under other ids where they are taken. Of a batch that is more than a limit leaves room for, the
+    /// first messages are kept.
+    async fn commit(&self, tenant: TenantId, mut acceptance: Acceptance) -> Result<Committed, IntakeError> {
+        let mut over = None;
+        for _ in 0..COMMIT_TRIES_MAX {
+            acceptance.charges = self.charges(tenant, &acceptance.messages).await?;
             match self.storage.accept(tenant, &acceptance).await {
                 Ok(()) => {
                     self.wake(&acceptance.messages);
-                    return Ok(acceptance);
+                    return Ok(Committed::Now(Box::new(acceptance), over));
                 }
-                Err(StorageError::Conflict) => self.settle_conflict(tenant, &mut acceptance).await?,
+                Err(StorageError::Conflict) => {
+                    // The same request came twice at once, and the other one was first.
+                    if let Some(mark) = self.made_before(acceptance.once.as_ref()).await? {
+                        return Ok(Committed::Before(mark));
+                    }
+                    self.check_sessions(tenant, &acceptance).await?;
+                    let used = self.storage.used(tenant, acceptance.charges.clone()).await?;
+                    match quota::reached(&used, self.clock.now()) {
+                        Some(reached) => over = Some(cut(&mut acceptance, reached, quota::room(&used))?),
+                        None => self.draw_ids_anew(&mut acceptance),
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StorageError::Conflict.into())
     }
 
-    /// Finds out what stood in the way: a session that is gone, an outbox that is full, or an id that is taken.
-    async fn settle_conflict(&self, tenant: TenantId, acceptance: &mut Acceptance) -> Result<(), IntakeError> {
+    /// Whether a session is gone or its outbox full.
+    async fn check_sessions(&self, tenant: TenantId, acceptance: &Acceptance) -> Result<(), IntakeError> {
         let sessions: HashSet<SessionId> = acceptance.messages.iter().map(|message| message.session).collect();
         for session in sessions {
             if self.storage.session(tenant, session).await?.is_none() {
@@ -204,6 +331,10 @@ impl Intake {
                 return Err(IntakeError::OutboxFull { session });
             }
         }
+        Ok(())
+    }
+
+    fn draw_ids_anew(&self, acceptance: &mut Acceptance) {
         let base = self.draw_message_id();
         for (at, message) in (0..).zip(&mut acceptance.messages) {
             message.id = MessageId(base.0 + at);
@@ -212,7 +343,6 @@ impl Intake {
         if let Some(record) = &mut acceptance.batch {
             record.id = BatchId(base.0);
         }
-        Ok(())
     }
 
     fn wake(&self, messages: &[Message]) {
@@ -223,9 +353,43 @@ impl Intake {
         }
     }
 
+    /// The content of a single message with its file in the blob store: once accepted, it already has its bytes.
+    async fn with_file(&self, tenant: TenantId, content: Content, schedule: &Schedule) -> Result<Content, MediaRefusal> {
+        let Some(media) = &self.media else { return Ok(content) };
+        let due = schedule.send_at.unwrap_or_default().max(self.clock.now());
+        media.prepare(tenant, content, Moment::Acceptance, due.plus(MEDIA_KEPT_FOR)).await
+    }
+
+    /// What messages cost their tenant and their sessions, if they are accepted now.
+    pub(super) async fn charges(&self, tenant: TenantId, messages: &[Message]) -> Result<Vec<Charge>, StorageError> {
+        let figures = self.storage.figures(tenant).await?;
+        let mut counts = BTreeMap::<SessionId, u64>::new();
+        messages.iter().for_each(|message| *counts.entry(message.session).or_default() += 1);
+        let mut sessions = Vec::with_capacity(counts.len());
+        for (id, count) in counts {
+            sessions.push((id, self.storage.session_rules(tenant, id).await?, count));
+        }
+        Ok(quota::charges(&figures, &sessions, self.clock.now()))
+    }
+
     /// A new id for a message of now.
     pub(super) fn draw_message_id(&self) -> MessageId {
         MessageId::draw(self.clock.now(), &*self.entropy)
+    }
+
+    fn check_content(&self, content: &Content) -> Result<(), IntakeError> {
+        let not_yet = || IntakeError::NotYet { content_type: content.type_name().to_owned() };
+        match content {
+            Content::Image(media)
+            | Content::Video(media)
+            | Content::Audio(media)
+            | Content::Document(media)
+            | Content::Sticker(media) => {
+                check_media(media)?;
+                Ok(self.media.as_ref().ok_or_else(not_yet)?.check(content)?)
+            }
+            _ => check_content(content),
+        }
     }
 
     /// Judges a wish without accepting it: the message as it would be kept.
@@ -235,13 +399,10 @@ impl Intake {
     pub async fn judge(&self, tenant: TenantId, wish: SendWish) -> Result<Message, IntakeError> {
         let session = self.storage.session(tenant, wish.session).await?.ok_or(IntakeError::NoSuchSession(wish.session))?;
         let to = parse_recipient(&wish.to)?;
-        check_content(&wish.content)?;
+        self.check_content(&wish.content)?;
         let extras = checked_extras(wish.extras)?;
         let now = self.clock.now();
         check_schedule(&wish.schedule, now)?;
-        if to.server == JidServer::Group {
-            return Err(IntakeError::NotYet { content_type: "group text".to_owned() });
-        }
         if !matches!(session.state, SessionState::Connected | SessionState::Reconnecting) {
             return Err(IntakeError::NotConnected { session: session.id, state: session.state });
         }
@@ -265,17 +426,35 @@ impl Intake {
     }
 }
 
-fn check_content(content: &Content) -> Result<(), IntakeError> {
-    let Content::Text(text) = content else {
-        return Err(IntakeError::NotYet { content_type: content.type_name().to_owned() });
+/// Leaves of a batch what there is room for; the limit that cut it.
+///
+/// # Errors
+/// [`IntakeError::QuotaReached`] when that is nothing, or when it is no batch.
+fn cut(acceptance: &mut Acceptance, reached: Reached, room: u64) -> Result<Reached, IntakeError> {
+    let Some(record) = acceptance.batch.as_mut().filter(|_| room > 0) else {
+        return Err(IntakeError::QuotaReached(reached));
     };
-    let chars = text.chars().count();
-    if text.trim().is_empty() {
-        return Err(IntakeError::Invalid { field: "text", why: "is empty".to_owned() });
-    }
-    if chars > TEXT_CHARS_MAX {
-        let why = format!("has {chars} characters; the limit is {TEXT_CHARS_MAX}");
-        return Err(IntakeError::Invalid { field: "text", why });
+    acceptance.messages.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+    record.messages = acceptance.messages.len() as u64;
+    Ok(reached)
+}
+
+fn check_content(content: &Content) -> Result<(), IntakeError> {
+    content_limits::check(content).map_err(|refusal| match refusal {
+        ContentRefusal::Invalid { field, why } => IntakeError::Invalid { field, why },
+        ContentRefusal::NotYet => IntakeError::NotYet { content_type: content.type_name().to_owned() },
+    })
+}
+
+fn check_media(media: &Media) -> Result<(), IntakeError> {
+    let chars = |text: &Option<String>| text.as_ref().map_or(0, |text| text.chars().count());
+    at_most("caption", chars(&media.caption), CAPTION_CHARS_MAX)?;
+    at_most("file_name", chars(&media.file_name), FILE_NAME_CHARS_MAX)
+}
+
+fn at_most(field: &'static str, chars: usize, chars_max: usize) -> Result<(), IntakeError> {
+    if chars > chars_max {
+        return Err(IntakeError::Invalid { field, why: format!("has {chars} characters; the limit is {chars_max}") });
     }
     Ok(())
 }

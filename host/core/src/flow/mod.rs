@@ -1,12 +1,18 @@
-//! How messages and events move: intake, outbox, timers, inbox and responders.
+//! How messages and events move: intake, outbox, timers, inbox, responders and webhook deliveries.
 //!
 //! Workers never call each other. They meet only in storage; a wake says that there is something new to look at, and a
 //! missed wake costs time and never a message, because every worker looks at storage first.
 
+pub mod delivery_worker;
+mod endpoint_lanes;
 pub mod inbox;
 pub mod intake;
+pub mod media;
+pub mod once_sweeper;
 pub mod outbox_worker;
+pub mod quota_sweeper;
 pub mod responder_worker;
+pub mod retention_worker;
 pub mod schedule_worker;
 pub mod wakes;
 

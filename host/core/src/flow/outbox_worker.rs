@@ -16,9 +16,12 @@ use tokio::sync::watch;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
+use crate::records::content::Content;
 use crate::records::id::{MessageId, SessionId, TenantId};
 use crate::records::message::{Message, MessageState, Priority};
 use crate::rules::backoff::RESEND;
+use crate::rules::pacing::{Pace, RecentSends, next_send_at};
+use crate::rules::typing::Typing;
 use crate::storage::{DueSend, SendOutcome, Storage, StorageError};
 
 /// How long the worker rests after storage failed.
@@ -33,6 +36,8 @@ const UNDER_WAY_MAX: usize = 8;
 pub trait Sender: Send + Sync {
     /// Returns once the session is on line.
     async fn ready(&self);
+    /// Shows the chat that somebody types. What comes of it is nobody's loss.
+    async fn show_typing(&self, chat: &str);
     /// Sends `message` under its own WhatsApp id.
     async fn send(&self, message: &Message) -> SendOutcome;
 }
@@ -69,6 +74,14 @@ struct Hand<'a> {
     resting: HashMap<String, Timestamp>,
     /// When the last send began or was acknowledged.
     last_send: Option<Timestamp>,
+    /// How fast the session may send.
+    pace: Pace,
+    /// How it types before a text, if it does.
+    typing: Option<Typing>,
+    /// What a limit per minute looks at.
+    recent: RecentSends,
+    /// Spreads the next send; drawn anew after each.
+    random: u64,
 }
 
 impl OutboxWorker {
@@ -92,7 +105,9 @@ impl OutboxWorker {
     async fn serve(&self, sender: &dyn Sender, stop: &mut watch::Receiver<bool>) -> Result<(), StorageError> {
         let bell = self.wakes.outbox(self.session);
         let last_send = self.storage.last_send(self.tenant, self.session).await?;
-        let mut hand = Hand { last_send, ..Hand::default() };
+        let (pace, typing) = self.storage.sending_rules(self.tenant, self.session).await?;
+        let recent = RecentSends::after_restart(last_send, pace);
+        let mut hand = Hand { last_send, pace, typing, recent, random: self.entropy.next_u64(), ..Hand::default() };
         let mut look = true;
         loop {
             if hand.sends.is_empty() && sender.ready().now_or_never().is_none() {
@@ -108,7 +123,9 @@ impl OutboxWorker {
                 self.lease(&mut hand).await?;
                 look = false;
             }
-            let wake = self.begin(sender, &mut hand);
+            // Nothing new is begun off line, or while nobody knows whether the server still answers.
+            let online = sender.ready().now_or_never().is_some();
+            let wake = if online { self.begin(sender, &mut hand) } else { None };
             tokio::select! {
                 biased;
                 () = stopped(stop) => return self.wind_up(hand).await,
@@ -118,6 +135,7 @@ impl OutboxWorker {
                 }
                 () = bell.notified() => look = true,
                 () = self.until(wake) => {}
+                () = sender.ready(), if !online => {}
             }
         }
     }
@@ -131,6 +149,7 @@ impl OutboxWorker {
 
     /// Fills the hand from both lanes.
     async fn lease(&self, hand: &mut Hand<'_>) -> Result<(), StorageError> {
+        (hand.pace, hand.typing) = self.storage.sending_rules(self.tenant, self.session).await?;
         let mut held: HashSet<MessageId> = hand.pool.iter().map(|due| due.message.id).collect();
         held.extend(hand.under_way.keys());
         for lane in [Priority::Interactive, Priority::Bulk] {
@@ -151,34 +170,52 @@ impl OutboxWorker {
     fn begin<'a>(&'a self, sender: &'a dyn Sender, hand: &mut Hand<'a>) -> Option<Timestamp> {
         let now = self.clock.now();
         hand.resting.retain(|_, until| *until > now);
-        while hand.sends.len() < UNDER_WAY_MAX {
+        // A person types one text at a time.
+        let under_way_max = if hand.typing.is_some() { 1 } else { UNDER_WAY_MAX };
+        while hand.sends.len() < under_way_max {
             let Some(at) = hand.next_at() else { break };
-            let due_at = hand.pool.get(at).map_or(now, |due| paced(hand.last_send, &due.message));
+            let due_at = hand.pool.get(at).map_or(now, |due| hand.paced(&due.message));
             if due_at > now {
                 return Some(due_at);
             }
             let due = hand.pool.remove(at);
             hand.under_way.insert(due.message.id, due.message.to.clone());
             hand.last_send = Some(now);
-            hand.sends.push(self.send(sender, due, now).boxed());
+            hand.recent.note(now);
+            hand.random = self.entropy.next_u64();
+            hand.sends.push(self.send(sender, due, now, hand.typing).boxed());
         }
         hand.resting.values().min().copied()
     }
 
-    async fn send(&self, sender: &dyn Sender, due: DueSend, now: Timestamp) -> Ended {
+    async fn send(&self, sender: &dyn Sender, due: DueSend, now: Timestamp, typing: Option<Typing>) -> Ended {
         let late = due.message.schedule.expires_at.is_some_and(|at| at <= now);
         let outcome = if late && due.message.attempts == 0 && due.message.state.is_pending() {
             SendOutcome::Expired
         } else {
+            self.type_first(sender, &due.message, now, typing).await;
             sender.send(&due.message).await
         };
         let settled = self.storage.settle_send(self.tenant, &due, &outcome, self.clock.now()).await;
         (due, settled.map(|()| outcome))
     }
 
+    /// Shows typing before a text that is sent for the first time, for as long as its length asks.
+    async fn type_first(&self, sender: &dyn Sender, message: &Message, now: Timestamp, typing: Option<Typing>) {
+        if let (Some(typing), Content::Text(text), 0) = (typing, &message.content, message.attempts) {
+            sender.show_typing(&message.to).await;
+            let shown = typing.shown_for(text.chars().count(), self.entropy.next_u64());
+            self.clock.sleep_until(now.plus(shown)).await;
+        }
+    }
+
     /// Takes a send that has ended: it is over, or it goes back to be sent again.
     fn take_back(&self, hand: &mut Hand<'_>, mut due: DueSend, outcome: SendOutcome) {
         hand.under_way.remove(&due.message.id);
+        if hand.typing.is_some() {
+            // The text went out later than the send began: gaps count from its end.
+            hand.last_send = Some(self.clock.now());
+        }
         self.wakes.events_have_more(self.tenant);
         let (session, id) = (self.session, due.message.id);
         let reason = match outcome {
@@ -231,12 +268,12 @@ impl Hand<'_> {
         }
         None
     }
-}
 
-/// When a message may go, by what it asks for itself.
-fn paced(last_send: Option<Timestamp>, message: &Message) -> Timestamp {
-    let gap = Duration::from_millis(message.schedule.gap_ms.unwrap_or(0));
-    last_send.map_or(Timestamp(0), |last| last.plus(gap))
+    /// When a message may go: by the plan, by the session's own rules and by what it asks for itself.
+    fn paced(&self, message: &Message) -> Timestamp {
+        let by_gap = next_send_at(self.last_send, self.pace, message.schedule.gap_ms, self.random);
+        by_gap.max(self.recent.next_send_at(self.pace))
+    }
 }
 
 /// Returns once the worker is to stop. Whoever could say so is gone when this fails, and so is the session.

@@ -20,6 +20,7 @@ use crate::records::id::TenantId;
 use crate::records::message::Schedule;
 use crate::records::plugin::Work;
 use crate::rules::backoff::RESPONDER;
+use crate::rules::quota::Reached;
 use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
 
 /// Events that a cursor passes in one commit.
@@ -32,6 +33,8 @@ const RUNS_AT_ONCE: usize = 16;
 const TENANTS_AT_ONCE: usize = 8;
 /// Tries of one run before it is set aside.
 pub const RUN_TRIES_MAX: u32 = 8;
+/// Longest that a run waits for a limit to reset, seconds.
+const QUOTA_WAIT_MAX_S: u64 = 60;
 /// Commands that one run may return.
 pub const COMMANDS_MAX: usize = 64;
 
@@ -202,8 +205,14 @@ impl ResponderWorker {
                     effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
                 }
                 match settled {
-                    // An id that was taken or a session that just went: the next try finds out which.
-                    Err(StorageError::Conflict) => self.put_off(tenant, subscription, run, "storage conflict").await,
+                    Err(StorageError::Conflict) => {
+                        let now = self.clock.now();
+                        match self.storage.reached_limit(tenant, effects.charges, now).await? {
+                            Some(reached) => self.over_limit(tenant, subscription, run, &reached).await,
+                            // An id that was taken or a session that just went: the next try finds out which.
+                            None => self.put_off(tenant, subscription, run, "storage conflict").await,
+                        }
+                    }
                     other => other,
                 }
             }
@@ -241,7 +250,30 @@ impl ResponderWorker {
                 Err(error) => return Err(error.to_string()),
             }
         }
+        effects.charges = self.intake.charges(tenant, &effects.messages).await.map_err(|error| error.to_string())?;
         Ok(effects)
+    }
+
+    /// A limit does not let the messages of a run through. One that resets within a minute is waited for; else the run is set
+    /// aside at once with the reason: an answer that comes tomorrow is worse than none, and nothing is held until then unseen.
+    async fn over_limit(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        reached: &Reached,
+    ) -> Result<(), StorageError> {
+        let tries = run.work.tries + 1;
+        // A little after the reset, so that not everybody who waits for it comes at once.
+        let due_at = reached.standing.resets_at.plus(RESPONDER.wait(0, self.entropy.next_u64()));
+        let next = Work { tries, due_at, last_error: Some(reached.to_string()) };
+        let parked = reached.retry_after_s > QUOTA_WAIT_MAX_S || tries >= RUN_TRIES_MAX;
+        tracing::warn!(%tenant, subscription, event = run.event.n, parked, %reached, "a responder may not send");
+        if parked {
+            self.storage.park_run(tenant, subscription, run, &next).await
+        } else {
+            self.storage.postpone_run(tenant, subscription, run, &next).await
+        }
     }
 
     async fn put_off(&self, tenant: TenantId, subscription: &str, run: &OwedRun, why: &str) -> Result<(), StorageError> {

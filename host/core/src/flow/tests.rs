@@ -1,8 +1,12 @@
 //! Intake, outbox and responders over storage in memory, a clock that stands until it is told to move, and a seed.
 
+mod deliveries;
+mod delivery_order;
 mod intake;
 mod outbox;
+mod quota;
 mod responders;
+mod retention;
 
 use std::sync::Arc;
 
@@ -113,6 +117,7 @@ fn session() -> Session {
         phone_number: "4915123456789".to_owned(),
         state: SessionState::Connected,
         reason: None,
+        retry_at: None,
         jid: None,
         lid: None,
         settings: serde_json::Map::new(),
@@ -143,6 +148,8 @@ fn incoming(chat: &str, whatsapp_id: &str) -> Incoming {
     Incoming {
         whatsapp_id: whatsapp_id.to_owned(),
         chat: chat.to_owned(),
+        chat_phone: None,
+        chat_lid: None,
         from: chat.to_owned(),
         from_phone: None,
         from_lid: None,

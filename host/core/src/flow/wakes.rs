@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::records::id::{SessionId, TenantId};
 
@@ -11,9 +11,37 @@ use crate::records::id::{SessionId, TenantId};
 #[derive(Default)]
 pub struct Wakes {
     outboxes: Mutex<HashMap<SessionId, Arc<Notify>>>,
-    tenants: Mutex<BTreeSet<TenantId>>,
-    events: Notify,
+    responders: TenantBell,
+    webhooks: TenantBell,
+    readers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
     timers: Notify,
+}
+
+/// Tenants for whom there is something new, and the bell that says so.
+#[derive(Default)]
+struct TenantBell {
+    tenants: Mutex<BTreeSet<TenantId>>,
+    rung: Notify,
+}
+
+impl TenantBell {
+    fn ring(&self, tenant: TenantId) {
+        if let Ok(mut tenants) = self.tenants.lock() {
+            tenants.insert(tenant);
+        }
+        self.rung.notify_one();
+    }
+
+    async fn tenants(&self) -> BTreeSet<TenantId> {
+        loop {
+            let rung = self.rung.notified();
+            let waiting = self.tenants.lock().map(|mut tenants| std::mem::take(&mut *tenants)).unwrap_or_default();
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            rung.await;
+        }
+    }
 }
 
 impl Wakes {
@@ -46,21 +74,40 @@ impl Wakes {
 
     /// There is a new event of `tenant`.
     pub fn events_have_more(&self, tenant: TenantId) {
-        if let Ok(mut tenants) = self.tenants.lock() {
-            tenants.insert(tenant);
+        self.responders.ring(tenant);
+        self.webhooks.ring(tenant);
+        if let Ok(mut readers) = self.readers.lock()
+            && let Some(bell) = readers.get(&tenant)
+        {
+            if bell.receiver_count() == 0 {
+                readers.remove(&tenant);
+            } else {
+                bell.send_replace(());
+            }
         }
-        self.events.notify_one();
     }
 
-    /// Waits until some tenant has a new event, and returns all that have.
+    /// A bell that rings for every new event of `tenant`. Any number of readers may have one; what rang while nobody waited is
+    /// heard at the next wait.
+    pub fn event_bell(&self, tenant: TenantId) -> watch::Receiver<()> {
+        let subscribe = |mut readers: std::sync::MutexGuard<'_, HashMap<TenantId, watch::Sender<()>>>| {
+            readers.entry(tenant).or_insert_with(|| watch::channel(()).0).subscribe()
+        };
+        self.readers.lock().map(subscribe).unwrap_or_else(|_| watch::channel(()).1)
+    }
+
+    /// A webhook endpoint of `tenant` was made, changed or is owed more.
+    pub fn webhooks_have_more(&self, tenant: TenantId) {
+        self.webhooks.ring(tenant);
+    }
+
+    /// Waits until some tenant has a new event, and returns all that have: for the one worker that serves responders.
     pub async fn tenants_with_events(&self) -> BTreeSet<TenantId> {
-        loop {
-            let bell = self.events.notified();
-            let waiting = self.tenants.lock().map(|mut tenants| std::mem::take(&mut *tenants)).unwrap_or_default();
-            if !waiting.is_empty() {
-                return waiting;
-            }
-            bell.await;
-        }
+        self.responders.tenants().await
+    }
+
+    /// The same for the one worker that delivers webhooks.
+    pub async fn tenants_with_webhooks(&self) -> BTreeSet<TenantId> {
+        self.webhooks.tenants().await
     }
 }

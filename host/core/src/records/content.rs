@@ -10,6 +10,24 @@ pub enum MediaSource {
     Url(String),
     /// A blob of the tenant, by its handle.
     Blob(String),
+    /// On WhatsApp's media hosts, sealed. What opens it is kept here and shown to nobody.
+    #[serde(rename = "whatsapp")]
+    WhatsApp(Box<WhatsAppMedia>),
+}
+
+/// A sealed file on WhatsApp's media hosts, and what opens it. Bytes are in lower-case hex.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WhatsAppMedia {
+    /// The path on any of the media hosts.
+    pub direct_path: String,
+    /// A whole URL, when the sender gave one.
+    pub url: Option<String>,
+    /// The key that opens it: secret.
+    pub media_key: String,
+    /// SHA-256 of the sealed bytes.
+    pub enc_sha256: String,
+    /// When the sender made the key, seconds since 1970.
+    pub key_at_s: Option<i64>,
 }
 
 /// A picture, film, sound, file or sticker.
@@ -27,6 +45,40 @@ pub struct Media {
     pub voice_note: bool,
     /// A film that plays as a GIF.
     pub gif: bool,
+    /// Bytes of the file, as the sender says.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// SHA-256 of the file in lower-case hex, as the sender says.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Width in pixels, when it is given.
+    #[serde(default)]
+    pub width: Option<u32>,
+    /// Height in pixels, when it is given.
+    #[serde(default)]
+    pub height: Option<u32>,
+    /// How long it plays, seconds, when it is given.
+    #[serde(default)]
+    pub seconds: Option<u32>,
+}
+
+impl Media {
+    /// Media of which only the place is known.
+    pub fn at(source: MediaSource) -> Self {
+        Self {
+            source,
+            mime: None,
+            caption: None,
+            file_name: None,
+            voice_note: false,
+            gif: false,
+            size: None,
+            sha256: None,
+            width: None,
+            height: None,
+            seconds: None,
+        }
+    }
 }
 
 /// A place.
@@ -40,6 +92,32 @@ pub struct Location {
     pub name: Option<String>,
     /// Where it is, in words.
     pub address: Option<String>,
+}
+
+/// A place that moves: each update is a message of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveLocation {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// The text below it.
+    pub caption: Option<String>,
+    /// How far off it may be, metres.
+    pub accuracy_m: Option<u32>,
+    /// Which update it is; it grows.
+    pub sequence: Option<u64>,
+}
+
+/// The names of one person, whichever are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The JID by which WhatsApp named them.
+    pub jid: String,
+    /// The telephone number, digits only.
+    pub phone: Option<String>,
+    /// The LID.
+    pub lid: Option<String>,
 }
 
 /// A contact's card.
@@ -71,6 +149,50 @@ pub struct Reaction {
     pub message_id: String,
     /// The emoji.
     pub emoji: String,
+    /// Who wrote the other message. A reaction to send may leave it out: then it is looked up.
+    #[serde(default)]
+    pub author: Option<Person>,
+}
+
+/// An earlier message of the same sender gets another text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edit {
+    /// WhatsApp id of the earlier message.
+    pub message_id: String,
+    /// The text from now on; below media it is the caption.
+    pub text: String,
+}
+
+/// An earlier message is taken back for everybody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Revoke {
+    /// WhatsApp id of the earlier message.
+    pub message_id: String,
+    /// Who wrote it, when an administrator took back what somebody else had written.
+    #[serde(default)]
+    pub author: Option<Person>,
+}
+
+/// What somebody chose in a poll. It replaces what they chose before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PollVote {
+    /// WhatsApp id of the poll.
+    pub poll_id: String,
+    /// Who asked, when that is known.
+    #[serde(default)]
+    pub author: Option<Person>,
+    /// The options, none when the vote was taken back; `None` when the vote cannot be opened because the poll is not known.
+    /// An option whose name is not known is given as the SHA-256 of its name in hex.
+    pub options: Option<Vec<String>>,
+}
+
+/// What somebody chose of the buttons or rows of an earlier message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What the button or row carries; of a flow, its parameters as JSON.
+    pub id: String,
+    /// What it says.
+    pub title: String,
 }
 
 /// A button of an interactive message.
@@ -135,14 +257,28 @@ pub enum Content {
     Sticker(Media),
     /// A place.
     Location(Location),
+    /// A place that moves.
+    LiveLocation(LiveLocation),
     /// Cards of contacts.
     Contacts(Vec<ContactCard>),
     /// A poll.
     Poll(Poll),
     /// An emoji on another message.
     Reaction(Reaction),
+    /// Another text for an earlier message.
+    Edit(Edit),
+    /// An earlier message is taken back.
+    Revoke(Revoke),
+    /// A choice in a poll.
+    PollVote(PollVote),
     /// Buttons or a list.
     Interactive(Interactive),
+    /// A pressed button.
+    ButtonReply(Choice),
+    /// A chosen row of a list.
+    ListReply(Choice),
+    /// A finished flow.
+    FlowReply(Choice),
     /// A stored template.
     Template(TemplateCall),
     /// Received, but of a type that this version does not name.
@@ -160,13 +296,41 @@ impl Content {
             Self::Document(_) => "document",
             Self::Sticker(_) => "sticker",
             Self::Location(_) => "location",
+            Self::LiveLocation(_) => "live_location",
             Self::Contacts(_) => "contacts",
             Self::Poll(_) => "poll",
             Self::Reaction(_) => "reaction",
+            Self::Edit(_) => "edit",
+            Self::Revoke(_) => "revoke",
+            Self::PollVote(_) => "poll_vote",
             Self::Interactive(_) => "interactive",
+            Self::ButtonReply(_) => "button_reply",
+            Self::ListReply(_) => "list_reply",
+            Self::FlowReply(_) => "flow_reply",
             Self::Template(_) => "template",
             Self::Other(name) => name,
         }
+    }
+
+    /// The file that it brings along.
+    pub fn media(&self) -> Option<&Media> {
+        match self {
+            Self::Image(media) | Self::Video(media) | Self::Audio(media) | Self::Document(media) | Self::Sticker(media) => {
+                Some(media)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same content without what opens a file on WhatsApp's media hosts: as it may be shown.
+    pub fn without_keys(mut self) -> Self {
+        if let Self::Image(media) | Self::Video(media) | Self::Audio(media) | Self::Document(media) | Self::Sticker(media) =
+            &mut self
+            && let MediaSource::WhatsApp(place) = &mut media.source
+        {
+            **place = WhatsAppMedia::default();
+        }
+        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Extras};
+use super::content::{Content, Extras, Person};
 use super::id::{MessageId, SessionId};
 use super::message::MessageState;
 use super::session::SessionState;
@@ -15,6 +15,12 @@ pub struct Incoming {
     pub whatsapp_id: String,
     /// JID of the chat.
     pub chat: String,
+    /// The telephone number of the person whom the chat is with, whenever it is known; `None` for a group.
+    #[serde(default)]
+    pub chat_phone: Option<String>,
+    /// The LID of the person whom the chat is with, whenever it is known; `None` for a group.
+    #[serde(default)]
+    pub chat_lid: Option<String>,
     /// JID of who wrote it, as the stanza had it.
     pub from: String,
     /// The writer's telephone number, digits only, whenever it is known.
@@ -34,6 +40,62 @@ pub struct Incoming {
     /// What goes with it.
     #[serde(default)]
     pub extras: Extras,
+}
+
+/// What was changed in a group, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupChange {
+    /// JID of the group.
+    pub chat: String,
+    /// What was changed: `add`, `remove`, `leave`, `promote`, `demote`, `subject`, `description`, `picture`, `create`,
+    /// `delete` and so on, as WhatsApp names it.
+    pub change: String,
+    /// The new value, where one word or text says it: the subject, the seconds after which messages disappear, `on`, `off`.
+    pub value: Option<String>,
+    /// Who did it, when WhatsApp says so.
+    pub by: Option<Person>,
+    /// Whom it was done to.
+    pub participants: Vec<Person>,
+    /// When WhatsApp says it was done.
+    pub changed_at: Timestamp,
+}
+
+/// What somebody does in a chat just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatActivity {
+    /// Writing a text.
+    Typing,
+    /// Recording a voice note.
+    Recording,
+    /// Neither any more.
+    Paused,
+}
+
+impl ChatActivity {
+    /// The name in events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Typing => "typing",
+            Self::Recording => "recording",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// A call that rings, or rang.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id.
+    pub call_id: String,
+    /// Who calls.
+    pub from: Person,
+    /// JID of the group that is called, if it is one.
+    pub group: Option<String>,
+    /// With a picture.
+    pub video: bool,
+    /// When WhatsApp says it began.
+    pub called_at: Timestamp,
 }
 
 /// What happened.
@@ -62,13 +124,61 @@ pub enum Fact {
         /// Why, when that needs words.
         reason: Option<String>,
     },
+    /// One person of a group got, read or played a message that was accepted.
+    Receipt {
+        /// Which message.
+        message: MessageId,
+        /// Its id on WhatsApp.
+        whatsapp_id: String,
+        /// JID of the group.
+        chat: String,
+        /// Who.
+        by: Person,
+        /// How far the message has come with them.
+        state: MessageState,
+    },
+    /// A group is no longer as it was.
+    GroupChanged(Box<GroupChange>),
+    /// A contact came or went.
+    PresenceChanged {
+        /// Who.
+        person: Person,
+        /// Whether they are there now.
+        online: bool,
+        /// When they were there last, when they show it.
+        last_seen: Option<Timestamp>,
+    },
+    /// Somebody types, records or stopped.
+    ChatState {
+        /// JID of the chat.
+        chat: String,
+        /// Who.
+        person: Person,
+        /// What they do.
+        activity: ChatActivity,
+    },
+    /// Somebody calls.
+    CallReceived(Box<Call>),
+    /// A call is over, or rings here no longer.
+    CallEnded {
+        /// The call.
+        call: Box<Call>,
+        /// Why: `missed`, `accepted_elsewhere`, `rejected_elsewhere`, `rejected`, `ended` or WhatsApp's own word.
+        reason: String,
+    },
 }
 
 impl Fact {
     /// The name of the type, `<resource>.<what happened>`.
     pub fn type_name(&self) -> &'static str {
         match self {
-            Self::MessageReceived(_) => "message.received",
+            Self::MessageReceived(incoming) => match incoming.content {
+                Content::Reaction(_) => "message.reaction",
+                Content::Edit(_) => "message.edited",
+                Content::Revoke(_) => "message.revoked",
+                Content::PollVote(_) => "poll.vote",
+                _ => "message.received",
+            },
             Self::MessageState { state, .. } => match state {
                 MessageState::Queued => "message.queued",
                 MessageState::Leased => "message.leased",
@@ -82,6 +192,12 @@ impl Fact {
                 MessageState::Cancelled => "message.cancelled",
             },
             Self::SessionState { .. } => "session.state",
+            Self::Receipt { .. } => "message.receipt",
+            Self::GroupChanged(_) => "group.changed",
+            Self::PresenceChanged { .. } => "presence.changed",
+            Self::ChatState { .. } => "chat.state",
+            Self::CallReceived(_) => "call.received",
+            Self::CallEnded { .. } => "call.ended",
         }
     }
 
@@ -89,9 +205,73 @@ impl Fact {
     pub fn chat(&self) -> Option<&str> {
         match self {
             Self::MessageReceived(incoming) => Some(&incoming.chat),
-            Self::MessageState { chat, .. } => Some(chat),
+            Self::MessageState { chat, .. } | Self::Receipt { chat, .. } | Self::ChatState { chat, .. } => Some(chat),
+            Self::GroupChanged(change) => Some(&change.chat),
+            Self::PresenceChanged { person, .. } => Some(&person.jid),
+            Self::CallReceived(call) | Self::CallEnded { call, .. } => Some(call.group.as_ref().unwrap_or(&call.from.jid)),
             Self::SessionState { .. } => None,
         }
+    }
+
+    /// Every JID under which the chat is known: a person has one by telephone number and one by LID.
+    pub fn chat_names(&self) -> Vec<String> {
+        let Some(chat) = self.chat() else { return Vec::new() };
+        let (phone, lid) = match self {
+            Self::MessageReceived(incoming) => (&incoming.chat_phone, &incoming.chat_lid),
+            Self::PresenceChanged { person, .. } | Self::ChatState { person, .. } if person.jid == chat => {
+                (&person.phone, &person.lid)
+            }
+            Self::CallReceived(call) | Self::CallEnded { call, .. } if call.group.is_none() => {
+                (&call.from.phone, &call.from.lid)
+            }
+            _ => (&None, &None),
+        };
+        let by_phone = phone.as_ref().map(|phone| format!("{phone}@s.whatsapp.net"));
+        let mut names = vec![chat.to_owned()];
+        names.extend([by_phone, lid.clone()].into_iter().flatten().filter(|name| name != chat));
+        names
+    }
+}
+
+/// What opens votes in a poll, and whose poll it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownPoll {
+    /// The options, in order.
+    pub options: Vec<String>,
+    /// The secret that came with the poll, 32 bytes.
+    pub secret: Vec<u8>,
+    /// Who asked.
+    pub author: Person,
+    /// When it was written down.
+    pub at: Timestamp,
+}
+
+/// A fact to write down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewFact {
+    /// What happened.
+    pub fact: Fact,
+    /// What tells it apart when it is told again; `None` for what comes and goes.
+    pub once: Option<Once>,
+    /// The poll that came with it.
+    pub poll: Option<KnownPoll>,
+}
+
+/// What tells one fact of a session from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// JID of the chat.
+    pub chat: String,
+    /// JID of who caused it.
+    pub from: String,
+    /// Its id, unique together with the other two.
+    pub id: String,
+}
+
+impl From<Incoming> for NewFact {
+    fn from(incoming: Incoming) -> Self {
+        let once = Once { chat: incoming.chat.clone(), from: incoming.from.clone(), id: incoming.whatsapp_id.clone() };
+        Self { fact: Fact::MessageReceived(Box::new(incoming)), once: Some(once), poll: None }
     }
 }
 

@@ -51,6 +51,11 @@ number_id!(
     BatchId
 );
 
+number_id!(
+    /// A place that events are delivered to.
+    WebhookId
+);
+
 impl TenantId {
     /// The operator: owner of the shared plugins and of no session.
     pub const OPERATOR: Self = Self(0);

@@ -3,9 +3,12 @@
 //! Plain data with serde, no behaviour beyond what a record knows of itself.
 
 pub mod account;
+pub mod blob;
 pub mod content;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod once;
 pub mod plugin;
 pub mod session;
+pub mod webhook;

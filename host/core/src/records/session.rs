@@ -66,6 +66,9 @@ pub struct Session {
     pub state: SessionState,
     /// Why it stands there, when that needs words.
     pub reason: Option<String>,
+    /// When the host connects it anew by itself, if it is not to stay where it stands.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
     /// Its JID by telephone number, once paired.
     pub jid: Option<String>,
     /// Its JID by LID, once paired.

@@ -2,3 +2,23 @@
 
 pub mod address;
 pub mod backoff;
+pub mod calendar;
+pub mod client;
+pub mod content_limits;
+pub mod delivery;
+pub mod egress;
+pub mod ephemeral;
+pub mod event_filter;
+pub mod event_json;
+pub mod fact_json;
+pub mod liveness;
+pub mod pacing;
+pub mod plan;
+pub mod quota;
+pub mod rate;
+pub mod retention;
+pub mod spread;
+pub mod typing;
+pub mod vcard;
+pub mod webhook_fields;
+pub mod webhook_signature;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::StorageError;
+use super::counted::Counted;
 
 /// An entry: key and value.
 pub type Entry = (Vec<u8>, Vec<u8>);
@@ -142,6 +143,8 @@ pub struct Batch {
     pub checks: Vec<Check>,
     /// What changes, in order.
     pub writes: Vec<Write>,
+    /// What it counts as once it is kept.
+    pub counted: Vec<Counted>,
 }
 
 impl Batch {
@@ -178,6 +181,11 @@ impl Batch {
     /// Adds to a count.
     pub fn add(&mut self, key: Vec<u8>, by: i64) {
         self.writes.push(Write::Add { key, by });
+    }
+
+    /// Counts as one more of `what` once it is kept.
+    pub fn count(&mut self, what: Counted) {
+        self.counted.push(what);
     }
 
     /// Whether there is nothing to do.
@@ -220,6 +228,13 @@ pub trait Engine: Send + Sync {
     async fn commit(&self, batch: Batch) -> Result<Vec<u64>, StorageError>;
     /// Ends what was asked so far and lets go of the file; every later call is refused as closed.
     fn close(&self);
+    /// Whether calls are answered: an error says why they are refused.
+    ///
+    /// # Errors
+    /// [`StorageError::Down`] or [`StorageError::Closed`].
+    fn health(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
     /// How commits have gone so far.
     fn stats(&self) -> CommitStats;
 }

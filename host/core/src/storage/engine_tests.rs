@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use futures_util::future::join_all;
 
 use super::engine::{Batch, Check, Engine, Entry, KeyRange};
-use super::fault::FaultDisk;
+use super::fault::{DiskSource, FaultDisk};
 use super::memory_engine::MemoryEngine;
 use super::redb_engine::RedbEngine;
 use super::{StorageError, VALUE_BYTES_MAX};
@@ -15,7 +15,7 @@ use super::{StorageError, VALUE_BYTES_MAX};
 type Commit<'a> = Pin<Box<dyn Future<Output = Result<Vec<u64>, StorageError>> + Send + 'a>>;
 
 fn redb_over(disk: &FaultDisk) -> RedbEngine {
-    RedbEngine::over(redb::Builder::new().create_with_backend(disk.clone()).unwrap()).unwrap()
+    RedbEngine::open(DiskSource(disk.clone(), 8 * 1024 * 1024)).unwrap()
 }
 
 fn engines() -> [(&'static str, Arc<dyn Engine>); 2] {

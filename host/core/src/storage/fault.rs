@@ -1,7 +1,9 @@
 //! A disk for redb, in memory, that loses power and reports errors when a test says so.
 //!
-//! What was written since the last sync is pending: a power loss keeps, loses or tears each pending change on its own. Every
-//! clone is a handle of the same disk, so that a test can pull the plug while an engine holds it.
+//! What was written since the last sync is pending: a power loss keeps, loses, tears and reorders pending changes, each on its
+//! own. A sync that fails has kept some of what was pending, and the disk forgets that the rest was ever to be kept, though
+//! reads still show it: so do the kernels that we run on. Every clone is a handle of the same disk, so that a test can pull
+//! the plug while an engine holds it.
 
 use std::fmt;
 use std::io;
@@ -9,21 +11,35 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use redb::StorageBackend;
 
+use super::failure::OpenError;
+use super::redb_file::{Source, guarded, with_table};
 use crate::entropy::{Entropy, SeededEntropy};
 
 /// What a disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
+/// What a call that fails reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// `EIO`.
+    Broken = 5,
+    /// `ENOSPC`.
+    Full = 28,
+}
+
 /// How the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// One call fails and does nothing; later ones work again.
-    OneError,
-    /// That call and every later one fails; a write that was under way then may have landed.
+    /// One call fails; later ones work again.
+    Once(Report),
+    /// That call and every later one fails, until the disk is mended.
+    FromThenOn(Report),
+    /// The same, and a write that was under way then may have landed after the power loss that follows.
     PowerOff,
 }
 
 /// One change that no sync has covered yet.
+#[derive(Clone)]
 enum Change {
     Write { offset: usize, data: Vec<u8> },
     Length(usize),
@@ -37,18 +53,23 @@ impl Change {
         }
     }
 
-    /// Each sector lands or is lost on its own; a length changes whole or not at all.
-    fn tear(&self, image: &mut [u8], dice: &SeededEntropy) {
-        let Self::Write { offset, data } = self else { return };
-        let mut done = 0;
+    /// The sectors of it that land when each lands or is lost on its own; a length changes whole or not at all.
+    fn torn(&self, dice: &SeededEntropy) -> Vec<Self> {
+        let Self::Write { offset, data } = self else { return Vec::new() };
+        let (mut landed, mut done) = (Vec::new(), 0);
         while done < data.len() {
             let end = data.len().min(done + SECTOR_BYTES - (offset + done) % SECTOR_BYTES);
-            if dice.next_u64().is_multiple_of(2) {
-                overwrite(image, offset + done, &data[done..end]);
+            if coin(dice) {
+                landed.push(Self::Write { offset: offset + done, data: data[done..end].to_vec() });
             }
             done = end;
         }
+        landed
     }
+}
+
+fn coin(dice: &SeededEntropy) -> bool {
+    dice.next_u64().is_multiple_of(2)
 }
 
 /// What lies beyond the end is lost: the file grows only through its length.
@@ -57,6 +78,26 @@ fn overwrite(image: &mut [u8], offset: usize, data: &[u8]) {
     if offset < end {
         image[offset..end].copy_from_slice(&data[..end - offset]);
     }
+}
+
+/// Lands what a power loss leaves of `pending` in `image`.
+fn land_some(image: &mut Vec<u8>, pending: &[Change], dice: &SeededEntropy) {
+    let kept_percent = [0, 25, 50, 75, 100][(dice.next_u64() % 5) as usize];
+    let mut landed = Vec::new();
+    for change in pending {
+        if dice.next_u64() % 100 < kept_percent {
+            landed.push(change.clone());
+        } else if coin(dice) {
+            landed.extend(change.torn(dice));
+        }
+    }
+    if coin(dice) {
+        // The disk wrote in an order of its own.
+        for n in (1..landed.len()).rev() {
+            landed.swap(n, (dice.next_u64() % (n as u64 + 1)) as usize);
+        }
+    }
+    landed.iter().for_each(|change| change.apply(image));
 }
 
 #[derive(Default)]
@@ -69,7 +110,8 @@ struct State {
     calls: u64,
     fault: Option<(u64, Fault)>,
     fired: bool,
-    off: bool,
+    /// What every call reports until the disk is mended.
+    broken: Option<Report>,
     held: bool,
     waiting: usize,
 }
@@ -79,9 +121,17 @@ impl State {
     fn count(&mut self) -> Option<Fault> {
         let call = self.calls;
         self.calls += 1;
+        if let Some(report) = self.broken {
+            return Some(Fault::Once(report));
+        }
         let met = self.fault.filter(|(at, _)| *at == call).map(|(_, fault)| fault);
         self.fired |= met.is_some();
         met
+    }
+
+    fn make(&mut self, change: Change) {
+        change.apply(&mut self.current);
+        self.pending.push(change);
     }
 }
 
@@ -115,17 +165,9 @@ impl FaultDisk {
 
     /// What a power loss at this moment leaves; `seed` decides the fate of each pending change.
     pub(super) fn crash(&self, seed: u64) -> Vec<u8> {
-        let dice = SeededEntropy::new(seed);
         let state = self.state();
         let mut image = state.durable.clone();
-        let kept_percent = [0, 25, 50, 75, 100][(dice.next_u64() % 5) as usize];
-        for change in &state.pending {
-            if dice.next_u64() % 100 < kept_percent {
-                change.apply(&mut image);
-            } else if dice.next_u64().is_multiple_of(2) {
-                change.tear(&mut image, &dice);
-            }
-        }
+        land_some(&mut image, &state.pending, &SeededEntropy::new(seed));
         image
     }
 
@@ -147,6 +189,12 @@ impl FaultDisk {
     /// Lets call number `call`, counted from 0, meet `fault`.
     pub(super) fn fail_at(&self, call: u64, fault: Fault) {
         self.state().fault = Some((call, fault));
+    }
+
+    /// Lets every call work again.
+    pub(super) fn mend(&self) {
+        let mut state = self.state();
+        (state.fault, state.broken) = (None, None);
     }
 
     /// Whether a call met the fault.
@@ -188,28 +236,28 @@ impl FaultDisk {
         state
     }
 
-    /// Runs one call, unless the disk is off or the call meets a fault.
-    fn call(&self, under_way: Option<Change>, run: impl FnOnce(&mut State)) -> io::Result<()> {
+    /// Runs one call, unless it meets a fault. `half_done` is what a call that fails may leave behind.
+    fn call(
+        &self,
+        run: impl FnOnce(&mut State),
+        half_done: impl FnOnce(&mut State, Fault, &SeededEntropy),
+    ) -> io::Result<()> {
         let mut state = self.state_once_released();
-        if state.off {
-            return Err(io::Error::other("the disk is off"));
+        let already_broken = state.broken.is_some();
+        let Some(fault) = state.count() else {
+            run(&mut state);
+            return Ok(());
+        };
+        let dice = SeededEntropy::new(state.calls);
+        if !already_broken {
+            half_done(&mut state, fault, &dice);
         }
-        match state.count() {
-            None => {
-                run(&mut state);
-                if let Some(change) = under_way {
-                    change.apply(&mut state.current);
-                    state.pending.push(change);
-                }
-                Ok(())
-            }
-            Some(Fault::OneError) => Err(io::Error::other("an injected error")),
-            Some(Fault::PowerOff) => {
-                state.off = true;
-                state.pending.extend(under_way);
-                Err(io::Error::other("the power went off"))
-            }
-        }
+        let report = match fault {
+            Fault::Once(report) => report,
+            Fault::FromThenOn(report) => *state.broken.insert(report),
+            Fault::PowerOff => *state.broken.insert(Report::Broken),
+        };
+        Err(io::Error::from_raw_os_error(report as i32))
     }
 }
 
@@ -227,22 +275,64 @@ impl StorageBackend for FaultDisk {
         if end > self.state().current.len() {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a read beyond the end"));
         }
-        self.call(None, |state| out.copy_from_slice(&state.current[start..end]))
+        self.call(|state| out.copy_from_slice(&state.current[start..end]), |_, _, _| {})
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.call(Some(Change::Length(place(len))), |_| {})
+        let change = Change::Length(place(len));
+        let under_way = change.clone();
+        self.call(
+            |state| state.make(change),
+            |state, fault, _| {
+                if fault == Fault::PowerOff {
+                    state.pending.push(under_way);
+                }
+            },
+        )
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.call(None, |state| {
-            for change in std::mem::take(&mut state.pending) {
-                change.apply(&mut state.durable);
-            }
-        })
+        self.call(
+            |state| {
+                for change in std::mem::take(&mut state.pending) {
+                    change.apply(&mut state.durable);
+                }
+            },
+            |state, fault, dice| {
+                if fault != Fault::PowerOff {
+                    let (lengths, lost): (Vec<_>, Vec<_>) = std::mem::take(&mut state.pending)
+                        .into_iter()
+                        .partition(|change| matches!(change, Change::Length(_)));
+                    // The length is the file system's own business, and in its journal.
+                    lengths.iter().for_each(|change| change.apply(&mut state.durable));
+                    land_some(&mut state.durable, &lost, dice);
+                }
+            },
+        )
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.call(Some(Change::Write { offset: place(offset), data: data.to_vec() }), |_| {})
+        let change = Change::Write { offset: place(offset), data: data.to_vec() };
+        let under_way = change.clone();
+        self.call(
+            |state| state.make(change),
+            |state, fault, dice| match fault {
+                Fault::PowerOff => state.pending.push(under_way),
+                // Some of it may have been written before it failed.
+                _ if coin(dice) => under_way.torn(dice).into_iter().for_each(|part| state.make(part)),
+                _ => {}
+            },
+        )
+    }
+}
+
+/// An engine's source that is a disk, with a cache of so many bytes.
+pub(super) struct DiskSource(pub(super) FaultDisk, pub(super) usize);
+
+impl Source for DiskSource {
+    fn open(&self, _first: bool) -> Result<redb::Database, OpenError> {
+        guarded("the disk".as_ref(), || {
+            with_table(redb::Builder::new().set_cache_size(self.1).create_with_backend(self.0.clone())?)
+        })
     }
 }

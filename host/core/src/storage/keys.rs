@@ -3,8 +3,12 @@
 //! Numbers are big-endian, so that keys sort as numbers do. Texts that are not last carry their length in front.
 
 use crate::clock::Timestamp;
-use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
+use crate::records::blob::BlobId;
+use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId, WebhookId};
 use crate::records::message::{MessageState, Priority};
+use crate::records::once::OnceKey;
+use crate::rules::calendar::{Window, WindowKind};
+use crate::rules::quota::Scope;
 
 /// What a key's record is. Numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,26 @@ pub(super) enum RecordType {
     Batch = 26,
     BatchCount = 27,
     OutboxSize = 28,
+    QuotaCount = 30,
+    SessionCount = 31,
+    Webhook = 34,
+    WebhookSeal = 35,
+    WebhookCursor = 36,
+    Delivery = 37,
+    DeadDelivery = 38,
+    Attempt = 39,
+    AttemptCounter = 40,
+    WebhookCount = 41,
+    KnownPoll = 42,
+    EventByChat = 43,
+    EventBytes = 44,
+    OnceAnswer = 46,
+    OnceMark = 47,
+    OnceSince = 48,
+    Blob = 50,
+    BlobExpiry = 51,
+    BlobUses = 52,
+    BlobBytes = 53,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -58,7 +82,13 @@ pub(super) fn record_type(key: &[u8]) -> u8 {
 
 /// Whether values of this key are sealed with the master key.
 pub(super) fn is_sealed(key: &[u8]) -> bool {
-    const SEALED: [RecordType; 3] = [RecordType::MasterKeyProof, RecordType::SessionKey, RecordType::Device];
+    const SEALED: [RecordType; 5] = [
+        RecordType::MasterKeyProof,
+        RecordType::SessionKey,
+        RecordType::Device,
+        RecordType::WebhookSeal,
+        RecordType::KnownPoll,
+    ];
     SEALED.iter().any(|sealed| *sealed as u8 == record_type(key))
 }
 
@@ -214,6 +244,28 @@ pub(super) fn last_send(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::LastSend, &[&session.0.to_be_bytes()])
 }
 
+/// Every count of one window. Windows of a kind lie in the order of time, so that old ones are swept in one stretch.
+pub(super) fn quota_counts(tenant: TenantId, window: Window) -> Vec<u8> {
+    let kind = match window.kind {
+        WindowKind::Minute => 1,
+        WindowKind::Day => 2,
+        WindowKind::Month => 3,
+    };
+    key(tenant, RecordType::QuotaCount, &[&[kind], &window.index.to_be_bytes()])
+}
+
+pub(super) fn quota_count(tenant: TenantId, window: Window, scope: Scope) -> Vec<u8> {
+    let mut key = quota_counts(tenant, window);
+    if let Scope::Session(session) = scope {
+        key.extend_from_slice(&session.0.to_be_bytes());
+    }
+    key
+}
+
+pub(super) fn session_count(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::SessionCount, &[])
+}
+
 pub(super) fn events(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::Event, &[])
 }
@@ -222,20 +274,62 @@ pub(super) fn event_counter(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::EventCounter, &[])
 }
 
-/// A WhatsApp id is unique only together with its chat and its sender.
+/// How many bytes the event log holds.
+pub(super) fn event_bytes(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::EventBytes, &[])
+}
+
+/// The events of one chat, by their numbers in the log. A person's chat is listed under each name that was known.
+pub(super) fn events_by_chat(tenant: TenantId, chat: &str) -> Vec<u8> {
+    key(tenant, RecordType::EventByChat, &[&length(chat), chat.as_bytes()])
+}
+
+pub(super) fn event_by_chat(tenant: TenantId, chat: &str, n: u64) -> Vec<u8> {
+    key(tenant, RecordType::EventByChat, &[&length(chat), chat.as_bytes(), &n.to_be_bytes()])
+}
+
+/// A WhatsApp id is unique only together with its chat and its sender. The sender is last, so that who wrote a message can be
+/// found by the other two.
 pub(super) fn inbound_seen(tenant: TenantId, session: SessionId, chat: &str, from: &str, whatsapp_id: &str) -> Vec<u8> {
-    let parts: [&[u8]; 6] =
-        [&session.0.to_be_bytes(), &length(chat), chat.as_bytes(), &length(from), from.as_bytes(), whatsapp_id.as_bytes()];
+    let mut key = inbound_seen_by_id(tenant, session, chat, whatsapp_id);
+    key.extend_from_slice(from.as_bytes());
+    key
+}
+
+pub(super) fn inbound_seen_by_id(tenant: TenantId, session: SessionId, chat: &str, whatsapp_id: &str) -> Vec<u8> {
+    let parts: [&[u8]; 5] =
+        [&session.0.to_be_bytes(), &length(chat), chat.as_bytes(), &length(whatsapp_id), whatsapp_id.as_bytes()];
     key(tenant, RecordType::InboundSeen, &parts)
+}
+
+pub(super) fn all_inbound_seen(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::InboundSeen, &[])
 }
 
 pub(super) fn inbound_seen_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::InboundSeen, &[&session.0.to_be_bytes()])
 }
 
+/// What votes in a poll are opened with.
+pub(super) fn known_poll(tenant: TenantId, session: SessionId, whatsapp_id: &str) -> Vec<u8> {
+    key(tenant, RecordType::KnownPoll, &[&session.0.to_be_bytes(), whatsapp_id.as_bytes()])
+}
+
+pub(super) fn known_polls_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    known_poll(tenant, session, "")
+}
+
+pub(super) fn known_polls(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::KnownPoll, &[])
+}
+
 /// `subscription` is the name of the plugin and of its owner, such as `operator/auto-reply`.
 pub(super) fn cursor(tenant: TenantId, subscription: &str) -> Vec<u8> {
     key(tenant, RecordType::Cursor, &[subscription.as_bytes()])
+}
+
+pub(super) fn cursors(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Cursor, &[])
 }
 
 pub(super) fn work(tenant: TenantId, subscription: &str, event: u64) -> Vec<u8> {
@@ -266,6 +360,88 @@ pub(super) fn plugins(tenant: TenantId) -> Vec<u8> {
 
 pub(super) fn artifact(tenant: TenantId, sha256: &str) -> Vec<u8> {
     key(tenant, RecordType::Artifact, &[sha256.as_bytes()])
+}
+
+pub(super) fn blob(tenant: TenantId, id: &BlobId) -> Vec<u8> {
+    key(tenant, RecordType::Blob, &[id.as_str().as_bytes()])
+}
+
+/// Blobs of a tenant in the order in which they end.
+pub(super) fn blob_expiries(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::BlobExpiry, &[])
+}
+
+pub(super) fn blob_expiry_from(tenant: TenantId, at: Timestamp) -> Vec<u8> {
+    key(tenant, RecordType::BlobExpiry, &[&at.0.to_be_bytes()])
+}
+
+pub(super) fn blob_expiry(tenant: TenantId, at: Timestamp, id: &BlobId) -> Vec<u8> {
+    key(tenant, RecordType::BlobExpiry, &[&at.0.to_be_bytes(), id.as_str().as_bytes()])
+}
+
+/// How many references there are to the same bytes, whoever keeps them.
+pub(super) fn blob_uses(sha256: &str) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::BlobUses, &[sha256.as_bytes()])
+}
+
+/// How many bytes a tenant keeps.
+pub(super) fn blob_bytes(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::BlobBytes, &[])
+}
+
+pub(super) fn webhooks(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Webhook, &[])
+}
+
+/// How many endpoints a tenant has.
+pub(super) fn webhook_count(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::WebhookCount, &[])
+}
+
+/// What an endpoint has one of, or the place of what it has many of.
+pub(super) fn of_webhook(tenant: TenantId, record: RecordType, id: WebhookId) -> Vec<u8> {
+    key(tenant, record, &[&id.0.to_be_bytes()])
+}
+
+/// One of an endpoint's deliveries or attempts.
+pub(super) fn in_webhook(tenant: TenantId, record: RecordType, id: WebhookId, n: u64) -> Vec<u8> {
+    key(tenant, record, &[&id.0.to_be_bytes(), &n.to_be_bytes()])
+}
+
+/// What tells idempotency keys of one tenant apart. No session has the id 0.
+fn once_parts(once: &OnceKey) -> Vec<u8> {
+    let session = once.session.map_or(0, |session| session.0);
+    [session.to_be_bytes().as_slice(), &once.sha256].concat()
+}
+
+pub(super) fn once_answer(once: &OnceKey) -> Vec<u8> {
+    key(once.tenant, RecordType::OnceAnswer, &[&once_parts(once)])
+}
+
+pub(super) fn once_mark(once: &OnceKey, n: u32) -> Vec<u8> {
+    key(once.tenant, RecordType::OnceMark, &[&once_parts(once), &n.to_be_bytes()])
+}
+
+pub(super) fn once_marks(once: &OnceKey) -> Vec<u8> {
+    key(once.tenant, RecordType::OnceMark, &[&once_parts(once)])
+}
+
+/// Idempotency keys in the order of their use.
+pub(super) fn once_since(at: Timestamp, once: &OnceKey) -> Vec<u8> {
+    key(once.tenant, RecordType::OnceSince, &[&at.0.to_be_bytes(), &once_parts(once)])
+}
+
+pub(super) fn once_since_prefix(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::OnceSince, &[])
+}
+
+/// When which idempotency key was used, by a key of [`once_since`].
+pub(super) fn once_since_parts(tenant: TenantId, key: &[u8]) -> Option<(Timestamp, OnceKey)> {
+    let (at, rest) = key.get(HEAD_BYTES..)?.split_first_chunk::<8>()?;
+    let (session, sha256) = rest.split_first_chunk::<8>()?;
+    let session = Some(u64::from_be_bytes(*session)).filter(|session| *session != 0).map(SessionId);
+    let once = OnceKey { tenant, session, sha256: sha256.try_into().ok()? };
+    Some((Timestamp(u64::from_be_bytes(*at)), once))
 }
 
 /// The number at the end of a key.

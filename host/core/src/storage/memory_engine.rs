@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, count_in, prefix_end};
 use super::{StorageError, VALUE_BYTES_MAX};
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     entries: BTreeMap<Vec<u8>, Vec<u8>>,
     commits: u64,
@@ -21,6 +21,12 @@ struct State {
 pub(crate) struct MemoryEngine(Mutex<State>);
 
 impl MemoryEngine {
+    /// A second engine that holds the same.
+    #[cfg(test)]
+    pub(crate) fn fork(&self) -> Self {
+        Self(Mutex::new(self.0.lock().unwrap().clone()))
+    }
+
     fn state(&self) -> Result<MutexGuard<'_, State>, StorageError> {
         self.0.lock().ok().filter(|state| !state.closed).ok_or(StorageError::Closed)
     }

@@ -5,19 +5,29 @@
 
 mod accounts;
 mod batches;
+mod blobs;
 mod codec;
+mod counted;
+mod deliveries;
 mod device;
 mod engine;
 mod events;
+mod failure;
+mod history;
 mod keys;
 mod memory_engine;
 mod messages;
+mod once;
 mod outbox;
 mod plugins;
+mod quota;
 mod redb_engine;
+mod redb_file;
+mod retention;
 mod seal;
 mod sessions;
 mod timers;
+mod webhooks;
 mod work;
 
 #[cfg(test)]
@@ -27,20 +37,30 @@ mod engine_tests;
 #[cfg(test)]
 mod fault;
 #[cfg(test)]
+mod open_tests;
+#[cfg(test)]
 mod operation_tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use accounts::NewKey;
 pub use batches::BatchProgress;
+pub use blobs::Kept;
+pub use counted::Counted;
+pub use deliveries::{DeadDelivery, OwedDelivery, Replay, Replayed, Settlement};
 pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
 pub use engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write};
+pub use failure::OpenError;
+pub use history::{EventPage, EventQuery, Order, PAGE_EVENTS_MAX, PAGE_SCANNED_MAX};
 pub use outbox::{Acceptance, Cancelled, DueSend, OUTBOX_MESSAGES_MAX, SendOutcome};
 pub use plugins::ARTIFACT_BYTES_MAX;
+pub use retention::{Sweep, Swept};
 pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};
 pub use sessions::SessionChange;
 pub use timers::{DueTimer, TimerPage};
+pub use webhooks::WEBHOOKS_MAX;
 pub use work::{CursorStep, OwedRun, RunEffects};
 
 /// Most bytes of one stored value: far above any record, far below what would stall the writer.
@@ -57,9 +77,23 @@ pub enum StorageError {
     /// The writer has stopped.
     #[error("storage is closed")]
     Closed,
-    /// The engine reported an error: whether the batch was kept is known only when the storage is opened again.
+    /// The engine reported an error. Whether a commit that met it was kept is told by reading what it was to write.
     #[error("the storage engine failed: {0}")]
     Engine(Arc<str>),
+    /// The disk failed. Whether a commit that met it was kept is told by reading what it was to write.
+    #[error("storage cannot {doing}: {why}")]
+    Disk {
+        /// What it was asked to do: `read` or `commit`.
+        doing: &'static str,
+        /// What the system says.
+        why: Arc<str>,
+    },
+    /// The disk failed, and the file has not been opened again since. Nothing of this call was done.
+    #[error("storage is down and is tried again with every call: {why}")]
+    Down {
+        /// Why it does not open.
+        why: Arc<str>,
+    },
     /// A stored value cannot be read.
     #[error("a record of type {record_type} is damaged: {why}")]
     Damaged {
@@ -88,6 +122,8 @@ pub enum StorageError {
 #[derive(Clone)]
 pub struct Storage {
     engine: Arc<dyn Engine>,
+    /// The same engine.
+    counting: Arc<counted::CountingEngine>,
     vault: Arc<Vault>,
 }
 
@@ -96,9 +132,9 @@ impl Storage {
     ///
     /// # Errors
     /// When the file cannot be opened, is held by another process, or was written with another master key.
-    pub async fn open(path: &Path, master_key: MasterKey) -> Result<Self, StorageError> {
-        let engine = redb_engine::RedbEngine::open(path)?;
-        let storage = Self { engine: Arc::new(engine), vault: Arc::new(Vault::new(master_key)) };
+    pub async fn open(path: &Path, master_key: MasterKey) -> Result<Self, OpenError> {
+        let engine = redb_engine::RedbEngine::open(redb_file::FileSource(path.to_owned()))?;
+        let storage = Self::over(Arc::new(engine), master_key);
         storage.check_master_key().await?;
         Ok(storage)
     }
@@ -110,7 +146,8 @@ impl Storage {
 
     /// Storage over any engine.
     pub fn over(engine: Arc<dyn Engine>, master_key: MasterKey) -> Self {
-        Self { engine, vault: Arc::new(Vault::new(master_key)) }
+        let counting = Arc::new(counted::CountingEngine::new(engine));
+        Self { engine: Arc::clone(&counting) as _, counting, vault: Arc::new(Vault::new(master_key)) }
     }
 
     /// Ends what was asked so far and lets go of the file, whoever else still holds a copy of this storage: from now on every
@@ -119,9 +156,22 @@ impl Storage {
         self.engine.close();
     }
 
+    /// Whether storage answers. It goes on by itself once the disk does.
+    ///
+    /// # Errors
+    /// [`StorageError::Down`] after the disk failed, [`StorageError::Closed`] after [`Storage::close`].
+    pub fn health(&self) -> Result<(), StorageError> {
+        self.engine.health()
+    }
+
     /// How commits have gone so far.
     pub fn commit_stats(&self) -> CommitStats {
         self.engine.stats()
+    }
+
+    /// What became durable since this process opened the storage.
+    pub fn counts(&self) -> BTreeMap<Counted, u64> {
+        self.counting.counts()
     }
 
     /// Refuses to go on with a master key that does not open what is stored: writing under it would lose both.

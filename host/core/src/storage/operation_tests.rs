@@ -1,9 +1,15 @@
 //! Whole operations over the memory engine: what each one promises to those who call it.
 
 mod accounts;
+mod blobs;
 mod events;
+mod facts;
+mod history;
 mod messages;
+mod once;
 mod plugins;
+mod quota;
+mod retention;
 mod seal;
 mod sessions;
 mod tenants;
@@ -114,6 +120,7 @@ fn session(tenant: TenantId, id: SessionId) -> Session {
         phone_number: "4915123456789".to_owned(),
         state: SessionState::Created,
         reason: None,
+        retry_at: None,
         jid: None,
         lid: None,
         settings: serde_json::Map::new(),
@@ -179,6 +186,8 @@ fn incoming(chat: &str, from: &str, whatsapp_id: &str) -> Incoming {
     Incoming {
         whatsapp_id: whatsapp_id.to_owned(),
         chat: chat.to_owned(),
+        chat_phone: None,
+        chat_lid: None,
         from: from.to_owned(),
         from_phone: None,
         from_lid: None,

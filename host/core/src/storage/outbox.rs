@@ -7,11 +7,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::codec::{decode, encode};
+use super::counted::Counted;
 use super::engine::{Batch, Check, KeyRange, count_in};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::id::{MessageId, SessionId, TenantId};
 use crate::records::message::{BatchRecord, Message, MessageState, Priority};
+use crate::records::once::OnceStep;
+use crate::rules::quota::Charge;
 
 /// Messages that one session may have to send at once, the scheduled ones among them.
 pub const OUTBOX_MESSAGES_MAX: u64 = 100_000;
@@ -32,6 +35,10 @@ pub struct Acceptance {
     pub messages: Vec<Message>,
     /// The batch that they are.
     pub batch: Option<BatchRecord>,
+    /// What they cost.
+    pub charges: Vec<Charge>,
+    /// The step of a request under an idempotency key that asks for them.
+    pub once: Option<OnceStep>,
 }
 
 /// A message in the outbox, with its place there.
@@ -83,13 +90,18 @@ impl Storage {
     /// Accepts messages with all that belongs to their acceptance, in one commit.
     ///
     /// # Errors
-    /// As [`Storage::accept_messages`].
+    /// As [`Storage::accept_messages`], and [`StorageError::Conflict`] when a limit is reached, which
+    /// [`Storage::reached_limit`] tells.
     pub async fn accept(&self, tenant: TenantId, acceptance: &Acceptance) -> Result<(), StorageError> {
         let mut batch = Batch::default();
         if let Some(record) = &acceptance.batch {
             Self::put_batch(&mut batch, tenant, record)?;
         }
+        Self::put_charges(&mut batch, tenant, &acceptance.charges)?;
         Self::put_messages(&mut batch, tenant, &acceptance.messages)?;
+        if let Some(step) = &acceptance.once {
+            self.put_mark(&mut batch, step, acceptance).await?;
+        }
         self.engine.commit(batch).await.map(|_| ())
     }
 
@@ -112,6 +124,7 @@ impl Storage {
             batch.put(key.clone(), encode(&key, message)?);
             batch.put(by_whatsapp_id.clone(), encode(&by_whatsapp_id, &message.id)?);
             batch.add(keys::outbox_size(tenant, message.session), 1);
+            batch.count(Counted::MessageAccepted);
             Self::count_state(batch, tenant, message, None);
             Self::set_timers(batch, tenant, message)?;
             if message.schedule.send_at.is_none_or(|at| at <= message.accepted_at) {
@@ -332,6 +345,9 @@ impl Storage {
         let stored = encode(&entry, &(due.message.id, &due.message.to))?;
         self.change_message(tenant, due.message.id, |message, batch| {
             message.attempts += 1;
+            if matches!(outcome, SendOutcome::Again(_) | SendOutcome::Unacknowledged(_)) {
+                batch.count(Counted::MessageSentAgain);
+            }
             let (state, reason) = match outcome {
                 SendOutcome::Again(reason) => {
                     message.reason = Some(reason.clone());

@@ -24,8 +24,12 @@ pub struct SessionChange {
     pub unpaired: bool,
     /// The name that people give it.
     pub name: Option<String>,
+    /// Settings to set, by name; `null` takes one away.
+    pub settings: serde_json::Map<String, serde_json::Value>,
     /// It connected just now.
     pub active: bool,
+    /// When the host tries again by itself, where a new state is not to last.
+    pub retry_at: Option<Timestamp>,
 }
 
 impl SessionChange {
@@ -39,6 +43,7 @@ impl SessionChange {
         if let Some((state, reason)) = &self.state {
             session.state = *state;
             session.reason.clone_from(reason);
+            session.retry_at = self.retry_at;
         }
         if let Some((jid, lid)) = &self.paired {
             session.phone_number = jid.split(['@', ':']).next().unwrap_or_default().to_owned();
@@ -51,6 +56,13 @@ impl SessionChange {
         }
         if let Some(name) = &self.name {
             session.name.clone_from(name);
+        }
+        for (name, value) in &self.settings {
+            if value.is_null() {
+                session.settings.remove(name);
+            } else {
+                session.settings.insert(name.clone(), value.clone());
+            }
         }
         if self.active {
             session.last_active_at = Some(at);
@@ -68,10 +80,28 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Conflict`] when its id is taken; else when the engine fails.
     pub async fn create_session(&self, session: &Session, own_key: &NewKey) -> Result<(), StorageError> {
+        self.create_session_within(session, own_key, None).await
+    }
+
+    /// The same, if the tenant has at most `sessions_max` sessions with it.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when its id is taken or the tenant has that many already; else when the engine fails.
+    pub async fn create_session_within(
+        &self,
+        session: &Session,
+        own_key: &NewKey,
+        sessions_max: Option<u64>,
+    ) -> Result<(), StorageError> {
+        let count = keys::session_count(session.tenant);
         let key = keys::session(session.tenant, session.id);
         let mark = keys::session_tenant(session.id);
         let mut batch = Batch::default();
         batch.check(Check::Absent { key: mark.clone() });
+        if let Some(max) = sessions_max {
+            batch.check(Check::AtMost { key: count.clone(), max: max.checked_sub(1).ok_or(StorageError::Conflict)? });
+        }
+        batch.add(count, 1);
         batch.put(mark.clone(), encode(&mark, &session.tenant)?);
         batch.put(keys::owner_epoch(session.tenant, session.id), OWNER_EPOCH.to_be_bytes().to_vec());
         batch.put(key.clone(), encode(&key, session)?);
@@ -95,7 +125,7 @@ impl Storage {
         self.list(&keys::sessions(tenant), LISTING_MAX).await
     }
 
-    /// Changes a session's record; a new state becomes an event in the same commit. `None` when the session is gone.
+    /// Changes a session's record; a new state, or a new reason for it, becomes an event in the same commit. `None` when the session is gone.
     ///
     /// # Errors
     /// When the engine fails, or when others kept changing it.
@@ -110,13 +140,14 @@ impl Storage {
         for _ in 0..CONFLICT_TRIES_MAX {
             let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
             let mut session: Session = decode(&key, &value)?;
-            let before = session.state;
+            let before = (session.state, session.reason.clone());
             change.apply(&mut session, at);
             let mut batch = Batch::default();
             batch.check(Check::Equals { key: key.clone(), value });
             batch.check(Self::owner_check(tenant, id));
             batch.put(key.clone(), encode(&key, &session)?);
-            if session.state != before {
+            // Another reason for the same state is news, too: it tells how far a recovery has come.
+            if (session.state, &session.reason) != (before.0, &before.1) {
                 let fact = Fact::SessionState { state: session.state, reason: session.reason.clone() };
                 Self::append_event(&mut batch, tenant, &Event { n: 0, at, session: id, fact })?;
             }
@@ -143,6 +174,9 @@ impl Storage {
             self.settle_send(tenant, &due, &failed, at).await?;
         }
         let mut batch = Batch::default();
+        // Of two who delete it at once, one counts it off.
+        batch.check(Self::owner_check(tenant, id));
+        batch.add(keys::session_count(tenant), -1);
         for record in self.keys(tenant).await?.iter().filter(|record| record.session == Some(id)) {
             Self::remove_key(&mut batch, record);
         }
@@ -158,6 +192,11 @@ impl Storage {
         batch.delete_prefix(keys::all_unconfirmed(tenant, id));
         batch.delete_prefix(keys::messages_by_whatsapp_id(tenant, id));
         batch.delete_prefix(keys::inbound_seen_of(tenant, id));
-        self.engine.commit(batch).await.map(|_| true)
+        batch.delete_prefix(keys::known_polls_of(tenant, id));
+        match self.engine.commit(batch).await {
+            Ok(_) => Ok(true),
+            Err(StorageError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::records::event::Event;
 use crate::records::id::TenantId;
 use crate::records::message::Message;
 use crate::records::plugin::Work;
+use crate::rules::quota::Charge;
 
 /// What a step of the cursor did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct OwedRun {
 pub struct RunEffects {
     /// Messages it asked for.
     pub messages: Vec<Message>,
+    /// What they cost.
+    pub charges: Vec<Charge>,
 }
 
 impl Storage {
@@ -52,8 +55,30 @@ impl Storage {
         now: Timestamp,
         wanted: impl Fn(&Event) -> bool + Send + Sync,
     ) -> Result<CursorStep, StorageError> {
+        let work = Work { tries: 0, due_at: now, last_error: None };
+        let owe = |batch: &mut Batch, event: &Event| {
+            if !wanted(event) {
+                return Ok(false);
+            }
+            let place = keys::work(tenant, subscription, event.n);
+            batch.put(place.clone(), encode(&place, &work)?);
+            Ok(true)
+        };
         let key = keys::cursor(tenant, subscription);
         let before = self.engine.get(&key).await?;
+        self.pass_events(tenant, key, before, limit, owe).await
+    }
+
+    /// Moves the cursor at `key`, which reads `before`, over up to `limit` events. What `owe` writes for an event is kept in the
+    /// same commit; it says whether it wrote anything.
+    pub(super) async fn pass_events(
+        &self,
+        tenant: TenantId,
+        key: Vec<u8>,
+        before: Option<Vec<u8>>,
+        limit: usize,
+        owe: impl Fn(&mut Batch, &Event) -> Result<bool, StorageError> + Send + Sync,
+    ) -> Result<CursorStep, StorageError> {
         let after = before.as_deref().map(|value| decode::<u64>(&key, value)).transpose()?.unwrap_or(0);
         let events = self.events(tenant, after, limit).await?;
         let Some(last) = events.last() else { return Ok(CursorStep { events: 0, owed: 0 }) };
@@ -63,12 +88,9 @@ impl Storage {
             None => Check::Absent { key: key.clone() },
         });
         batch.put(key.clone(), encode(&key, &last.n)?);
-        let work = Work { tries: 0, due_at: now, last_error: None };
         let mut owed = 0;
-        for event in events.iter().filter(|event| wanted(event)) {
-            let place = keys::work(tenant, subscription, event.n);
-            batch.put(place.clone(), encode(&place, &work)?);
-            owed += 1;
+        for event in &events {
+            owed += usize::from(owe(&mut batch, event)?);
         }
         match self.engine.commit(batch).await {
             Ok(_) => Ok(CursorStep { events: events.len(), owed }),
@@ -119,7 +141,7 @@ impl Storage {
     /// Keeps what a run did: its messages are accepted and the run is no longer owed, both or neither.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when another worker settled it first or a session is gone; else when the engine fails.
+    /// [`StorageError::Conflict`] when another worker settled it first, a session is gone or a limit is reached; else when the engine fails.
     pub async fn settle_run(
         &self,
         tenant: TenantId,
@@ -131,6 +153,7 @@ impl Storage {
         let mut batch = Batch::default();
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.delete(place);
+        Self::put_charges(&mut batch, tenant, &effects.charges)?;
         Self::put_messages(&mut batch, tenant, &effects.messages)?;
         self.engine.commit(batch).await.map(|_| ())
     }

@@ -4,7 +4,7 @@ mod steps;
 
 use async_trait::async_trait;
 
-use crate::cli::{CommandError, DemoArguments, open, say, wait_for_signal};
+use crate::cli::{CommandError, DemoArguments, Signals, close_unless_hurried, open, say};
 use crate::config::Config;
 use crate::http::{SimControl, SimControlAnswer};
 
@@ -62,11 +62,11 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), CommandError> {
     say(&format!("Switchboard demo in {}", folder.path.display()));
     let opened = open(&config, None).await?;
     let shown = Demo::new(&opened).show(arguments.once).await;
-    let served = match (&shown, arguments.once) {
-        (Ok(()), false) => wait_for_signal().await,
-        _ => Ok(()),
-    };
-    opened.close().await;
-    shown?;
-    served
+    if shown.is_err() || arguments.once {
+        opened.close().await;
+        return shown;
+    }
+    let mut signals = Signals::new()?;
+    signals.next().await;
+    close_unless_hurried(opened, &mut signals).await
 }

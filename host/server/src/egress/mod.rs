@@ -1,183 +1,22 @@
-//! Egress: the one client through which the host itself speaks HTTP to others.
+//! Egress: the host's HTTP to others.
+//!
+//! Two clients. [`Egress`] serves the WhatsApp client, whose addresses WhatsApp gives. [`GuardedClient`] goes where customers
+//! say (webhooks, media by URL, what plugins fetch) and refuses whatever is not on the public internet, in every build.
 
-use std::time::Duration;
+mod answer;
+mod error;
+mod guard;
+mod limits;
+mod resolver;
+mod tls;
+mod whatsapp;
 
-use bytes::Bytes;
-
-/// Most bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
-/// Longest exchange.
-const EXCHANGE_WAIT: Duration = Duration::from_secs(60);
-/// Longest wait for a connection.
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
-
-/// Why an exchange did not happen. Any status is an answer, not an error.
-#[derive(Debug, thiserror::Error)]
-pub enum EgressError {
-    /// The build talks to the simulated network alone.
-    #[error("this build reaches only the simulated network; {0} is not in it")]
-    Simulated(String),
-    /// The request cannot be made.
-    #[error("not a request that can be made: {0}")]
-    BadRequest(String),
-    /// The exchange failed.
-    #[error("the exchange failed: {0}")]
-    Failed(#[from] reqwest::Error),
-    /// The answer is over the limit.
-    #[error("the answer is over the limit of {ANSWER_BYTES_MAX} bytes")]
-    TooLarge,
-}
-
-/// The host's HTTP client.
-#[derive(Clone)]
-pub struct Egress {
-    client: Option<reqwest::Client>,
-    /// The one place that is reached, if not the whole internet.
-    simulated: Option<SimulatedPlace>,
-}
-
-/// Host and port of the simulated network's websocket; its media hosts are there too, without TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SimulatedPlace {
-    host: String,
-    port: u16,
-}
-
-impl Egress {
-    /// A client that reaches the internet over TLS.
-    ///
-    /// # Errors
-    /// When the machine's root certificates cannot be read.
-    pub fn internet() -> Result<Self, EgressError> {
-        // Another part of the process may have chosen the same provider first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .https_only(true)
-            .connect_timeout(CONNECT_WAIT)
-            .timeout(EXCHANGE_WAIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { client: Some(client), simulated: None })
-    }
-
-    /// A client that reaches the simulated network whose websocket is at `ws_url`, in plain HTTP, and nothing else.
-    ///
-    /// # Errors
-    /// When the address cannot be read or the client cannot be made.
-    pub fn simulated(ws_url: &str) -> Result<Self, EgressError> {
-        let place = SimulatedPlace::of(ws_url)?;
-        // Even a client that never speaks TLS wants to know how it would.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT_WAIT)
-            .timeout(EXCHANGE_WAIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { client: Some(client), simulated: Some(place) })
-    }
-
-    /// A client that reaches nothing.
-    pub fn nowhere() -> Self {
-        Self { client: None, simulated: None }
-    }
-
-    /// One exchange: method, URL, headers and body there; status and body back.
-    ///
-    /// # Errors
-    /// [`EgressError`] when it did not happen.
-    pub async fn exchange(
-        &self,
-        method: &str,
-        url: &str,
-        headers: &[(String, String)],
-        body: Option<Bytes>,
-    ) -> Result<(u16, Vec<u8>), EgressError> {
-        let Some(client) = &self.client else { return Err(EgressError::Simulated(url.to_owned())) };
-        let bad = |error: &dyn std::fmt::Display| EgressError::BadRequest(error.to_string());
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| bad(&error))?;
-        let mut url = reqwest::Url::parse(url).map_err(|error| bad(&error))?;
-        if let Some(place) = &self.simulated {
-            url = place.plain(url)?;
-        }
-        let mut request = client.request(method, url);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = body {
-            request = request.body(body);
-        }
-        let mut answer = request.send().await?;
-        let status = answer.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(EgressError::TooLarge);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok((status, bytes))
-    }
-}
-
-impl SimulatedPlace {
-    fn of(ws_url: &str) -> Result<Self, EgressError> {
-        let bad = |why: String| EgressError::BadRequest(format!("{ws_url}: {why}"));
-        let url = reqwest::Url::parse(ws_url).map_err(|error| bad(error.to_string()))?;
-        let host = url.host_str().ok_or_else(|| bad("no host".to_owned()))?.to_owned();
-        let port = url.port_or_known_default().ok_or_else(|| bad("no port".to_owned()))?;
-        Ok(Self { host, port })
-    }
-
-    /// The same address without TLS, if it is in this place.
-    fn plain(&self, mut url: reqwest::Url) -> Result<reqwest::Url, EgressError> {
-        // The network names its media hosts as its clients call it, so a port that was not said is not said there either.
-        let same_port = match url.port() {
-            Some(port) => port == self.port,
-            None => [80, 443].contains(&self.port),
-        };
-        let is_here = url.host_str() == Some(self.host.as_str()) && same_port && url.scheme() == "https";
-        if is_here && url.set_scheme("http").is_ok() && url.set_port(Some(self.port)).is_ok() {
-            return Ok(url);
-        }
-        Err(EgressError::Simulated(url.into()))
-    }
-}
+pub use answer::{Answer, Download, DownloadSink};
+pub use error::{Broken, GuardError};
+pub use guard::{GuardSettings, GuardedClient, GuardedRequest};
+pub use limits::{DownloadLimits, ExchangeLimits};
+pub use resolver::{LOOKUPS_MAX, Resolver, SystemResolver};
+pub use whatsapp::{Egress, EgressError};
 
 #[cfg(test)]
-mod tests {
-    use super::{EgressError, SimulatedPlace};
-
-    fn plain(ws_url: &str, url: &str) -> Result<String, EgressError> {
-        SimulatedPlace::of(ws_url)?.plain(reqwest::Url::parse(url).unwrap()).map(Into::into)
-    }
-
-    #[test]
-    fn files_of_the_simulated_network_are_fetched_without_tls() {
-        for (ws_url, url, expected) in [
-            ("ws://127.0.0.1:9000/ws/chat", "https://127.0.0.1:9000/v/a?auth=b", "http://127.0.0.1:9000/v/a?auth=b"),
-            ("ws://sim/ws/chat", "https://sim/v/a", "http://sim/v/a"),
-            ("ws://sim:443/ws/chat", "https://sim:443/v/a", "http://sim:443/v/a"),
-            ("ws://[::1]:9000/ws/chat", "https://[::1]:9000/v/a", "http://[::1]:9000/v/a"),
-        ] {
-            assert_eq!(plain(ws_url, url).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn nothing_else_is_reached_from_the_simulated_network() {
-        for url in [
-            "https://web.whatsapp.com/sw.js",
-            "https://127.0.0.1/v/a",
-            "https://127.0.0.1:9001/v/a",
-            "https://127.0.0.1.example:9000/v/a",
-            "https://127.0.0.1:9000@example.com/v/a",
-            "http://127.0.0.1:9000/v/a",
-            "ftp://127.0.0.1:9000/v/a",
-        ] {
-            let refused = plain("ws://127.0.0.1:9000/ws/chat", url);
-            assert!(matches!(refused, Err(EgressError::Simulated(_))), "{url}");
-        }
-        assert!(SimulatedPlace::of("not a url").is_err());
-    }
-}
+mod guard_tests;

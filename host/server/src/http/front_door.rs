@@ -1,10 +1,9 @@
 //! The front door: looks up the route, authenticates, and only then lets a plugin see the request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
@@ -12,16 +11,28 @@ use serde_json::json;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
-use switchboard_core::records::account::Principal;
+use switchboard_core::flow::wakes::Wakes;
+use switchboard_core::records::account::{Principal, Tenant};
+use switchboard_core::records::once::Once;
+use switchboard_core::rules::quota::Standing;
 use switchboard_core::storage::Storage;
+use switchboard_runtime::CallContext;
 use switchboard_runtime::types as plugin;
 
+use super::idempotency::{Begun, OnceError, OnceRuns};
 use super::input::{self, BodyError};
+use super::limits::{Client, Limits, presents_credential, show_standing};
+use super::listener::Answers;
 use super::mounts::Lookup;
-use super::problem::{Answer, Problem, json as json_answer};
+use super::native::Streams;
+use super::problem::{Answer, Problem, json as json_answer, whole};
 use crate::accounts::{Accounts, CredentialError};
-use crate::plugins::{ActivePlugin, Plugins, note_call};
+use crate::media::{LINK_PATH, MediaRoom};
+use crate::metrics::MetricsPage;
+use crate::plugins::{ActivePlugin, Plugins};
 use crate::secrets::AdminKey;
+use crate::verbs::HostVerbs;
+use crate::webhook::Webhooks;
 
 /// Headers that a plugin cannot set: they belong to the connection.
 const HOST_HEADERS: [&str; 6] = ["connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "trailer"];
@@ -54,32 +65,68 @@ pub struct FrontDoor {
     pub storage: Storage,
     /// Plugins and their routes.
     pub plugins: Arc<Plugins>,
+    /// Webhook endpoints.
+    pub webhooks: Webhooks,
     /// The operator's key.
     pub admin_key: AdminKey,
+    /// What callers may try and ask in a minute.
+    pub limits: Limits,
     /// The simulated network, in a build that has one.
     pub sim: Option<Arc<dyn SimControl>>,
+    /// Media of tenants.
+    pub media: Arc<MediaRoom>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What the host does for callers.
+    pub(crate) verbs: Arc<HostVerbs>,
+    /// Says when a tenant has new events.
+    pub wakes: Arc<Wakes>,
+    /// Requests under an idempotency key.
+    pub(crate) once_runs: OnceRuns,
+    /// Streams of events that are open.
+    pub(crate) streams: Streams,
     /// Draws request ids.
     pub entropy: Arc<dyn Entropy>,
     /// Whether the host serves: `/readyz`.
     pub ready: tokio::sync::watch::Receiver<bool>,
+    /// What is counted: `/metrics`.
+    pub metrics: Arc<MetricsPage>,
+}
+
+#[async_trait]
+impl Answers for FrontDoor {
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let begun = tokio::time::Instant::now();
+        let route = route_class(request.uri().path());
+        let answer = self.answer_one(request, peer).await;
+        self.metrics.metrics().request_answered(route, answer.status().as_u16(), begun.elapsed());
+        answer
+    }
 }
 
 impl FrontDoor {
-    /// Answers one request. Never fails: whatever goes wrong is an answer.
-    pub async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer_one(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let client = self.limits.client(peer, &request);
         let request_id = self.draw_request_id();
         let head = request.method() == Method::HEAD;
         let mut answer = match request.uri().path() {
+            "/metrics" => self.metrics(&request).await,
             "/healthz" => json_answer(StatusCode::OK, &json!({ "status": "ok" })),
             "/readyz" => self.readiness(),
             _ if !*self.ready.borrow() => not_ready(),
-            path if path == "/switchboard" || path.starts_with("/switchboard/") => self.native(request).await,
-            _ => self.dialect(request, &request_id).await,
+            path if path == "/switchboard" || path.starts_with("/switchboard/") => {
+                let presented = presents_credential(request.headers());
+                let answer = self.native(request).await;
+                self.limits.watch_native(client, presented, answer, self.clock.now())
+            }
+            path if path.starts_with(LINK_PATH) => {
+                let (method, token) = (request.method().clone(), path.trim_start_matches(LINK_PATH).to_owned());
+                self.media_link(&method, &token).await
+            }
+            _ => self.dialect(request, &request_id, client).await,
         };
         if head {
-            *answer.body_mut() = Full::new(Bytes::new());
+            *answer.body_mut() = whole(Vec::new());
         }
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             answer.headers_mut().insert("x-request-id", id);
@@ -94,10 +141,14 @@ impl FrontDoor {
     }
 
     fn readiness(&self) -> Answer {
-        if *self.ready.borrow() { json_answer(StatusCode::OK, &json!({ "status": "ready" })) } else { not_ready() }
+        // Storage that is down opens by itself once the disk works: until then, nothing would be accepted.
+        if *self.ready.borrow() && self.storage.health().is_ok() {
+            return json_answer(StatusCode::OK, &json!({ "status": "ready" }));
+        }
+        not_ready()
     }
 
-    async fn dialect(&self, request: Request<Incoming>, request_id: &str) -> Answer {
+    async fn dialect(&self, request: Request<Incoming>, request_id: &str, client: Client) -> Answer {
         let refused = plugin::RefusedRequest {
             method: request.method().as_str().to_owned(),
             path: request.uri().path().to_owned(),
@@ -107,7 +158,17 @@ impl FrontDoor {
         let generation = self.plugins.generation();
         match generation.mounts.look_up(&refused.method, &refused.path) {
             Lookup::Found { plugin, route, declared, params } => {
-                self.call(request, plugin, (route, declared), params, &refused).await
+                let (mut answer, standing) = match self.admit(request.headers(), plugin, declared, client).await {
+                    Ok((principal, standing)) => {
+                        let called = (route, declared, principal);
+                        (self.call(request, plugin, called, params, &refused).await, standing)
+                    }
+                    Err((refusal, standing)) => (self.refuse(Some(plugin), &refused, refusal).await, standing),
+                };
+                if let Some(standing) = standing {
+                    show_standing(&mut answer, &standing, self.clock.now());
+                }
+                answer
             }
             Lookup::WrongMethod { allowed, renderer } => {
                 let allow = HeaderValue::from_str(&allowed.join(", "));
@@ -125,21 +186,11 @@ impl FrontDoor {
         &self,
         request: Request<Incoming>,
         plugin: &Arc<ActivePlugin>,
-        (route, declared): (u32, &plugin::Route),
+        (route, declared, principal): (u32, &plugin::Route, Option<Principal>),
         params: Vec<(String, String)>,
         refused: &plugin::RefusedRequest,
     ) -> Answer {
         let (head, incoming) = request.into_parts();
-        let principal = match self.authenticate(&head.headers, declared).await {
-            Ok(principal) => principal,
-            Err(CredentialError::Unavailable) => {
-                let refusal = plugin::Refusal::Internal(CredentialError::Unavailable.to_string());
-                return self.refuse(Some(plugin), refused, refusal).await;
-            }
-            Err(error) => {
-                return self.refuse(Some(plugin), refused, plugin::Refusal::Unauthorized(error.to_string())).await;
-            }
-        };
         let limit = declared.body_bytes_max;
         let body = match input::body(incoming, usize::try_from(limit).unwrap_or(usize::MAX)).await {
             Ok(body) => body,
@@ -150,7 +201,19 @@ impl FrontDoor {
                 return self.refuse(Some(plugin), refused, plugin::Refusal::Malformed(why)).await;
             }
         };
-        let now_ms = self.clock.now().0;
+        let begun = match &principal {
+            Some(caller) if head.method == Method::POST => {
+                let path_and_query = head.uri.path_and_query().map_or("", |whole| whole.as_str());
+                self.begin_once(caller, &head.headers, path_and_query, &body).await
+            }
+            _ => Ok(Begun::Plain),
+        };
+        let run = match begun {
+            Ok(Begun::Plain) => None,
+            Ok(Begun::First(run)) => Some(run),
+            Ok(Begun::Before(answer)) => return answer,
+            Err(error) => return self.refuse(Some(plugin), refused, once_refusal(&error)).await,
+        };
         let places = declared.credentials.iter().map(|credential| credential.place.clone());
         let input = plugin::Request {
             route,
@@ -160,12 +223,26 @@ impl FrontDoor {
             query: input::query(head.uri.query()),
             headers: input::visible_headers(&head.headers, places),
             body: body.to_vec(),
-            principal: principal.clone(),
+            principal,
             request_id: refused.request_id.clone(),
-            now_ms,
+            now_ms: self.clock.now().0,
         };
-        let called = self.plugins.runtime().handle(&plugin.loaded, &plugin.context(principal, now_ms), &input).await;
-        note_call(plugin, &refused.request_id, &called.report);
+        let Some(run) = run else { return self.handle(plugin, &input, None, refused).await };
+        let answer = self.handle(plugin, &input, Some(Arc::clone(&run.once)), refused).await;
+        self.finish_once(run, answer).await
+    }
+
+    /// Lets a plugin answer.
+    async fn handle(
+        &self,
+        plugin: &Arc<ActivePlugin>,
+        input: &plugin::Request,
+        once: Option<Arc<Once>>,
+        refused: &plugin::RefusedRequest,
+    ) -> Answer {
+        let context = CallContext { once, ..plugin.context(input.principal.clone(), input.now_ms) };
+        let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
+        self.plugins.note_call(plugin, "router", &refused.request_id, &called);
         match called.outcome.into_result() {
             Ok(response) => match to_http(response) {
                 Some(answer) => answer,
@@ -182,19 +259,50 @@ impl FrontDoor {
         self.refuse(Some(plugin), refused, plugin::Refusal::Internal("the plugin failed".to_owned())).await
     }
 
+    /// Who calls, and how their account stands in this minute; nobody, where the route asks for no credential.
+    ///
+    /// # Errors
+    /// The refusal, and how the caller stands when that is why.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        plugin: &ActivePlugin,
+        declared: &plugin::Route,
+        client: Client,
+    ) -> Result<(Option<Principal>, Option<Standing>), (plugin::Refusal, Option<Standing>)> {
+        let now = self.clock.now();
+        let too_many = |standing: Standing| {
+            let seconds = u32::try_from(standing.retry_after_s(now)).unwrap_or(u32::MAX);
+            (plugin::Refusal::TooManyRequests(seconds), Some(standing))
+        };
+        match self.authenticate(headers, declared).await {
+            Ok(None) => Ok((None, None)),
+            Ok(Some((principal, tenant))) => match self.limits.count_request(&tenant, now) {
+                Ok(standing) => Ok((Some(principal), standing)),
+                Err(standing) => Err(too_many(standing)),
+            },
+            Err(error @ CredentialError::Unavailable) => Err((plugin::Refusal::Internal(error.to_string()), None)),
+            Err(error @ CredentialError::Missing) => Err((plugin::Refusal::Unauthorized(error.to_string()), None)),
+            Err(error) => match self.limits.note_failure(client, &plugin.full_name(), now) {
+                Ok(()) => Err((plugin::Refusal::Unauthorized(error.to_string()), None)),
+                Err(standing) => Err(too_many(standing)),
+            },
+        }
+    }
+
     async fn authenticate(
         &self,
         headers: &HeaderMap,
         declared: &plugin::Route,
-    ) -> Result<Option<Principal>, CredentialError> {
+    ) -> Result<Option<(Principal, Tenant)>, CredentialError> {
         if declared.credentials.is_empty() {
             return Ok(None);
         }
         let mut worst = CredentialError::Missing;
         for accepted in &declared.credentials {
             let Some(credential) = input::credential(headers, &accepted.place) else { continue };
-            match self.accounts.authenticate(credential, &accepted.kinds).await {
-                Ok(principal) => return Ok(Some(principal)),
+            match self.accounts.authenticate_tenant(credential, &accepted.kinds).await {
+                Ok(admitted) => return Ok(Some(admitted)),
                 Err(CredentialError::Missing) => {}
                 Err(error) => worst = error,
             }
@@ -211,7 +319,7 @@ impl FrontDoor {
         if let Some(renderer) = renderer {
             let context = renderer.context(None, self.clock.now().0);
             let called = self.plugins.runtime().refuse(&renderer.loaded, &context, refused, &refusal).await;
-            note_call(renderer, &refused.request_id, &called.report);
+            self.plugins.note_call(renderer, "router", &refused.request_id, &called);
             match called.outcome.into_result().map(to_http) {
                 Ok(Some(answer)) => return answer,
                 Ok(None) => tracing::error!(plugin = renderer.full_name(), "rendered an impossible status"),
@@ -222,11 +330,34 @@ impl FrontDoor {
     }
 }
 
+/// What kind of route a path belongs to, for counting.
+fn route_class(path: &str) -> &'static str {
+    match path {
+        "/healthz" | "/readyz" => "health",
+        "/metrics" => "metrics",
+        _ if path == "/switchboard" || path.starts_with("/switchboard/") => "native",
+        _ => "plugin",
+    }
+}
+
 /// The host starts or stops: no plugin can be asked how to say so.
 fn not_ready() -> Answer {
     let mut answer = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the host is starting or stopping").answer();
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
+}
+
+/// Why a request under an idempotency key is refused, for its plugin to render.
+fn once_refusal(error: &OnceError) -> plugin::Refusal {
+    match error {
+        OnceError::BadKey => plugin::Refusal::Malformed(error.to_string()),
+        OnceError::Mismatch => plugin::Refusal::IdempotencyMismatch,
+        OnceError::UnderWay => plugin::Refusal::IdempotencyUnderWay,
+        OnceError::Storage(error) => {
+            tracing::error!(%error, "an idempotency key cannot be looked up");
+            plugin::Refusal::Internal("storage does not answer".to_owned())
+        }
+    }
 }
 
 /// A refusal that no plugin renders.
@@ -245,13 +376,17 @@ fn plain_refusal(refusal: plugin::Refusal) -> Problem {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("come back in {seconds} s"))
         }
         plugin::Refusal::Internal(why) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why),
+        plugin::Refusal::IdempotencyMismatch => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, OnceError::Mismatch.to_string())
+        }
+        plugin::Refusal::IdempotencyUnderWay => Problem::new(StatusCode::CONFLICT, OnceError::UnderWay.to_string()),
     }
 }
 
 /// A plugin's answer as HTTP; `None` when its status is none. Headers that HTTP cannot carry are left out.
 fn to_http(response: plugin::Response) -> Option<Answer> {
     let status = StatusCode::from_u16(response.status).ok().filter(|status| status.as_u16() >= 200)?;
-    let mut answer = Response::new(Full::new(Bytes::from(response.body)));
+    let mut answer = Response::new(whole(response.body));
     *answer.status_mut() = status;
     for (name, value) in response.headers {
         let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(&value).ok());

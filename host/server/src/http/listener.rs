@@ -1,9 +1,12 @@
 //! Takes connections, a bounded number of them, and drains them when the host stops.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::front_door::FrontDoor;
+use super::problem::Answer;
 
 /// Connections that are open at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 8192;
@@ -19,10 +22,15 @@ const CONNECTIONS_MAX: usize = 8192;
 const HEAD_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of the head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long requests under way may take when the host stops.
-const DRAIN_WAIT: Duration = Duration::from_secs(10);
 /// Rest after the system refused a connection (too many open files, say).
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Whatever answers the requests of a listener.
+#[async_trait]
+pub(crate) trait Answers: Send + Sync {
+    /// Answers one request of the connection to `peer`. Never fails: whatever goes wrong is an answer.
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer;
+}
 
 /// Why the host does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -55,17 +63,17 @@ impl Listener {
         self.address
     }
 
-    /// Serves until `stop` says so, then lets requests under way end.
-    pub async fn serve(self, front_door: Arc<FrontDoor>, mut stop: watch::Receiver<bool>) {
+    /// Serves until `stop` says so, then lets requests under way end, however long they take. Dropping it cuts them off.
+    pub(crate) async fn serve(self, door: Arc<dyn Answers>, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-            let stream = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok((stream, peer)) => (stream, peer.ip()),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be taken");
                         tokio::time::timeout(ACCEPT_REST, std::future::pending::<()>()).await.unwrap_or_default();
@@ -73,18 +81,15 @@ impl Listener {
                     }
                 },
             };
-            let (front_door, stop) = (Arc::clone(&front_door), stop.clone());
+            let (door, stop) = (Arc::clone(&door), stop.clone());
             connections.spawn(async move {
-                serve_connection(stream, front_door, stop).await;
+                serve_connection(stream, peer, door, stop).await;
                 drop(place);
             });
             while connections.try_join_next().is_some() {}
         }
         drop(self.listener);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN_WAIT, drained).await.is_err() {
-            tracing::warn!(seconds = DRAIN_WAIT.as_secs(), "requests were still under way when the host stopped");
-        }
+        while connections.join_next().await.is_some() {}
     }
 }
 
@@ -94,13 +99,13 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn serve_connection(stream: TcpStream, front_door: Arc<FrontDoor>, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(stream: TcpStream, peer: IpAddr, door: Arc<dyn Answers>, mut stop: watch::Receiver<bool>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
     let service = service_fn(move |request| {
-        let front_door = Arc::clone(&front_door);
-        async move { Ok::<_, std::convert::Infallible>(front_door.answer(request).await) }
+        let door = Arc::clone(&door);
+        async move { Ok::<_, std::convert::Infallible>(door.answer(request, peer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

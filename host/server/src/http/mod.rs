@@ -1,20 +1,29 @@
 //! The HTTP front door: the only room that knows hyper.
 //!
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
-//! `mounts` is the table of those routes, `native` is the host's own API.
+//! `mounts` is the table of those routes, `limits` counts what callers try and ask, `native` is the host's own API, a room
+//! for each of its resources.
 
-mod events;
 mod front_door;
+mod idempotency;
 mod input;
+mod limits;
 mod listener;
 #[cfg(feature = "sim")]
 mod local_client;
+mod media_links;
+mod metrics;
 mod mounts;
 mod native;
 mod problem;
 
+pub(crate) use idempotency::OnceRuns;
+pub(crate) use native::Streams;
+
 pub use front_door::{FrontDoor, SimControl, SimControlAnswer};
+pub use limits::{HttpSettings, Limits};
 pub use listener::{Listener, ListenerError};
 #[cfg(feature = "sim")]
 pub use local_client::{LocalAnswer, LocalClient, LocalClientError};
+pub use metrics::MetricsDoor;
 pub use mounts::{MountTable, RouteError};

@@ -1,13 +1,24 @@
 //! Answers of the host's own API: JSON, and RFC 9457 problem details.
 
+use std::io;
+
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::{Map, Value};
 
+/// The body of what goes out: whole, or a stream. A stream that fails breaks the connection off.
+pub(super) type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
+
 /// What goes out.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<AnswerBody>;
+
+/// A body that is there as a whole.
+pub(super) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
 
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
@@ -16,10 +27,21 @@ pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
 
 /// An answer with any body.
 pub(super) fn with_type(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(whole(body));
     *answer.status_mut() = status;
     if let Ok(content_type) = HeaderValue::from_str(content_type) {
         answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    answer
+}
+
+/// The path is served, but not with this method.
+pub(super) fn wrong_method(allowed: &[&str]) -> Answer {
+    let allowed = allowed.join(", ");
+    let header = HeaderValue::from_str(&allowed);
+    let mut answer = Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {allowed}")).answer();
+    if let Ok(header) = header {
+        answer.headers_mut().insert(ALLOW, header);
     }
     answer
 }
@@ -55,10 +77,15 @@ impl Problem {
 
     pub(super) fn answer(self) -> Answer {
         let mut body = self.more;
+        let retry_after = body.get("retry_after").and_then(Value::as_u64);
         body.insert("type".to_owned(), "about:blank".into());
         body.insert("title".to_owned(), self.status.canonical_reason().unwrap_or("Problem").into());
         body.insert("status".to_owned(), self.status.as_u16().into());
         body.insert("detail".to_owned(), self.detail.into());
-        with_type(self.status, "application/problem+json", Value::Object(body).to_string().into())
+        let mut answer = with_type(self.status, "application/problem+json", Value::Object(body).to_string().into());
+        if let Some(seconds) = retry_after {
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        answer
     }
 }

@@ -140,6 +140,8 @@ mod tests {
         Incoming {
             whatsapp_id: id.to_owned(),
             chat: CUSTOMER.to_owned(),
+            chat_phone: None,
+            chat_lid: None,
             from: CUSTOMER.to_owned(),
             from_phone: None,
             from_lid: None,

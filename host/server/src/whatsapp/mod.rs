@@ -1,17 +1,30 @@
 //! WhatsApp sessions: the only room that knows the client library.
 //!
 //! One task owns one session and its client. What the client must remember goes through `storage`, what comes in through
-//! the durability hook in `inbound`, what goes out through `outbound`.
+//! the durability hook in `inbound`, what goes out through `outbound`. `liveness` doubts connections that are silent, `connects`
+//! keeps sessions from coming all at once.
 
+mod bearings;
+mod connects;
 mod content;
 mod inbound;
+mod linking;
+mod liveness;
 mod lost;
+mod media;
+mod names;
 mod network;
+mod observed;
 mod outbound;
+mod reasons;
+mod received;
 mod session_task;
 mod sessions;
 mod signals;
 pub mod storage;
+mod votes;
 
+pub use linking::{PairingCode, PairingCodeError};
+pub use media::Uploader;
 pub use network::WhatsAppNetwork;
 pub use sessions::{Live, LiveQr, SessionDeps, SessionSettings, Sessions};

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::{Client, Jid, SendError, SendOptions, async_trait};
 
 use switchboard_core::flow::outbox_worker::Sender;
+use switchboard_core::records::id::TenantId;
 use switchboard_core::records::message::Message;
 use switchboard_core::storage::SendOutcome;
 
+use super::bearings::{Compass, Lost};
 use super::content::to_protobuf;
+use super::media::{UploadFault, Uploader, has_file};
 use super::signals::AckWaiters;
 
 /// Tries of a message that the client cannot send although it is on line, before it fails.
@@ -21,8 +25,36 @@ pub(super) struct ClientSender {
     pub(super) client: Arc<Client>,
     pub(super) acks: Arc<AckWaiters>,
     pub(super) online: watch::Receiver<bool>,
+    pub(super) compass: Compass,
     /// How long the server may take to acknowledge a message before it is sent again.
     pub(super) ack_wait: Duration,
+    pub(super) tenant: TenantId,
+    pub(super) uploader: Option<Uploader>,
+}
+
+impl ClientSender {
+    /// The message for WhatsApp; what it brings along is uploaded.
+    async fn compose(&self, message: &Message, to: &Jid) -> Result<wa::Message, SendOutcome> {
+        let bearings = match self.compass.bearings(message, to).await {
+            Ok(bearings) => bearings,
+            Err(Lost::Failed(why)) => return Err(SendOutcome::Failed(why)),
+            Err(Lost::Again(why)) => return Err(SendOutcome::Again(why)),
+        };
+        if let Some(uploader) = self.uploader.as_ref().filter(|_| has_file(&message.content)) {
+            let uploaded = uploader.message(&self.client, self.tenant, message, &bearings).await;
+            return uploaded.map_err(|fault| match fault {
+                UploadFault::Refused(why) => SendOutcome::Failed(why),
+                // Off line it is nobody's fault and does not count.
+                UploadFault::Later(why) if *self.online.borrow() && message.attempts + 1 >= TRIES_MAX => {
+                    SendOutcome::Failed(format!("not sent after {TRIES_MAX} tries: {why}"))
+                }
+                UploadFault::Later(why) => SendOutcome::Again(why),
+            });
+        }
+        to_protobuf(message, &bearings).ok_or_else(|| {
+            SendOutcome::Failed(format!("messages of type {} cannot be sent yet", message.content.type_name()))
+        })
+    }
 }
 
 #[async_trait]
@@ -34,12 +66,20 @@ impl Sender for ClientSender {
         }
     }
 
+    async fn show_typing(&self, chat: &str) {
+        let Ok(chat) = chat.parse::<Jid>() else { return };
+        if let Err(error) = self.client.chatstate().send_composing(&chat).await {
+            tracing::debug!(%error, "typing is not shown");
+        }
+    }
+
     async fn send(&self, message: &Message) -> SendOutcome {
-        let Some(protobuf) = to_protobuf(&message.content, &message.extras) else {
-            return SendOutcome::Failed(format!("messages of type {} cannot be sent yet", message.content.type_name()));
-        };
         let Ok(to) = message.to.parse::<Jid>() else {
             return SendOutcome::Failed(format!("{} is not a JID", message.to));
+        };
+        let protobuf = match self.compose(message, &to).await {
+            Ok(protobuf) => protobuf,
+            Err(outcome) => return outcome,
         };
         // The client counts a new sender chain as covered before it is stored: after a crash the receiver would hold a chain that
         // we no longer have. What was received since the last flush must be durable before anything is sent on it.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 use whatsapp_rust::bot::{Bot, BotBuilderError};
 use whatsapp_rust::{Client, TokioRuntime};
 
@@ -15,9 +15,15 @@ use switchboard_core::records::message::Receipt;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::{DeviceStorage, SessionChange, StorageError};
 
+use super::bearings::Compass;
+use super::connects::{Door, DoorFactory};
 use super::inbound::DurableInbox;
+use super::linking::{self, LinkRequest};
+use super::liveness::{Finding, Watch};
 use super::lost::{self, LostInbound};
+use super::observed::Observer;
 use super::outbound::ClientSender;
+use super::reasons;
 use super::sessions::{Live, LiveQr, SessionDeps};
 use super::signals::{Life, SignalQueues, Signals};
 use super::storage::DeviceBackend;
@@ -48,6 +54,8 @@ pub(super) struct SessionTask {
     device: DeviceStorage,
     live: watch::Sender<Live>,
     online: watch::Sender<bool>,
+    door: Arc<Door>,
+    watch: Option<Watch>,
     paired: bool,
 }
 
@@ -61,7 +69,7 @@ impl Drop for AbortOnDrop {
 }
 
 impl SessionTask {
-    pub(super) fn new(deps: SessionDeps, session: Session, live: watch::Sender<Live>) -> Self {
+    pub(super) fn new(deps: SessionDeps, session: Session, live: watch::Sender<Live>, door: Door) -> Self {
         let inbox = Inbox {
             storage: deps.storage.clone(),
             clock: Arc::clone(&deps.clock),
@@ -71,13 +79,24 @@ impl SessionTask {
         };
         let paired = session.jid.is_some();
         let device = deps.storage.device(session.tenant, session.id);
-        Self { deps, inbox, device, live, online: watch::channel(false).0, paired, session }
+        let (online, door) = (watch::channel(false).0, Arc::new(door));
+        Self { deps, inbox, device, live, online, door, watch: None, paired, session }
     }
 
-    /// Runs until the session is stopped or cannot go on.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<Option<Stop>>) {
+    /// Runs until the session is stopped or cannot go on; the record as it is then.
+    pub(super) async fn run(
+        mut self,
+        mut stop: watch::Receiver<Option<Stop>>,
+        links: mpsc::Receiver<LinkRequest>,
+    ) -> Session {
         let begun = if self.paired { SessionState::Reconnecting } else { SessionState::Pairing };
         self.change(SessionChange::state(begun, None)).await;
+        let mut stopped = stop.clone();
+        tokio::select! {
+            biased;
+            _ = wish_to_stop(&mut stopped) => {}
+            () = self.door.turn() => {}
+        }
         let (signals, mut queues) = Signals::new();
         let (lost, mut lost_queue) = LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
         let bot = match self.build(signals, lost).await {
@@ -85,7 +104,7 @@ impl SessionTask {
             Err(error) => {
                 tracing::error!(session = %self.session.id, %error, "a session's client cannot be built");
                 self.change(SessionChange::state(SessionState::Failed, Some(error.to_string()))).await;
-                return;
+                return self.session;
             }
         };
         let client = bot.client();
@@ -97,21 +116,34 @@ impl SessionTask {
                 lost::ask(&asking, &lost).await;
             }
         }));
-        let mut run = tokio::spawn(bot.run());
-        let end = self.follow(&mut queues, &mut stop, &mut run).await;
+        let (stop_observing, observing) = oneshot::channel();
+        let observer = Observer::new(Arc::clone(&client), self.inbox.clone());
+        let observer = queues.observed.take().map(|queue| tokio::spawn(observer.run(queue, observing)));
+        let linking = linking::answer(Arc::clone(&client), Arc::clone(&self.deps.clock), links);
+        let linking = AbortOnDrop(tokio::spawn(linking));
+        let mut run = Some(tokio::spawn(bot.run()));
+        let end = self.follow(&client, &mut queues, &mut stop, &mut run).await;
+        self.watch = None;
         // What is under way may still hear from the server; the rest gives its leases back.
         stop_outbox.send_replace(true);
         if tokio::time::timeout(OUTBOX_WAIT, &mut outbox.0).await.is_err() {
             tracing::info!(session = %self.session.id, "messages were under way when the session stopped; they go out again");
         }
-        drop((outbox, asking));
-        self.say_goodbye(&client, end, run).await;
+        drop((outbox, asking, linking));
+        let session = self.say_goodbye(&client, end, run).await;
+        // What was heard until the end is written down as well.
+        drop(stop_observing);
+        if let Some(observer) = observer {
+            // It broke down if this fails; it has said so.
+            let _ = observer.await;
+        }
+        session
     }
 
     async fn build(&self, signals: Signals, lost: Arc<LostInbound>) -> Result<Bot, BotBuilderError> {
         let mut builder = Bot::builder()
             .with_backend(DeviceBackend::new(self.device.clone()).with_repetitions(lost))
-            .with_transport_factory(self.deps.network.transports())
+            .with_transport_factory(DoorFactory(Arc::clone(&self.door)))
             .with_http_client(self.deps.network.http())
             .with_runtime(TokioRuntime)
             .with_event_handler(signals)
@@ -125,10 +157,15 @@ impl SessionTask {
     }
 
     fn spawn_outbox(&self, client: &Arc<Client>, queues: &SignalQueues, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let compass =
+            Compass { client: Arc::clone(client), inbox: self.inbox.clone(), entropy: Arc::clone(&self.deps.entropy) };
         let sender = ClientSender {
             client: Arc::clone(client),
             acks: Arc::clone(&queues.acks),
             online: self.online.subscribe(),
+            compass,
+            tenant: self.session.tenant,
+            uploader: self.deps.uploader.clone(),
             ack_wait: self.deps.settings.ack_wait,
         };
         let worker = OutboxWorker {
@@ -145,17 +182,30 @@ impl SessionTask {
     /// Follows the client until something ends the session; says what did.
     async fn follow(
         &mut self,
+        client: &Arc<Client>,
         queues: &mut SignalQueues,
         stop: &mut watch::Receiver<Option<Stop>>,
-        run: &mut JoinHandle<()>,
+        run: &mut Option<JoinHandle<()>>,
     ) -> Option<Stop> {
         loop {
+            if self.session.state != SessionState::Connected {
+                queues.acks.forget_all();
+            }
             tokio::select! {
                 biased;
                 wish = wish_to_stop(stop) => return Some(wish),
-                Some(life) = queues.life.recv() => if self.live_on(life).await.is_break() { return None },
+                Some(life) = queues.life.recv() => {
+                    let connected = matches!(life, Life::Connected);
+                    if self.live_on(life).await.is_break() {
+                        return None;
+                    }
+                    if connected {
+                        self.begin_watch(client);
+                    }
+                }
+                finding = Watch::next(&mut self.watch) => self.found(client, finding).await,
                 Some(receipt) = queues.receipts.recv() => self.receipt(receipt).await,
-                _ = &mut *run => {
+                () = run_over(run) => {
                     // What the client said last may still be in the queue.
                     while let Ok(life) = queues.life.try_recv() {
                         if self.live_on(life).await.is_break() {
@@ -172,6 +222,33 @@ impl SessionTask {
         }
     }
 
+    /// From now on the connection is trusted only as long as the server answers.
+    fn begin_watch(&mut self, client: &Arc<Client>) {
+        let (clock, metrics) = (Arc::clone(&self.deps.clock), Arc::clone(&self.deps.metrics));
+        self.watch = Some(Watch::begin(Arc::clone(client), clock, self.deps.settings.liveness, metrics));
+    }
+
+    /// Takes what the watch over the connection found.
+    async fn found(&mut self, client: &Arc<Client>, finding: Finding) {
+        let why = match finding {
+            // Nothing is sent into a silence: the outbox waits until it is broken. The state stays, or each quiet hour would
+            // be full of changes.
+            Finding::Doubtful | Finding::Proven => {
+                let proven = finding == Finding::Proven && self.session.state == SessionState::Connected;
+                self.online.send_replace(proven);
+                return;
+            }
+            Finding::Lost | Finding::Stuck => reasons::LOST.to_owned(),
+            Finding::Dead(silence) => reasons::silent(silence),
+        };
+        self.change(SessionChange::state(SessionState::Reconnecting, Some(why))).await;
+        if finding != Finding::Lost {
+            // It first tries to get rid of what it still has to say, which takes seconds on a dead connection.
+            let client = Arc::clone(client);
+            tokio::spawn(async move { client.reconnect_immediately().await });
+        }
+    }
+
     async fn receipt(&self, receipt: Receipt) {
         if let Err(error) = self.inbox.receipt(&receipt).await {
             tracing::error!(session = %self.session.id, %error, "a receipt could not be written down");
@@ -182,6 +259,11 @@ impl SessionTask {
     async fn live_on(&mut self, life: Life) -> std::ops::ControlFlow<()> {
         use std::ops::ControlFlow::{Break, Continue};
         let over = |state, reason| (SessionChange::state(state, reason), Break(()));
+        // Wherever it has come to, another session may connect.
+        self.door.arrived();
+        if !matches!(life, Life::Connected) {
+            self.watch = None;
+        }
         let (change, flow) = match life {
             Life::Qr(text, good_for) => {
                 let expires_at = self.deps.clock.now().plus(good_for);
@@ -214,8 +296,11 @@ impl SessionTask {
             Life::LoggedOut(why) => {
                 (SessionChange { unpaired: true, ..SessionChange::state(SessionState::LoggedOut, Some(why)) }, Break(()))
             }
-            Life::Replaced => over(SessionState::Replaced, Some("another connection took this device's place".to_owned())),
-            Life::Banned(why) => over(SessionState::Banned, Some(why)),
+            Life::Replaced => over(SessionState::Replaced, Some(reasons::REPLACED.to_owned())),
+            Life::Banned(why, expires_in) => {
+                let retry_at = expires_in.map(|expires_in| self.deps.clock.now().plus(expires_in));
+                (SessionChange { retry_at, ..SessionChange::state(SessionState::Banned, Some(why)) }, Break(()))
+            }
             // The client decides whether it tries again; if not, its run ends and the session fails with this reason.
             Life::Refused(why) => (SessionChange::state(SessionState::Reconnecting, Some(why)), Continue(())),
         };
@@ -233,6 +318,7 @@ impl SessionTask {
 
     /// Writes a change down first, then lets others see it.
     async fn change(&mut self, change: SessionChange) {
+        let before = (self.session.state, self.session.reason.clone());
         match self.inbox.session(&change).await {
             Ok(Some(session)) => self.session = session,
             // Deleted meanwhile: whoever deleted it stops this task.
@@ -246,6 +332,9 @@ impl SessionTask {
             }
         }
         let (state, reason) = (self.session.state, self.session.reason.clone());
+        if (state, &reason) != (before.0, &before.1) {
+            self.deps.metrics.session_changed(state.name());
+        }
         tracing::info!(tenant = %self.session.tenant, session = %self.session.id, state = state.name(), reason, "session");
         self.online.send_replace(state == SessionState::Connected);
         self.live.send_modify(|live| {
@@ -257,7 +346,7 @@ impl SessionTask {
         });
     }
 
-    async fn say_goodbye(mut self, client: &Arc<Client>, end: Option<Stop>, run: JoinHandle<()>) {
+    async fn say_goodbye(mut self, client: &Arc<Client>, end: Option<Stop>, run: Option<JoinHandle<()>>) -> Session {
         self.online.send_replace(false);
         let goodbye = async {
             if end == Some(Stop::Logout) && self.paired {
@@ -266,11 +355,12 @@ impl SessionTask {
                 client.disconnect().await;
             }
         };
-        let abort = run.abort_handle();
-        let gone = async { tokio::join!(goodbye, run) };
+        let abort = run.as_ref().map(JoinHandle::abort_handle);
+        let mut run = run;
+        let gone = async { tokio::join!(goodbye, run_over(&mut run)) };
         if tokio::time::timeout(GOODBYE_WAIT, gone).await.is_err() {
             tracing::warn!(session = %self.session.id, "a client did not say good-bye in time");
-            abort.abort();
+            abort.iter().for_each(AbortHandle::abort);
         }
         if end == Some(Stop::Disconnect) {
             self.change(SessionChange::state(SessionState::Disconnected, None)).await;
@@ -283,7 +373,19 @@ impl SessionTask {
                 tracing::error!(session = %self.session.id, %error, "an unlinked device could not be forgotten");
             }
         }
+        self.session
     }
+}
+
+/// Waits until the client's run is over, and takes note of that; returns at once when it was over before.
+async fn run_over(run: &mut Option<JoinHandle<()>>) {
+    if let Some(running) = run.as_mut()
+        && let Err(error) = running.await
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a client broke down");
+    }
+    *run = None;
 }
 
 /// Waits for the wish to stop. A registry that is gone wishes it, too.

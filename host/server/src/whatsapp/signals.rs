@@ -11,6 +11,9 @@ use whatsapp_rust::wacore::types::presence::ReceiptType;
 
 use switchboard_core::records::message::{MessageState, Receipt};
 
+use super::observed::{self, OBSERVED_MAX};
+use super::reasons;
+
 /// Changes of the session's life that may wait for its task.
 const LIFE_SIGNALS_MAX: usize = 64;
 /// Receipts that may wait for the session's task. What is over is dropped: a later receipt of the same message tells more.
@@ -35,8 +38,8 @@ pub(super) enum Life {
     LoggedOut(String),
     /// Another connection took its place.
     Replaced,
-    /// WhatsApp refuses the account.
-    Banned(String),
+    /// WhatsApp refuses the account: why, and for how long if not for good.
+    Banned(String, Option<Duration>),
     /// The server refuses the login.
     Refused(String),
 }
@@ -65,6 +68,13 @@ impl AckWaiters {
         }
     }
 
+    /// The connection is gone: no word will come, and nobody needs to wait for it.
+    pub(super) fn forget_all(&self) {
+        if let Ok(mut waiters) = self.0.lock() {
+            waiters.clear();
+        }
+    }
+
     fn tell(&self, whatsapp_id: &str, ack: Ack) {
         let waiter = self.0.lock().ok().and_then(|mut waiters| waiters.remove(whatsapp_id));
         if let Some(waiter) = waiter {
@@ -78,6 +88,7 @@ impl AckWaiters {
 pub(super) struct Signals {
     life: mpsc::Sender<Life>,
     receipts: mpsc::Sender<Receipt>,
+    observed: mpsc::Sender<Arc<Event>>,
     acks: Arc<AckWaiters>,
 }
 
@@ -85,6 +96,7 @@ pub(super) struct Signals {
 pub(super) struct SignalQueues {
     pub(super) life: mpsc::Receiver<Life>,
     pub(super) receipts: mpsc::Receiver<Receipt>,
+    pub(super) observed: Option<mpsc::Receiver<Arc<Event>>>,
     pub(super) acks: Arc<AckWaiters>,
 }
 
@@ -92,9 +104,15 @@ impl Signals {
     pub(super) fn new() -> (Self, SignalQueues) {
         let (life, life_queue) = mpsc::channel(LIFE_SIGNALS_MAX);
         let (receipts, receipt_queue) = mpsc::channel(RECEIPTS_MAX);
+        let (observed, observed_queue) = mpsc::channel(OBSERVED_MAX);
         let acks = Arc::<AckWaiters>::default();
-        let queues = SignalQueues { life: life_queue, receipts: receipt_queue, acks: Arc::clone(&acks) };
-        (Self { life, receipts, acks }, queues)
+        let queues = SignalQueues {
+            life: life_queue,
+            receipts: receipt_queue,
+            observed: Some(observed_queue),
+            acks: Arc::clone(&acks),
+        };
+        (Self { life, receipts, observed, acks }, queues)
     }
 
     fn life(&self, life: Life) {
@@ -106,6 +124,7 @@ impl Signals {
 
 impl EventHandler for Signals {
     fn handle_event(&self, event: Arc<Event>) {
+        observed::offer(&self.observed, &event);
         match &*event {
             Event::PairingQrCode(qr) => self.life(Life::Qr(qr.code.clone(), qr.timeout)),
             Event::PairSuccess(pair) => {
@@ -115,14 +134,15 @@ impl EventHandler for Signals {
             Event::PairError(error) => self.life(Life::PairingFailed(error.error.clone())),
             Event::PairingQrCodesExhausted(_) => self.life(Life::QrExhausted),
             Event::Connected(_) => self.life(Life::Connected),
-            Event::Disconnected(gone) => self.life(Life::Disconnected(format!("{:?}", gone.reason))),
-            Event::LoggedOut(out) => self.life(Life::LoggedOut(format!("{:?}", out.reason))),
+            Event::Disconnected(gone) => self.life(Life::Disconnected(reasons::disconnected(&gone.reason))),
+            Event::LoggedOut(out) => self.life(match reasons::locked(out) {
+                Some(why) => Life::Banned(why, None),
+                None => Life::LoggedOut(reasons::logged_out(out)),
+            }),
             Event::StreamReplaced(_) => self.life(Life::Replaced),
-            Event::TemporaryBan(ban) => {
-                self.life(Life::Banned(format!("{:?} for {} s", ban.code, ban.expire.num_seconds())));
-            }
-            Event::ConnectFailure(failure) => self.life(Life::Refused(format!("{:?}", failure.reason))),
-            Event::ClientOutdated(_) => self.life(Life::Refused("WhatsApp no longer takes this client version".to_owned())),
+            Event::TemporaryBan(ban) => self.life(Life::Banned(reasons::banned(ban), ban.expire.to_std().ok())),
+            Event::ConnectFailure(failure) => self.life(Life::Refused(reasons::refused(failure))),
+            Event::ClientOutdated(_) => self.life(Life::Refused(reasons::OUTDATED.to_owned())),
             Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
                 self.acks.tell(&ack.id, ack.error.clone().map_or(Ok(()), Err));
             }

@@ -6,10 +6,12 @@ mod attempts;
 mod misdeeds;
 mod responder;
 mod router;
+mod webhook;
 
-use switchboard_guest_sdk::{export_responder, export_router};
+use switchboard_guest_sdk::{export_responder, export_router, export_webhook};
 
 struct Hostile;
 
 export_router!(Hostile);
 export_responder!(Hostile);
+export_webhook!(Hostile);

@@ -59,6 +59,8 @@ impl Guest for Hostile {
             Refusal::Malformed(why) => text(400, &why),
             Refusal::TooManyRequests(seconds) => text(429, &seconds.to_string()),
             Refusal::Internal(why) => text(500, &why),
+            Refusal::IdempotencyMismatch => text(422, "another request had this key"),
+            Refusal::IdempotencyUnderWay => text(409, "the request is still being answered"),
         }
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::flow::intake::{MENTIONS_MAX, TEXT_CHARS_MAX};
-use crate::records::content::{Media, MediaSource, Reaction};
+use crate::records::content::{Choice, Media, MediaSource};
 use crate::records::id::MessageId;
 use crate::records::message::MessageState;
 use crate::storage::{Batch, CommitStats, Engine, KeyRange, StorageError};
@@ -117,11 +117,10 @@ async fn a_recipient_by_lid_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_group_is_refused_for_now() {
+async fn a_group_is_written_to_by_its_jid() {
     let host = Host::start().await;
-    let refused = host.refusal(SendWish { to: "120363041234567890@g.us".to_owned(), ..wish("hello") }).await;
-    assert!(matches!(refused, IntakeError::NotYet { .. }));
-    assert_eq!(refused.to_string(), "messages of type group text cannot be sent yet");
+    let wish = SendWish { to: "120363041234567890@g.us".to_owned(), ..wish("hello") };
+    assert_eq!(host.intake.accept(TENANT, wish).await.unwrap().to, "120363041234567890@g.us");
 }
 
 #[tokio::test]
@@ -169,11 +168,11 @@ async fn a_mention_is_kept_as_the_jid_that_it_means() {
 async fn content_that_cannot_be_sent_yet_is_refused_by_its_type() {
     let host = Host::start().await;
     let source = MediaSource::Url("https://example.org/cat.png".to_owned());
-    let image = Media { source, mime: None, caption: None, file_name: None, voice_note: false, gif: false };
-    let reaction = Reaction { message_id: "3EB0".to_owned(), emoji: "👍".to_owned() };
+    let image = Media::at(source);
+    let choice = Choice { id: "1".to_owned(), title: "One".to_owned() };
     for (content, name) in [
         (Content::Image(image), "image"),
-        (Content::Reaction(reaction), "reaction"),
+        (Content::ButtonReply(choice), "button_reply"),
         (Content::Other("hologram".to_owned()), "hologram"),
     ] {
         let refused = host.refusal(SendWish { content, ..wish("") }).await;

@@ -6,8 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::json;
 use tokio::sync::watch;
 
+use super::quota::host_with;
 use super::*;
 use crate::flow::intake::BatchWish;
 use crate::flow::outbox_worker::{OutboxWorker, Sender};
@@ -24,12 +26,13 @@ struct FakeSender {
     held: watch::Sender<Vec<String>>,
     outcomes: Mutex<HashMap<String, VecDeque<SendOutcome>>>,
     sent: Mutex<Vec<Message>>,
+    typed_in: Mutex<Vec<String>>,
 }
 
 impl Default for FakeSender {
     fn default() -> Self {
         let (online, held) = (watch::Sender::new(true), watch::Sender::new(Vec::new()));
-        Self { online, held, outcomes: Mutex::default(), sent: Mutex::default() }
+        Self { online, held, outcomes: Mutex::default(), sent: Mutex::default(), typed_in: Mutex::default() }
     }
 }
 
@@ -65,6 +68,10 @@ impl Sender for FakeSender {
         self.online.subscribe().wait_for(|online| *online).await.unwrap();
     }
 
+    async fn show_typing(&self, chat: &str) {
+        self.typed_in.lock().unwrap().push(chat.to_owned());
+    }
+
     async fn send(&self, message: &Message) -> SendOutcome {
         let text = text_of(message);
         self.sent.lock().unwrap().push(message.clone());
@@ -80,6 +87,8 @@ struct DeletedMeanwhile(Storage);
 #[async_trait]
 impl Sender for DeletedMeanwhile {
     async fn ready(&self) {}
+
+    async fn show_typing(&self, _chat: &str) {}
 
     async fn send(&self, _message: &Message) -> SendOutcome {
         self.0.delete_session(TENANT, SESSION, crate::clock::Timestamp(9)).await.unwrap();
@@ -359,6 +368,25 @@ async fn a_message_whose_time_is_over_expires_also_while_its_session_is_off_line
 }
 
 #[tokio::test]
+async fn nothing_new_is_begun_while_nobody_knows_whether_the_server_answers() {
+    let host = Host::start().await;
+    host.accept_text("under way").await;
+    let sender = FakeSender::that_holds(&["under way"]);
+    host.while_sending(&sender, async || {
+        quiet().await;
+        sender.online.send_replace(false);
+        host.accept_for(OTHER_NUMBER, "to another", Schedule::default()).await;
+        quiet().await;
+        assert_eq!(sender.texts(), ["under way"]);
+        // What is under way need not end first.
+        sender.online.send_replace(true);
+        quiet().await;
+        assert_eq!(sender.texts(), ["under way", "to another"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_leased_message_whose_time_is_over_is_not_sent_any_longer() {
     let host = Host::start().await;
     host.accept_text("slow").await;
@@ -458,4 +486,41 @@ async fn an_outbox_takes_no_more_than_its_limit() {
     let refused = host.intake.accept(TENANT, wish("one more")).await.unwrap_err();
     assert!(matches!(refused, IntakeError::OutboxFull { session: SESSION }));
     assert!(refused.to_string().contains("100000"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_gap_of_a_tenants_plan_is_kept_between_two_sends() {
+    let host = host_with("unlimited", &[("gap_ms", 1_000)], json!(null)).await;
+    host.accept_text("a").await;
+    host.accept_text("b").await;
+    let sender = FakeSender::default();
+    host.while_sending(&sender, async || {
+        quiet().await;
+        host.clock.advance(Duration::from_millis(999));
+        quiet().await;
+        assert_eq!(sender.texts(), ["a"]);
+        host.clock.advance(Duration::from_millis(1));
+        quiet().await;
+        assert_eq!(sender.texts(), ["a", "b"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_types_shows_it_before_the_text_for_as_long_as_its_length_asks() {
+    let typing = json!({ "typing": { "ms_per_char": 100, "jitter_percent": 0, "least_ms": 0 } });
+    let host = host_with("unlimited", &[], typing).await;
+    host.accept_text("0123456789").await;
+    let sender = FakeSender::default();
+    host.while_sending(&sender, async || {
+        quiet().await;
+        assert_eq!(*sender.typed_in.lock().unwrap(), [NUMBER_JID]);
+        host.clock.advance(Duration::from_millis(999));
+        quiet().await;
+        assert!(sender.texts().is_empty());
+        host.clock.advance(Duration::from_millis(1));
+        quiet().await;
+        assert_eq!(sender.texts(), ["0123456789"]);
+    })
+    .await;
 }

@@ -377,7 +377,7 @@ async fn a_message_that_comes_in_wakes_the_worker() {
         () = worker.run() => unreachable!("storage is open"),
         () = async {
             for id in ["IN1", "IN2"] {
-                assert_eq!(inbox.messages(&[incoming("a", id)]).await.unwrap(), 1);
+                assert_eq!(inbox.record(&[incoming("a", id).into()]).await.unwrap(), 1);
                 responders.ran.notified().await;
             }
         } => {}
@@ -405,4 +405,49 @@ async fn what_was_owed_before_a_restart_is_served_at_the_start() {
         () = responders.ran.notified() => {}
     }
     assert_eq!(responders.events_run(), [1]);
+}
+
+/// A host whose tenant has this limit, and to which 3 chats have written.
+async fn host_with_limit(limit: &str, max: u64) -> Host {
+    let host = Host::start_with_messages(&["a", "b", "c"]).await;
+    let tenant = Tenant {
+        id: TENANT,
+        name: "Acme".to_owned(),
+        active: true,
+        plan: "unlimited".to_owned(),
+        limits: [(limit.to_owned(), max)].into(),
+        created_at: Timestamp(0),
+    };
+    host.storage.create_tenant(&tenant).await.unwrap();
+    host
+}
+
+#[tokio::test]
+async fn answers_over_the_limit_of_a_minute_go_out_in_the_next_ones() {
+    let host = host_with_limit("messages_per_minute", 1).await;
+    let responders = FakeResponders::that(|event, _| number_of(event));
+    let begun = host.clock.now();
+    let mut sent = Vec::new();
+    loop {
+        let wake = host.serve(&responders).await;
+        sent.push(host.texts_sent().await.len());
+        let Some(wake) = wake else { break };
+        host.clock.advance(wake.since(host.clock.now()));
+    }
+    assert_eq!(sent.iter().sum::<usize>(), 3);
+    assert!(sent.iter().all(|sent| *sent <= 1), "{sent:?}");
+    assert!(host.clock.now().since(begun) <= Duration::from_secs(3 * 60));
+    assert!(host.parked().await.is_empty());
+}
+
+#[tokio::test]
+async fn answers_over_the_limit_of_a_day_are_set_aside_with_the_reason_and_not_held_until_tomorrow() {
+    let host = host_with_limit("messages_per_day", 1).await;
+    let responders = FakeResponders::that(|event, _| number_of(event));
+    assert_eq!(host.serve(&responders).await, None);
+    assert_eq!((host.texts_sent().await.len(), host.owed().await.len()), (1, 0));
+    let parked = host.parked().await;
+    assert_eq!(parked.len(), 2);
+    let reason = parked[0].work.last_error.as_deref().unwrap();
+    assert!(reason.starts_with("the messages_per_day of the account do not allow it: 1 of 1 are used"), "{reason}");
 }

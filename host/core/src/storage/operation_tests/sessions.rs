@@ -49,6 +49,38 @@ async fn a_new_state_becomes_an_event_and_the_same_state_does_not() {
 }
 
 #[tokio::test]
+async fn another_reason_for_the_same_state_is_an_event_and_the_same_reason_is_not() {
+    let storage = storage_with_session().await;
+    for reason in ["the connection ended", "the connection ended", "WhatsApp refused the login (503)"] {
+        let change = SessionChange::state(SessionState::Reconnecting, Some(reason.to_owned()));
+        storage.change_session(ACME, SESSION, LATER, &change).await.unwrap();
+    }
+    let events = all_events(&storage, ACME).await;
+    let reasons: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::SessionState { state: SessionState::Reconnecting, reason } => reason.as_deref(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["the connection ended", "WhatsApp refused the login (503)"]);
+}
+
+#[tokio::test]
+async fn a_session_knows_when_it_is_tried_again_until_it_stands_elsewhere() {
+    let storage = storage_with_session().await;
+    let ban = SessionChange { retry_at: Some(LATER), ..SessionChange::state(SessionState::Banned, None) };
+    let banned = storage.change_session(ACME, SESSION, LATER, &ban).await.unwrap().unwrap();
+    assert_eq!(banned.retry_at, Some(LATER));
+    let named = SessionChange { name: Some("sales".to_owned()), ..SessionChange::default() };
+    let named = storage.change_session(ACME, SESSION, LATER, &named).await.unwrap().unwrap();
+    assert_eq!(named.retry_at, Some(LATER), "what a change does not name stays");
+    let off = SessionChange::state(SessionState::Disconnected, None);
+    let off = storage.change_session(ACME, SESSION, LATER, &off).await.unwrap().unwrap();
+    assert_eq!(off.retry_at, None);
+}
+
+#[tokio::test]
 async fn pairing_gives_a_session_its_jids_and_unpairing_takes_them() {
     let storage = storage_with_session().await;
     let jids = ("4915100000009:12@s.whatsapp.net".to_owned(), Some("98765@lid".to_owned()));

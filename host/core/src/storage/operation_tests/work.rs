@@ -27,7 +27,7 @@ async fn storage_with_runs(count: usize) -> Storage {
 }
 
 fn effects(ids: &[u64]) -> RunEffects {
-    RunEffects { messages: ids.iter().map(|id| message(SESSION, *id)).collect() }
+    RunEffects { messages: ids.iter().map(|id| message(SESSION, *id)).collect(), charges: Vec::new() }
 }
 
 fn tried(tries: u32) -> Work {
@@ -105,7 +105,7 @@ async fn a_run_whose_message_is_refused_is_still_owed() {
     let storage = storage_with_runs(1).await;
     accept(&storage, SESSION, &[8]).await;
     let run = owed(&storage, REPLY).await.remove(0);
-    let to_nobody = RunEffects { messages: vec![message(SESSION, 7), message(NEIGHBOUR, 9)] };
+    let to_nobody = RunEffects { messages: vec![message(SESSION, 7), message(NEIGHBOUR, 9)], charges: Vec::new() };
     for refused in [to_nobody, effects(&[7, 8])] {
         let settled = storage.settle_run(ACME, REPLY, &run, &refused).await;
         assert!(matches!(settled, Err(StorageError::Conflict)));

@@ -40,6 +40,7 @@ fn record(tenant: TenantId, id: SessionId) -> Session {
         phone_number: String::new(),
         state: SessionState::Created,
         reason: None,
+        retry_at: None,
         jid: None,
         lid: None,
         settings: serde_json::Map::new(),

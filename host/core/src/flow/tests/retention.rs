@@ -1,0 +1,63 @@
+//! The retention worker: a round at once, and one each hour.
+
+use std::time::Duration;
+
+use super::deliveries::Receiver;
+use super::*;
+use crate::flow::retention_worker::RetentionWorker;
+use crate::records::account::Tenant;
+use crate::records::event::Fact;
+use crate::rules::retention::Retention;
+
+fn tenant(created_at: Timestamp) -> Tenant {
+    Tenant {
+        id: TENANT,
+        name: "Shop".to_owned(),
+        active: true,
+        plan: "unlimited".to_owned(),
+        limits: std::collections::BTreeMap::new(),
+        created_at,
+    }
+}
+
+#[tokio::test]
+async fn a_worker_removes_what_is_over_and_leaves_the_rest() {
+    let host = Host::start().await;
+    host.storage.create_tenant(&tenant(host.clock.now())).await.unwrap();
+    host.storage.record_inbound(TENANT, SESSION, host.clock.now(), &[incoming("a", "OLD")]).await.unwrap();
+    host.clock.advance(Duration::from_secs(86_400 + 1));
+    host.storage.record_inbound(TENANT, SESSION, host.clock.now(), &[incoming("a", "NEW")]).await.unwrap();
+    let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: u64::MAX };
+    let worker = RetentionWorker { storage: host.storage.clone(), clock: host.clock.clone(), retention };
+    // It rests after a step that removed something: somebody has to move the clock on.
+    let round = worker.round();
+    let moving = async {
+        loop {
+            tokio::task::yield_now().await;
+            host.clock.advance(Duration::from_millis(20));
+        }
+    };
+    let removed = tokio::select! {
+        removed = round => removed.unwrap(),
+        () = moving => 0,
+    };
+    assert_eq!(removed, 1);
+    let left = host.storage.events(TENANT, 0, 10).await.unwrap();
+    assert!(
+        matches!(left.as_slice(), [event] if matches!(&event.fact, Fact::MessageReceived(it) if it.whatsapp_id == "NEW"))
+    );
+    assert_eq!(worker.round().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_webhook_has_not_been_given_stays_until_it_has() {
+    let host = Host::start_with_hook(|_| {}).await;
+    for id in ["IN1", "IN2", "IN3"] {
+        host.receive("a", id).await;
+    }
+    let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: 0 };
+    let trim = async || host.storage.trim_events(TENANT, &retention, host.clock.now()).await.unwrap();
+    assert_eq!(trim().await, 0, "its cursor has passed nothing");
+    host.deliver(&Receiver::answers(200)).await;
+    assert_eq!(trim().await, 3);
+}

@@ -1,0 +1,197 @@
+//! Media in the host's own API: uploads as they are, as base64 or by URL; what is known of a file; its bytes; public addresses.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::{Body, Incoming};
+use hyper::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use switchboard_core::flow::media::MediaRefusal;
+use switchboard_core::records::blob::Blob;
+use switchboard_core::records::id::TenantId;
+
+use super::super::front_door::FrontDoor;
+use super::super::media_links::file_answer;
+use super::super::problem::{Problem, json as json_answer};
+use super::{Answered, Call, Query, Route, no_content, route, shortened};
+use crate::media::{LINK_PATH, Said, SentAs};
+
+/// Most bytes of a JSON body that carries a file as base64.
+const BASE64_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Characters of base64 that are decoded at once: a multiple of four.
+const BASE64_CHUNK: usize = 64 * 1024;
+/// Longest wait for the next bytes of an upload.
+const CHUNK_WAIT: Duration = Duration::from_secs(30);
+/// Longest upload.
+const UPLOAD_WAIT: Duration = Duration::from_secs(600);
+/// How long a public address is good when nothing else is asked for, and at most: seconds.
+const LINK_SECONDS: u64 = 3600;
+const LINK_SECONDS_MAX: u64 = 7 * 86_400;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("POST", "media", |door, call| Box::pin(door.add_media(call))),
+    route("GET", "media/{id}", |door, call| Box::pin(door.show_media(call))),
+    route("DELETE", "media/{id}", |door, call| Box::pin(door.delete_media(call))),
+    route("GET", "media/{id}/content", |door, call| Box::pin(door.media_content(call))),
+    route("POST", "media/{id}/link", |door, call| Box::pin(door.link_media(call))),
+];
+
+/// A file in JSON: one of `base64` and `url`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMedia {
+    base64: Option<String>,
+    url: Option<String>,
+    mimetype: Option<String>,
+    file_name: Option<String>,
+    #[serde(rename = "as")]
+    sent_as: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLink {
+    seconds: Option<u64>,
+}
+
+impl From<MediaRefusal> for Problem {
+    fn from(refusal: MediaRefusal) -> Self {
+        let why = format!("the media {refusal}");
+        match refusal {
+            MediaRefusal::NotFound(_) => Self::not_found(why),
+            MediaRefusal::Unreachable(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "unreachable"),
+            MediaRefusal::Unsupported(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "unsupported"),
+            MediaRefusal::TooLarge { bytes_max, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, why).with("code", "too_large").with("bytes_max", bytes_max)
+            }
+            MediaRefusal::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, why).with("code", "full"),
+            MediaRefusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+fn media_json(blob: &Blob) -> Value {
+    let facts = &blob.facts;
+    json!({
+        "id": blob.id, "kind": facts.kind, "mime": facts.mime, "size": blob.bytes, "sha256": blob.sha256,
+        "file_name": blob.file_name, "width": facts.width, "height": facts.height, "seconds": facts.seconds,
+        "thumbnail": facts.thumbnail, "waveform": facts.waveform, "voice": facts.voice,
+        "created_at": blob.created_at, "expires_at": blob.expires_at,
+    })
+}
+
+/// As what a file is to be sent, by the name in a query or a body.
+fn sent_as(name: Option<&str>) -> Result<SentAs, Problem> {
+    Ok(match name {
+        None => SentAs::Itself,
+        Some("image") => SentAs::Image,
+        Some("video") => SentAs::Video,
+        Some("audio") => SentAs::Audio,
+        Some("document") => SentAs::Document,
+        Some("sticker") => SentAs::Sticker,
+        Some(other) => {
+            let why = format!("{:?} is none of: image, video, audio, document, sticker", shortened(other));
+            return Err(Problem::invalid("as", why));
+        }
+    })
+}
+
+impl FrontDoor {
+    /// A raw body is streamed to the blob store; JSON names a URL or carries base64.
+    async fn add_media(&self, call: Call) -> Answered {
+        let tenant = self.tenant(call.headers(), "messages", "write").await?.tenant;
+        let content_type = call.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let essence = content_type.as_deref().and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+        let blob = if essence.eq_ignore_ascii_case("application/json") {
+            self.add_named(tenant, call.json(BASE64_BODY_BYTES_MAX).await?).await?
+        } else {
+            let query = call.query();
+            let said = Said { mime: content_type, file_name: query.get("file_name").map(str::to_owned) };
+            self.add_raw(tenant, call.request.into_body(), said, &query).await?
+        };
+        Ok(json_answer(StatusCode::CREATED, &media_json(&blob)))
+    }
+
+    async fn add_raw(&self, tenant: TenantId, mut body: Incoming, said: Said, query: &Query) -> Result<Blob, Problem> {
+        let sent_as = sent_as(query.get("as"))?;
+        let announced = body.size_hint().lower();
+        let bytes_max = sent_as.bytes_max();
+        if announced > bytes_max {
+            return Err(MediaRefusal::TooLarge { kind: sent_as.name(), bytes: announced, bytes_max }.into());
+        }
+        let mut incoming = self.media.begin(sent_as).await?;
+        let slow =
+            |wait: Duration| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("no bytes came within {} s", wait.as_secs()));
+        let deadline = tokio::time::Instant::now() + UPLOAD_WAIT;
+        loop {
+            if tokio::time::Instant::now() > deadline {
+                return Err(slow(UPLOAD_WAIT));
+            }
+            let next = tokio::time::timeout(CHUNK_WAIT, body.frame()).await.map_err(|_| slow(CHUNK_WAIT))?;
+            let Some(frame) = next else { break };
+            let broken = |error: hyper::Error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"));
+            if let Ok(bytes) = frame.map_err(broken)?.into_data() {
+                self.media.add(&mut incoming, &bytes, sent_as).await?;
+            }
+        }
+        Ok(self.media.take(tenant, incoming, &said, sent_as).await?)
+    }
+
+    async fn add_named(&self, tenant: TenantId, new: NewMedia) -> Result<Blob, Problem> {
+        let sent_as = sent_as(new.sent_as.as_deref())?;
+        let said = Said { mime: new.mimetype, file_name: new.file_name };
+        match (new.url, new.base64) {
+            (Some(url), None) => Ok(self.media.fetch_url(tenant, &url, &said, sent_as).await?),
+            (None, Some(text)) => {
+                let mut incoming = self.media.begin(sent_as).await?;
+                // A data URL is what browsers make of a file.
+                let text = text.split_once(";base64,").map_or(text.as_str(), |(_, text)| text).trim();
+                for chunk in text.as_bytes().chunks(BASE64_CHUNK) {
+                    let bytes = STANDARD.decode(chunk).map_err(|_| Problem::invalid("base64", "is not base64"))?;
+                    self.media.add(&mut incoming, &bytes, sent_as).await?;
+                }
+                Ok(self.media.take(tenant, incoming, &said, sent_as).await?)
+            }
+            _ => Err(Problem::invalid("url", "one of url and base64 is needed, and not both")),
+        }
+    }
+
+    async fn show_media(&self, call: Call) -> Answered {
+        let tenant = self.tenant(call.headers(), "messages", "read").await?.tenant;
+        Ok(json_answer(StatusCode::OK, &media_json(&self.media.blob(tenant, call.param(0)).await?)))
+    }
+
+    async fn delete_media(&self, call: Call) -> Answered {
+        let tenant = self.tenant(call.headers(), "messages", "write").await?.tenant;
+        if self.media.delete(tenant, call.param(0)).await? {
+            return Ok(no_content());
+        }
+        Err(MediaRefusal::NotFound(shortened(call.param(0))).into())
+    }
+
+    async fn media_content(&self, call: Call) -> Answered {
+        let tenant = self.tenant(call.headers(), "messages", "read").await?.tenant;
+        let blob = self.media.blob(tenant, call.param(0)).await?;
+        Ok(file_answer(&blob, self.media.open(&blob).await?))
+    }
+
+    /// A public address for somebody who has no key: unguessable, and good for a while.
+    async fn link_media(&self, call: Call) -> Answered {
+        let tenant = self.tenant(call.headers(), "messages", "read").await?.tenant;
+        let id = call.param(0).to_owned();
+        let blob = self.media.blob(tenant, &id).await?;
+        let asked: NewLink = call.json(super::JSON_BYTES_MAX).await?;
+        let seconds = asked.seconds.unwrap_or(LINK_SECONDS);
+        if seconds == 0 || seconds > LINK_SECONDS_MAX {
+            return Err(Problem::invalid("seconds", format!("{seconds}: 1 to {LINK_SECONDS_MAX} are allowed")));
+        }
+        let until = self.clock.now().plus(Duration::from_secs(seconds)).min(blob.expires_at);
+        let path = format!("{LINK_PATH}{}", self.media.link(tenant, &blob, until));
+        Ok(json_answer(StatusCode::CREATED, &json!({ "path": path, "expires_at": until })))
+    }
+}

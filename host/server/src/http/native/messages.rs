@@ -1,0 +1,245 @@
+//! Messages and batches: sent, listed, looked at and taken back.
+
+use hyper::{StatusCode, Uri};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::intake::{BatchWish, IntakeError, SendWish};
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::content::{Content, Extras, Quote};
+use switchboard_core::records::id::{MessageId, SessionId};
+use switchboard_core::records::message::{BatchRecord, Message, MessageState, Priority, Schedule};
+use switchboard_core::records::once::Once;
+use switchboard_core::rules::address::parse_recipient;
+use switchboard_core::rules::fact_json::content_json;
+use switchboard_runtime::verbs::{NewMessage, Verbs};
+
+use super::super::front_door::FrontDoor;
+use super::super::idempotency::Begun;
+use super::super::problem::{Problem, json as json_answer};
+use super::{Answered, Call, JSON_BYTES_MAX, Query, Route, from_json, route, shortened};
+use crate::accounts::NAME_CHARS_MAX;
+use crate::verbs::HostVerbs;
+
+/// Most bytes of a batch.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Messages in one answer.
+const MESSAGES_MAX: usize = 200;
+
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "messages", |door, call| Box::pin(door.list_messages(call))),
+    route("POST", "messages", |door, call| Box::pin(door.send_message(call))),
+    route("POST", "messages/batch", |door, call| Box::pin(door.send_batch(call))),
+    route("GET", "messages/{message}", |door, call| Box::pin(door.show_message(call))),
+    route("DELETE", "messages/{message}", |door, call| Box::pin(door.cancel_message(call))),
+    route("GET", "batches/{batch}", |door, call| Box::pin(door.show_batch(call))),
+];
+
+/// What a message to send consists of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageWish {
+    #[serde(default)]
+    session_id: Option<SessionId>,
+    to: String,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(default)]
+    quote: Option<Quote>,
+    #[serde(default)]
+    mentions: Option<Vec<String>>,
+    #[serde(default)]
+    view_once: Option<bool>,
+    #[serde(default)]
+    priority: Option<Priority>,
+    #[serde(default)]
+    send_at: Option<Timestamp>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+}
+
+/// Messages to send from one session.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchBody {
+    #[serde(default)]
+    session_id: Option<SessionId>,
+    #[serde(default)]
+    name: Option<String>,
+    messages: Vec<MessageWish>,
+}
+
+impl MessageWish {
+    fn read(self, session: SessionId, usual: Priority) -> Result<SendWish, Problem> {
+        let content = match (self.text, self.content) {
+            (Some(text), None) => Content::Text(text),
+            (None, Some(content)) => content,
+            _ => return Err(Problem::invalid("text", "exactly one of text and content is required")),
+        };
+        let mentions = self.mentions.unwrap_or_default();
+        let extras = Extras { quote: self.quote, mentions, view_once: self.view_once.unwrap_or_default() };
+        let schedule = Schedule {
+            priority: self.priority.unwrap_or(usual),
+            send_at: self.send_at,
+            expires_at: self.expires_at,
+            ..Schedule::default()
+        };
+        Ok(SendWish { session, to: self.to, content, extras, schedule, origin: None })
+    }
+}
+
+/// Which session sends: the one that was named, or the one that the key is bound to.
+fn session_of(named: Option<SessionId>, caller: &Principal) -> Result<SessionId, Problem> {
+    named.or(caller.session).ok_or_else(|| Problem::invalid("session_id", "is required"))
+}
+
+fn batch_json(record: &BatchRecord) -> Map<String, Value> {
+    let batch = json!({
+        "id": record.id, "session_id": record.session, "name": record.name, "messages": record.messages,
+        "accepted_at": record.accepted_at,
+    });
+    if let Value::Object(batch) = batch { batch } else { Map::new() }
+}
+
+/// What became of each message of a batch, in their order.
+fn results_json(results: Vec<Result<Option<Message>, IntakeError>>) -> Vec<Value> {
+    let result = |result| match result {
+        Ok(message) => json!({ "message_id": Option::map(message, |message: Message| message.id) }),
+        Err(error) => json!({ "error": Problem::from(HostVerbs::refused_wish(error)).detail }),
+    };
+    results.into_iter().map(result).collect()
+}
+
+fn message_json(message: &Message) -> Value {
+    json!({
+        "id": message.id, "session_id": message.session, "to": message.to, "content": content_json(&message.content),
+        "quote": message.extras.quote, "mentions": message.extras.mentions, "view_once": message.extras.view_once,
+        "whatsapp_id": message.whatsapp_id, "state": message.state, "reason": message.reason,
+        "attempts": message.attempts, "priority": message.schedule.priority, "send_at": message.schedule.send_at,
+        "expires_at": message.schedule.expires_at, "batch_id": message.batch, "accepted_at": message.accepted_at,
+        "updated_at": message.updated_at, "reached": message.reached, "origin": message.origin,
+    })
+}
+
+/// Which messages a list is to have.
+struct Wanted {
+    session: Option<SessionId>,
+    chat: Option<String>,
+    state: Option<MessageState>,
+}
+
+impl Wanted {
+    fn of(query: &Query) -> Result<Self, Problem> {
+        let chat = query.get("chat").map(|chat| {
+            parse_recipient(chat).map(|jid| jid.to_string()).map_err(|error| Problem::invalid("chat", error.to_string()))
+        });
+        let state = query.get("state").map(|name| {
+            let named = MessageState::ALL.into_iter().find(|state| state.name() == name);
+            named.ok_or_else(|| Problem::invalid("state", format!("{:?} is not a state of messages", shortened(name))))
+        });
+        Ok(Self { session: query.number("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
+    }
+
+    fn has(&self, message: &Message) -> bool {
+        self.session.is_none_or(|session| session == message.session)
+            && self.chat.as_ref().is_none_or(|chat| *chat == message.to)
+            && self.state.is_none_or(|state| state == message.state)
+    }
+}
+
+impl FrontDoor {
+    /// Newest first. A page may be short, or empty, and have a next one all the same.
+    async fn list_messages(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "read").await?;
+        let query = call.query();
+        let (limit, before) = (query.limit(MESSAGES_MAX)?, query.number("cursor")?.map(MessageId));
+        let wanted = Wanted::of(&query)?;
+        let (page, next) = self.verbs.messages(&caller, before, limit, |message| wanted.has(message)).await?;
+        let page: Vec<Value> = page.iter().map(message_json).collect();
+        let next = next.map(|id| id.to_string());
+        Ok(json_answer(StatusCode::OK, &json!({ "messages": page, "next_cursor": next })))
+    }
+
+    async fn show_message(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "read").await?;
+        Ok(json_answer(StatusCode::OK, &message_json(&self.verbs.message(&caller, call.id(0)?).await?)))
+    }
+
+    async fn cancel_message(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "write").await?;
+        let message = self.verbs.cancel(&caller, call.id(0)?).await?;
+        self.wakes.events_have_more(caller.tenant);
+        Ok(json_answer(StatusCode::OK, &message_json(&message)))
+    }
+
+    async fn send_message(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "write").await?;
+        let (head, body) = call.read(JSON_BYTES_MAX).await?;
+        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &body).await? {
+            Begun::Plain => self.accept_message(&caller, &body, None).await,
+            Begun::Before(answer) => Ok(answer),
+            Begun::First(run) => {
+                let answer = self.accept_message(&caller, &body, Some(&run.once)).await;
+                Ok(self.finish_once(run, answer.unwrap_or_else(Problem::answer)).await)
+            }
+        }
+    }
+
+    async fn accept_message(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
+        let body: MessageWish = from_json(body)?;
+        let session = session_of(body.session_id, caller)?;
+        let wish = body.read(session, Priority::Interactive)?;
+        let (to, content, extras) = (&*wish.to, &wish.content, &wish.extras);
+        let new = NewMessage { session, to, content, extras, schedule: wish.schedule, once };
+        Ok(json_answer(StatusCode::ACCEPTED, &message_json(&self.verbs.send(caller, new).await?)))
+    }
+
+    async fn send_batch(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "write").await?;
+        let (head, body) = call.read(BATCH_BYTES_MAX).await?;
+        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &body).await? {
+            Begun::Plain => self.accept_batch(&caller, &body, None).await,
+            Begun::Before(answer) => Ok(answer),
+            Begun::First(run) => {
+                let answer = self.accept_batch(&caller, &body, Some(&run.once)).await;
+                Ok(self.finish_once(run, answer.unwrap_or_else(Problem::answer)).await)
+            }
+        }
+    }
+
+    async fn accept_batch(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
+        let body: BatchBody = from_json(body)?;
+        let session = session_of(body.session_id, caller)?;
+        let name = body.name.unwrap_or_default();
+        if name.chars().count() > NAME_CHARS_MAX {
+            return Err(Problem::invalid("name", format!("is longer than {NAME_CHARS_MAX} characters")));
+        }
+        let messages: Result<Vec<SendWish>, Problem> =
+            body.messages.into_iter().map(|wish| wish.read(session, Priority::Bulk)).collect();
+        let wish = BatchWish { session, name: Some(name).filter(|name| !name.is_empty()), messages: messages? };
+        let accepted = self.verbs.send_batch(caller, wish, once).await?;
+        let results = results_json(accepted.results);
+        let Some(record) = accepted.record else {
+            let why = "none of the messages can be sent";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("results", results));
+        };
+        let mut answer = batch_json(&record);
+        answer.insert("results".to_owned(), results.into());
+        Ok(json_answer(StatusCode::ACCEPTED, &answer.into()))
+    }
+
+    async fn show_batch(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "read").await?;
+        let progress = self.verbs.batch(&caller, call.id(0)?).await?;
+        let mut answer = batch_json(&progress.record);
+        answer.insert("states".to_owned(), json!(progress.states));
+        Ok(json_answer(StatusCode::OK, &answer.into()))
+    }
+}
+
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |whole| whole.as_str())
+}

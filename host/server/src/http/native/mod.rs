@@ -1,0 +1,278 @@
+//! The host's own API below `/switchboard/v1`: one room for each resource, which has its lines of the routing table.
+
+mod events;
+mod filter;
+mod media;
+mod messages;
+mod openapi;
+mod plugins;
+mod refusals;
+mod sessions;
+mod sim;
+mod stream;
+mod tenants;
+mod usage;
+mod webhooks;
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use serde::de::DeserializeOwned;
+
+use switchboard_core::records::account::{KeyKind, Principal};
+
+pub(crate) use stream::Streams;
+
+use super::front_door::FrontDoor;
+use super::input::{self, BodyError};
+use super::limits::too_many_requests;
+use super::problem::{Answer, Problem, with_type, wrong_method};
+use crate::accounts::CredentialError;
+
+/// Most bytes of a JSON body, but for one that carries a component.
+const JSON_BYTES_MAX: usize = 1024 * 1024;
+/// Where the routing table begins.
+const BASE: &str = "/switchboard/v1/";
+/// What every method of the simulated network's controls is below.
+const SIM: &str = "sim/";
+
+/// The routing table, by resource.
+const ROUTES: &[&[Route]] = &[
+    tenants::ROUTES,
+    plugins::ROUTES,
+    sessions::ROUTES,
+    messages::ROUTES,
+    media::ROUTES,
+    events::ROUTES,
+    webhooks::ROUTES,
+    usage::ROUTES,
+    openapi::ROUTES,
+];
+
+/// An answer, or what is wrong.
+type Answered = Result<Answer, Problem>;
+
+/// Answers one method of one path.
+type Handler = for<'a> fn(&'a FrontDoor, Call) -> BoxFuture<'a, Answered>;
+
+/// One line of the routing table.
+struct Route {
+    method: &'static str,
+    /// Below [`BASE`]; a name in braces stands for one segment.
+    path: &'static str,
+    handler: Handler,
+}
+
+/// A line of the routing table.
+const fn route(method: &'static str, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, handler }
+}
+
+impl Route {
+    /// What the names in braces stand for, if this is the path.
+    fn matches(&self, segments: &[&str]) -> Option<Vec<String>> {
+        let mut params = Vec::new();
+        let mut given = segments.iter();
+        for wanted in self.path.split('/') {
+            let given = given.next()?;
+            if wanted.starts_with('{') {
+                params.push(percent_encoding::percent_decode_str(given).decode_utf8_lossy().into_owned());
+            } else if *given != wanted {
+                return None;
+            }
+        }
+        given.next().is_none().then_some(params)
+    }
+}
+
+/// What the routing table says of a request.
+enum Found {
+    Route(Handler, Vec<String>),
+    /// The path is served, with these methods.
+    WrongMethod(Vec<&'static str>),
+    Nothing,
+}
+
+/// Who answers `method` on the path `below` [`BASE`].
+fn find(method: &str, below: &str) -> Found {
+    let segments: Vec<&str> = below.split('/').collect();
+    let mut allowed = Vec::new();
+    for route in ROUTES.iter().copied().flatten() {
+        match route.matches(&segments) {
+            Some(params) if route.method == method => return Found::Route(route.handler, params),
+            Some(_) => allowed.push(route.method),
+            None => {}
+        }
+    }
+    if allowed.is_empty() { Found::Nothing } else { Found::WrongMethod(allowed) }
+}
+
+/// A request, and what the names in braces of its path stand for.
+struct Call {
+    request: Request<Incoming>,
+    params: Vec<String>,
+}
+
+impl Call {
+    fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// What the name in braces at `place`, from 0, stands for.
+    fn param(&self, place: usize) -> &str {
+        self.params.get(place).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The id in place of the name in braces at `place`. What is no id names nothing.
+    fn id<T: FromStr>(&self, place: usize) -> Result<T, Problem> {
+        self.param(place).parse().map_err(|_| Problem::not_found("there is nothing of this id"))
+    }
+
+    fn query(&self) -> Query {
+        Query(input::query(self.request.uri().query()))
+    }
+
+    async fn json<T: DeserializeOwned>(self, limit: usize) -> Result<T, Problem> {
+        from_json(&self.bytes(limit).await?)
+    }
+
+    async fn bytes(self, limit: usize) -> Result<Bytes, Problem> {
+        Ok(self.read(limit).await?.1)
+    }
+
+    /// The head and the whole body.
+    async fn read(self, limit: usize) -> Result<(Parts, Bytes), Problem> {
+        let (head, body) = self.request.into_parts();
+        let body = input::body(body, limit).await;
+        body.map(|body| (head, body)).map_err(|error| match error {
+            BodyError::TooLarge => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over the limit of {limit} bytes"))
+            }
+            BodyError::Broken(why) => Problem::new(StatusCode::BAD_REQUEST, why),
+        })
+    }
+}
+
+/// What a JSON body says.
+fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, format!("the body: {error}"))
+    })
+}
+
+/// The parameters of a query.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that is a number, or an id.
+    fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = |_| Problem::invalid(name, format!("{:?} is not a whole number", shortened(text)));
+        text.parse().map(Some).map_err(wrong)
+    }
+
+    /// `limit`, from 1 to `most`; `most` when it is not given.
+    fn limit(&self, most: usize) -> Result<usize, Problem> {
+        match self.number("limit")? {
+            None => Ok(most),
+            Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+            Some(limit) => Err(Problem::invalid("limit", format!("{limit}: 1 to {most} are allowed"))),
+        }
+    }
+}
+
+/// What a client wrote, short enough to be said back.
+fn shortened(text: impl Display) -> String {
+    text.to_string().chars().take(40).collect()
+}
+
+/// Who calls the host's own API.
+enum Caller {
+    Operator,
+    Tenant(Principal),
+}
+
+impl FrontDoor {
+    pub(super) async fn native(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let below = path.strip_prefix(BASE).unwrap_or_default();
+        if below.starts_with(SIM) {
+            return self.sim_control(request).await.unwrap_or_else(Problem::answer);
+        }
+        match find(request.method().as_str(), below) {
+            Found::Route(handler, params) => handler(self, Call { request, params }).await.unwrap_or_else(Problem::answer),
+            Found::WrongMethod(allowed) => wrong_method(&allowed),
+            Found::Nothing => Problem::not_found("nothing is served here").answer(),
+        }
+    }
+
+    /// Who calls, with a tenant's key whose scopes cover `action` on `resource`, or with the operator's.
+    async fn caller(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Caller, Problem> {
+        self.caller_with(&[KeyKind::Tenant], headers, (resource, action)).await
+    }
+
+    /// The tenant that calls, or one of its sessions: what the key is bound to confines what it sees.
+    async fn tenant(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Principal, Problem> {
+        match self.caller_with(&[KeyKind::Tenant, KeyKind::Session], headers, (resource, action)).await? {
+            Caller::Tenant(principal) => Ok(principal),
+            Caller::Operator => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "this belongs to a tenant: call with a tenant's key, not with the operator's",
+            )),
+        }
+    }
+
+    async fn caller_with(
+        &self,
+        kinds: &[KeyKind],
+        headers: &HeaderMap,
+        (resource, action): (&str, &str),
+    ) -> Result<Caller, Problem> {
+        let token = input::bearer(headers).ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <key>"))?;
+        if self.admin_key.is(token) {
+            return Ok(Caller::Operator);
+        }
+        match self.accounts.authenticate_tenant(token, kinds).await {
+            Ok((principal, tenant)) if principal.may(resource, action) => {
+                let now = self.clock.now();
+                let counted = self.limits.count_request(&tenant, now);
+                counted.map_err(|standing| too_many_requests(&standing, "too many requests", now))?;
+                Ok(Caller::Tenant(principal))
+            }
+            Ok(_) => Err(Problem::new(StatusCode::FORBIDDEN, format!("the key lacks the scope {resource}:{action}"))),
+            Err(CredentialError::Unavailable) => {
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, CredentialError::Unavailable.to_string()))
+            }
+            Err(error) => Err(unauthorized(&error.to_string())),
+        }
+    }
+
+    pub(in crate::http) fn need_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match input::bearer(headers) {
+            Some(token) if self.admin_key.is(token) => Ok(()),
+            Some(_) => Err(unauthorized("not the operator's key")),
+            None => Err(unauthorized("missing credential: Authorization: Bearer <the operator's key>")),
+        }
+    }
+}
+
+fn unauthorized(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+}
+
+fn no_content() -> Answer {
+    let mut answer = with_type(StatusCode::NO_CONTENT, "application/json", Bytes::new());
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer
+}

@@ -1,0 +1,68 @@
+//! The OpenAPI document of the host's own API: one file for each resource in `openapi/`, put together here.
+
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::super::front_door::FrontDoor;
+use super::super::problem::{Problem, json as json_answer};
+use super::{Answered, Call, Route, route};
+
+pub(super) const ROUTES: &[Route] = &[route("GET", "openapi.json", |door, call| Box::pin(door.show_openapi(call)))];
+
+/// Each has `paths`, below the base, and `schemas`.
+const PARTS: [&str; 8] = [
+    include_str!("../openapi/common.json"),
+    include_str!("../openapi/operator.json"),
+    include_str!("../openapi/sessions.json"),
+    include_str!("../openapi/messages.json"),
+    include_str!("../openapi/media.json"),
+    include_str!("../openapi/events.json"),
+    include_str!("../openapi/webhooks.json"),
+    include_str!("../openapi/usage.json"),
+];
+
+/// The document.
+fn document() -> Result<Value, serde_json::Error> {
+    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    for part in PARTS {
+        let mut part: Map<String, Value> = serde_json::from_str(part)?;
+        for (name, into) in [("paths", &mut paths), ("schemas", &mut schemas)] {
+            if let Some(Value::Object(entries)) = part.remove(name) {
+                into.extend(entries);
+            }
+        }
+    }
+    Ok(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Switchboard",
+            "summary": "A self-hosted WhatsApp gateway: the host's own API.",
+            "description": "Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Lists come in pages: ask for the next one with `cursor` set to `next_cursor`, until that is null; a page may be short, or empty, and have a next one all the same.",
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "servers": [{ "url": "/switchboard/v1" }],
+        "security": [{ "key": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "key": {
+                "type": "http", "scheme": "bearer",
+                "description": "The operator's key, or a key of a tenant. A key that is bound to a session sees that session alone.",
+            } },
+            "schemas": schemas,
+        },
+    }))
+}
+
+impl FrontDoor {
+    /// For everybody: it holds nothing of anybody.
+    async fn show_openapi(&self, _call: Call) -> Answered {
+        let document = document().map_err(|error| {
+            tracing::error!(%error, "the OpenAPI document is damaged");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the document is damaged")
+        })?;
+        Ok(json_answer(StatusCode::OK, &document))
+    }
+}
+
+#[cfg(test)]
+mod tests;

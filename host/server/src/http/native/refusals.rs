@@ -1,0 +1,96 @@
+//! What the host's own API says when the rooms behind it refuse.
+
+use hyper::StatusCode;
+
+use switchboard_core::storage::StorageError;
+use switchboard_runtime::verbs::{LimitStanding, VerbError};
+
+use super::super::idempotency::OnceError;
+use super::super::problem::Problem;
+use crate::accounts::AccountError;
+use crate::plugins::InstallError;
+
+fn storage_problem(error: &StorageError) -> Problem {
+    tracing::error!(%error, "the host's own API cannot reach storage");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage does not answer")
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        storage_problem(&error)
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NoSuchTenant(_) | AccountError::NoSuchSession(_) => Self::not_found(error.to_string()),
+            AccountError::Invalid { field, why } => Self::invalid(field, why),
+            AccountError::Storage(error) => storage_problem(&error),
+        }
+    }
+}
+
+impl From<InstallError> for Problem {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Refused(refused) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code())
+            }
+            InstallError::Invalid { field, why } => Self::invalid(field, why),
+            InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
+            InstallError::NoSuchPlugin => Self::not_found(error.to_string()),
+            InstallError::Host(why) => {
+                tracing::error!(why, "the host cannot compile");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the host cannot compile now")
+            }
+            InstallError::Storage(error) => storage_problem(&error),
+        }
+    }
+}
+
+/// A limit that is used up: 429 where it resets by itself, 403 where only a deletion makes room.
+fn limit_problem(limit: &LimitStanding) -> Problem {
+    let status = if limit.retry_after_s.is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::FORBIDDEN };
+    let LimitStanding { limit: name, max, used, .. } = limit;
+    let mut problem = Problem::new(status, format!("{name} is used up: {used} of {max}"))
+        .with("code", "limit_reached")
+        .with("limit", name.as_str())
+        .with("max", *max)
+        .with("used", *used);
+    for (name, figure) in [("retry_after", limit.retry_after_s.map(u64::from)), ("resets_at", limit.resets_at_ms)] {
+        if let Some(figure) = figure {
+            problem = problem.with(name, figure);
+        }
+    }
+    problem
+}
+
+impl From<VerbError> for Problem {
+    fn from(error: VerbError) -> Self {
+        match error {
+            VerbError::NotFound => Self::not_found("there is nothing of this id"),
+            VerbError::Denied(why) => Self::new(StatusCode::FORBIDDEN, why),
+            VerbError::Invalid { field, why } => Self::invalid(&field, why),
+            VerbError::NotConnected(state) => {
+                Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "not_connected").with("state", state.name())
+            }
+            VerbError::NotYet(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "not_yet"),
+            VerbError::LimitReached(limit) => limit_problem(&limit),
+            VerbError::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
+            VerbError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
+}
+
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
+        let why = error.to_string();
+        match error {
+            OnceError::BadKey => Self::new(StatusCode::BAD_REQUEST, why).with("code", "idempotency_key"),
+            OnceError::Mismatch => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "idempotency_mismatch"),
+            OnceError::UnderWay => Self::new(StatusCode::CONFLICT, why).with("code", "idempotency_under_way"),
+            OnceError::Storage(error) => storage_problem(&error),
+        }
+    }
+}

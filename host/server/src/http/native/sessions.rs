@@ -1,0 +1,173 @@
+//! Sessions: made, changed, linked, taken on and off line.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use switchboard_core::records::id::SessionId;
+use switchboard_core::records::session::Session;
+use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, Verbs};
+
+use super::super::front_door::FrontDoor;
+use super::super::problem::{Answer, Problem, json as json_answer, with_type};
+use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route};
+
+/// Sessions in one answer.
+const SESSIONS_MAX: usize = 500;
+/// How long `connect` waits for a connection or a QR code unless it is told otherwise.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "sessions", |door, call| Box::pin(door.list_sessions(call))),
+    route("POST", "sessions", |door, call| Box::pin(door.make_session(call))),
+    route("GET", "sessions/{session}", |door, call| Box::pin(door.show_session(call))),
+    route("PATCH", "sessions/{session}", |door, call| Box::pin(door.edit_session(call))),
+    route("DELETE", "sessions/{session}", |door, call| Box::pin(door.remove_session(call))),
+    route("POST", "sessions/{session}/connect", |door, call| Box::pin(door.connect(call))),
+    route("POST", "sessions/{session}/disconnect", |door, call| Box::pin(door.disconnect(call))),
+    route("GET", "sessions/{session}/qr", |door, call| Box::pin(door.show_qr(call))),
+    route("POST", "sessions/{session}/pairing-code", |door, call| Box::pin(door.draw_pairing_code(call))),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionWish {
+    name: String,
+    #[serde(default)]
+    phone_number: Option<String>,
+    #[serde(default)]
+    settings: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionEdit {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    settings: Option<Map<String, Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectWish {
+    #[serde(default)]
+    wait_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairingWish {
+    phone_number: String,
+}
+
+fn session_json(session: &Session) -> Value {
+    json!({
+        "id": session.id, "name": session.name, "phone_number": session.phone_number, "state": session.state,
+        "reason": session.reason, "jid": session.jid, "lid": session.lid, "settings": session.settings,
+        "created_at": session.created_at, "updated_at": session.updated_at, "last_active_at": session.last_active_at,
+    })
+}
+
+fn ok(session: &Session) -> Answer {
+    json_answer(StatusCode::OK, &session_json(session))
+}
+
+impl FrontDoor {
+    async fn list_sessions(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "read").await?;
+        let query = call.query();
+        let (limit, after) = (query.limit(SESSIONS_MAX)?, query.number("cursor")?.map(SessionId));
+        let sessions = self.verbs.sessions(&caller).await?;
+        let mut later = sessions.iter().filter(|session| after.is_none_or(|after| session.id > after));
+        let page: Vec<&Session> = later.by_ref().take(limit).collect();
+        let next = page.last().filter(|_| later.next().is_some()).map(|session| session.id.to_string());
+        let page: Vec<Value> = page.into_iter().map(session_json).collect();
+        Ok(json_answer(StatusCode::OK, &json!({ "sessions": page, "next_cursor": next })))
+    }
+
+    async fn make_session(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        let wish: SessionWish = call.json(JSON_BYTES_MAX).await?;
+        let settings = wish.settings.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
+        let new = NewSession {
+            name: wish.name,
+            phone_number: wish.phone_number.unwrap_or_default(),
+            settings: settings.map(|(name, value)| (name, value.to_string())).collect(),
+        };
+        let session = self.verbs.create_session(&caller, new).await?;
+        Ok(json_answer(StatusCode::CREATED, &session_json(&session)))
+    }
+
+    async fn show_session(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "read").await?;
+        Ok(ok(&self.verbs.session(&caller, call.id(0)?).await?))
+    }
+
+    async fn edit_session(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        let id = call.id(0)?;
+        let edit: SessionEdit = call.json(JSON_BYTES_MAX).await?;
+        Ok(ok(&self.verbs.change_session(&caller, id, edit.name, edit.settings.unwrap_or_default()).await?))
+    }
+
+    async fn remove_session(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        self.verbs.delete_session(&caller, call.id(0)?).await?;
+        Ok(no_content())
+    }
+
+    async fn connect(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        let id = call.id(0)?;
+        let body = call.bytes(JSON_BYTES_MAX).await?;
+        let wish: ConnectWish = if body.is_empty() { ConnectWish::default() } else { from_json(&body)? };
+        let wait = wish.wait_ms.map_or(CONNECT_WAIT, Duration::from_millis);
+        if wait > CONNECT_WAIT_MAX {
+            let why = format!("{}: at most {} are allowed", wait.as_millis(), CONNECT_WAIT_MAX.as_millis());
+            return Err(Problem::invalid("wait_ms", why));
+        }
+        Ok(ok(&self.verbs.connect_session(&caller, id, wait).await?))
+    }
+
+    async fn disconnect(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        Ok(ok(&self.verbs.disconnect_session(&caller, call.id(0)?).await?))
+    }
+
+    async fn show_qr(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "read").await?;
+        let id = call.id(0)?;
+        let query = call.query();
+        let png = match query.get("format") {
+            None | Some("json") => false,
+            Some("png") => true,
+            Some(_) => return Err(Problem::invalid("format", "json and png are allowed")),
+        };
+        let Some(qr) = self.verbs.session_qr(&caller, id).await? else {
+            let state = self.verbs.session(&caller, id).await?.state.name();
+            let why = format!("the session is {state}: no QR code waits");
+            return Err(Problem::new(StatusCode::CONFLICT, why).with("state", state));
+        };
+        let mut answer = if png {
+            with_type(StatusCode::OK, "image/png", Bytes::from(qr.png))
+        } else {
+            json_answer(StatusCode::OK, &json!({ "text": qr.text, "expires_at": qr.expires_at_ms }))
+        };
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(answer)
+    }
+
+    async fn draw_pairing_code(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "sessions", "write").await?;
+        let id = call.id(0)?;
+        let wish: PairingWish = call.json(JSON_BYTES_MAX).await?;
+        let drawn = self.verbs.pairing_code(&caller, id, &wish.phone_number).await?;
+        let body = json!({ "code": drawn.code, "phone_number": drawn.phone_number, "expires_at": drawn.expires_at });
+        Ok(json_answer(StatusCode::OK, &body))
+    }
+}

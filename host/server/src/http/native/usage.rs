@@ -1,0 +1,65 @@
+//! How much of its limits a tenant has used, in the host's own API.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use switchboard_core::records::account::Tenant;
+use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::{plan, quota};
+
+use super::super::front_door::FrontDoor;
+use super::super::problem::{Problem, json as json_answer};
+use super::{Answered, Call, Caller, Route, route};
+
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "usage", |door, call| Box::pin(door.show_own_usage(call))),
+    route("GET", "tenants/{tenant}/usage", |door, call| Box::pin(door.show_usage(call))),
+];
+
+impl FrontDoor {
+    /// A tenant's own.
+    async fn show_own_usage(&self, call: Call) -> Answered {
+        match self.caller(call.headers(), "messages", "read").await? {
+            Caller::Tenant(principal) => self.usage_of(principal.tenant).await,
+            Caller::Operator => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "the operator asks with /switchboard/v1/tenants/{id}/usage"))
+            }
+        }
+    }
+
+    /// Any tenant's, for the operator.
+    async fn show_usage(&self, call: Call) -> Answered {
+        self.need_operator(call.headers())?;
+        self.usage_of(call.id(0)?).await
+    }
+
+    async fn usage_of(&self, id: TenantId) -> Answered {
+        let missing = || Problem::not_found(format!("tenant {id} does not exist"));
+        let tenant = self.storage.tenant(id).await?.ok_or_else(missing)?;
+        let sessions = self.storage.session_count(id).await?;
+        let (figures, now) = (plan::effective(&tenant), self.clock.now());
+        let mut limits = Vec::new();
+        // Without a session, only what the tenant itself is charged for is asked about.
+        for (charge, used) in self.storage.used(id, quota::charges(&figures, &[], now)).await? {
+            let resets_at = charge.window.ends_at().0;
+            limits.push(limit_json(charge.limit_name(), charge.max, used, Some(resets_at)));
+        }
+        limits.push(limit_json("sessions", figures.sessions, sessions, None));
+        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits)))
+    }
+}
+
+fn usage_json(tenant: &Tenant, limits: &[Value]) -> Value {
+    let figures = plan::effective(tenant);
+    json!({
+        "tenant_id": tenant.id, "plan": tenant.plan, "limits": limits,
+        "gap_ms": figures.gap_ms, "jitter_ms": figures.jitter_ms,
+        "api_requests_per_minute": figures.api_requests_per_minute,
+    })
+}
+
+/// `max` and `remaining` are null where there is no limit, `resets_at` where nothing resets by itself.
+fn limit_json(limit: &str, max: Option<u64>, used: u64, resets_at: Option<u64>) -> Value {
+    let remaining = max.map(|max| max.saturating_sub(used));
+    json!({ "limit": limit, "max": max, "used": used, "remaining": remaining, "resets_at": resets_at })
+}

@@ -1,0 +1,79 @@
+//! Public addresses of blobs: they name tenant, blob and end, and carry a MAC that nobody else can make.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use switchboard_core::clock::Timestamp;
+use switchboard_core::records::blob::BlobId;
+use switchboard_core::records::id::TenantId;
+
+/// What the key is derived for.
+pub const KEY_PURPOSE: &str = "switchboard media links v1";
+/// Bytes of the MAC.
+const MAC_BYTES: usize = 32;
+/// Bytes of tenant and end, which stand in front of the handle.
+const HEAD_BYTES: usize = 16;
+
+/// Draws and reads public addresses.
+pub struct Links {
+    key: [u8; 32],
+}
+
+impl Links {
+    /// Addresses under this key, which stays the host's own.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { key }
+    }
+
+    fn mac(&self, named: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+        mac.update(named);
+        Some(mac)
+    }
+
+    /// The address of a blob, good until `until`.
+    pub(super) fn draw(&self, tenant: TenantId, id: &BlobId, until: Timestamp) -> String {
+        let mut token = [&tenant.0.to_be_bytes()[..], &until.0.to_be_bytes(), id.as_str().as_bytes()].concat();
+        let mac = self.mac(&token).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+        token.extend_from_slice(&mac);
+        URL_SAFE_NO_PAD.encode(token)
+    }
+
+    /// What an address names, if it is one of ours and its time is not over.
+    pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<(TenantId, BlobId)> {
+        let token = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (named, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
+        self.mac(named)?.verify_slice(mac).ok()?;
+        let (head, id) = named.split_at_checked(HEAD_BYTES)?;
+        let (tenant, until) = head.split_at_checked(8)?;
+        let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
+        let id = BlobId::parse(std::str::from_utf8(id).ok()?)?;
+        (number(until)? > now.0).then_some((TenantId(number(tenant)?), id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchboard_core::entropy::SeededEntropy;
+
+    #[test]
+    fn an_address_is_good_for_its_blob_and_its_time_alone() {
+        let (links, id) = (Links::new([7; 32]), BlobId::draw(&SeededEntropy::new(1)));
+        let token = links.draw(TenantId(12), &id, Timestamp(1000));
+        assert_eq!(links.read(&token, Timestamp(999)), Some((TenantId(12), id)));
+        assert_eq!(links.read(&token, Timestamp(1000)), None);
+        assert_eq!(Links::new([8; 32]).read(&token, Timestamp(0)), None);
+        let mut changed = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        for at in 0..changed.len() {
+            changed[at] ^= 1;
+            assert_eq!(links.read(&URL_SAFE_NO_PAD.encode(&changed), Timestamp(0)), None, "byte {at}");
+            changed[at] ^= 1;
+        }
+        for other in ["", "x", &token.chars().take(20).collect::<String>(), &format!("{token}AAAA"), "../../etc/passwd"] {
+            assert_eq!(links.read(other, Timestamp(0)), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Shapes payloads: the standard format natively, every other through the plugin of its name.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use switchboard_core::clock::Clock;
+use switchboard_core::flow::delivery_worker::{Payload, PayloadSigning, Shaper};
+use switchboard_core::records::event::{Event, Fact};
+use switchboard_core::records::id::{SessionId, TenantId};
+use switchboard_core::records::session::{Session, SessionState};
+use switchboard_core::records::webhook::{STANDARD_FORMAT, WebhookEndpoint};
+use switchboard_core::rules::event_json::{standard_body, test_body};
+use switchboard_core::storage::Storage;
+
+use crate::plugins::{ActivePlugin, Plugins};
+
+/// The interface that a format's plugin exports.
+const INTERFACE: &str = "webhook";
+
+/// Shapes what webhooks carry.
+pub(super) struct FormatShaper {
+    /// Where sessions are.
+    pub(super) storage: Storage,
+    /// Where formats are.
+    pub(super) plugins: Arc<Plugins>,
+    /// The time.
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// The plugin that shapes `format` for a tenant: its own, or the operator's.
+pub(super) fn format_plugin(plugins: &Plugins, tenant: TenantId, format: &str) -> Option<Arc<ActivePlugin>> {
+    let serves = |plugin: &Arc<ActivePlugin>| plugin.loaded.interfaces.iter().any(|interface| interface == INTERFACE);
+    [tenant, TenantId::OPERATOR].into_iter().find_map(|owner| plugins.find(owner, format).filter(serves))
+}
+
+#[async_trait]
+impl Shaper for FormatShaper {
+    async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Option<Payload>, String> {
+        if endpoint.format == STANDARD_FORMAT {
+            let body = event.map_or_else(|| test_body(endpoint.id.0, self.clock.now()), standard_body);
+            return Ok(Some(Payload { headers: Vec::new(), body, signing: PayloadSigning::Standard }));
+        }
+        let tenant = endpoint.tenant;
+        let plugin = format_plugin(&self.plugins, tenant, &endpoint.format)
+            .ok_or_else(|| format!("there is no plugin that shapes format {}", endpoint.format))?;
+        let (event, session) = match event {
+            Some(event) => (event.clone(), self.session(tenant, event.session).await?),
+            None => self.test_event(endpoint).await?,
+        };
+        let context = plugin.context(None, self.clock.now().0);
+        let runtime = self.plugins.runtime();
+        let called = runtime.shape(&plugin.loaded, &context, &event, &session, &endpoint.format).await;
+        self.plugins.note_call(&plugin, "webhook", "shape", &called);
+        called.outcome.into_result()
+    }
+}
+
+impl FormatShaper {
+    /// The session of an event; what is left of it when it was deleted.
+    async fn session(&self, tenant: TenantId, id: SessionId) -> Result<Session, String> {
+        let found = self.storage.session(tenant, id).await.map_err(|error| error.to_string())?;
+        Ok(found.unwrap_or_else(|| no_session(tenant, id)))
+    }
+
+    /// What a plugin is given for a test: the state of a session as it is, under the number 0.
+    async fn test_event(&self, endpoint: &WebhookEndpoint) -> Result<(Event, Session), String> {
+        let tenant = endpoint.tenant;
+        let session = match endpoint.session {
+            Some(id) => self.session(tenant, id).await?,
+            None => {
+                let sessions = self.storage.sessions(tenant).await.map_err(|error| error.to_string())?;
+                sessions.into_iter().next().unwrap_or_else(|| no_session(tenant, SessionId(0)))
+            }
+        };
+        let fact = Fact::SessionState { state: session.state, reason: Some("a test of this webhook".to_owned()) };
+        Ok((Event { n: 0, at: self.clock.now(), session: session.id, fact }, session))
+    }
+}
+
+fn no_session(tenant: TenantId, id: SessionId) -> Session {
+    let never = switchboard_core::clock::Timestamp(0);
+    Session {
+        id,
+        tenant,
+        name: String::new(),
+        phone_number: String::new(),
+        state: SessionState::LoggedOut,
+        reason: Some("the session was deleted".to_owned()),
+        retry_at: None,
+        jid: None,
+        lid: None,
+        settings: serde_json::Map::new(),
+        created_at: never,
+        updated_at: never,
+        last_active_at: None,
+    }
+}

@@ -1,0 +1,201 @@
+//! Files on their way to WhatsApp: sealed and handed to its media hosts, then named in a message.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::sync::Semaphore;
+use whatsapp_rust::buffa::MessageField;
+use whatsapp_rust::upload::UploadResponse;
+use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::waproto::whatsapp as wa;
+use whatsapp_rust::waproto::whatsapp::message::{
+    AudioMessage, DocumentMessage, FutureProofMessage, ImageMessage, StickerMessage, VideoMessage,
+};
+use whatsapp_rust::{Client, UploadOptions};
+
+use switchboard_core::clock::Clock;
+use switchboard_core::flow::media::{MediaDesk, MediaRefusal, Moment};
+use switchboard_core::records::blob::Blob;
+use switchboard_core::records::content::{Content, Media, MediaSource};
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::message::Message;
+
+use super::content::{Bearings, context_info};
+use crate::media::MediaRoom;
+
+/// MiB of files, plain and sealed, that are held in memory for uploads at once.
+const UPLOAD_MIB_MAX: u32 = 512;
+const MIB: u64 = 1024 * 1024;
+/// The name of a document that has none.
+const NO_NAME: &str = "file";
+
+/// Why a file is not at WhatsApp.
+#[derive(Debug)]
+pub(super) enum UploadFault {
+    /// It can never be sent.
+    Refused(String),
+    /// It may work later.
+    Later(String),
+}
+
+impl From<MediaRefusal> for UploadFault {
+    fn from(refusal: MediaRefusal) -> Self {
+        match refusal {
+            MediaRefusal::Unavailable(_) => Self::Later(format!("the media {refusal}")),
+            refused => Self::Refused(format!("the media {refused}")),
+        }
+    }
+}
+
+/// Hands files to WhatsApp's media hosts.
+#[derive(Clone)]
+pub struct Uploader {
+    room: Arc<MediaRoom>,
+    clock: Arc<dyn Clock>,
+    /// Room in memory, of every session together.
+    memory: Arc<Semaphore>,
+}
+
+impl Uploader {
+    /// An uploader of what `room` keeps.
+    pub fn new(room: Arc<MediaRoom>, clock: Arc<dyn Clock>) -> Self {
+        Self { room, clock, memory: Arc::new(Semaphore::new(UPLOAD_MIB_MAX as usize)) }
+    }
+
+    /// Uploads the file of `content`; the message that names it.
+    pub(super) async fn message(
+        &self,
+        client: &Client,
+        tenant: TenantId,
+        sent: &Message,
+        bearings: &Bearings,
+    ) -> Result<wa::Message, UploadFault> {
+        // A single message has its bytes since it was accepted; one of a batch gets them now.
+        let until = self.clock.now();
+        let content = self.room.prepare(tenant, sent.content.clone(), Moment::Turn, until).await?;
+        let (media, kind) = file_of(&content).ok_or_else(|| UploadFault::Refused("there is no file in it".to_owned()))?;
+        let MediaSource::Blob(id) = &media.source else {
+            return Err(UploadFault::Later("the file is not kept".to_owned()));
+        };
+        let blob = self.room.blob(tenant, id).await?;
+        let mib = u32::try_from(2 * (blob.bytes / MIB + 1)).unwrap_or(u32::MAX).min(UPLOAD_MIB_MAX);
+        // The semaphore is never closed.
+        let _memory = self.memory.acquire_many(mib).await;
+        let bytes = self.room.bytes(&blob).await?;
+        let uploaded = client.upload(bytes, kind, UploadOptions::new()).await;
+        let uploaded = uploaded.map_err(|error| UploadFault::Later(format!("the file could not be uploaded: {error}")))?;
+        let has_context = sent.extras.quote.is_some() || !sent.extras.mentions.is_empty();
+        let context = has_context.then(|| context_info(&sent.extras, bearings));
+        let file = File { content: &content, media, blob: &blob, view_once: sent.extras.view_once };
+        Ok(message(&file, context, uploaded))
+    }
+}
+
+fn file_of(content: &Content) -> Option<(&Media, MediaType)> {
+    Some(match content {
+        Content::Image(media) => (media, MediaType::Image),
+        Content::Video(media) => (media, MediaType::Video),
+        Content::Audio(media) => (media, MediaType::Audio),
+        Content::Document(media) => (media, MediaType::Document),
+        Content::Sticker(media) => (media, MediaType::Sticker),
+        _ => return None,
+    })
+}
+
+/// Whether content brings a file along.
+pub(super) fn has_file(content: &Content) -> bool {
+    file_of(content).is_some()
+}
+
+/// A file that was uploaded, and what it is to be.
+struct File<'a> {
+    content: &'a Content,
+    media: &'a Media,
+    blob: &'a Blob,
+    view_once: bool,
+}
+
+/// The message that names an uploaded file, as phones expect it: what can be looked at once, and a document with a caption,
+/// are wrapped.
+fn message(file: &File<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
+    let plain = plain_message(file, context, uploaded);
+    let wrapped = |inner| MessageField::some(FutureProofMessage { message: MessageField::some(inner) });
+    match file.content {
+        Content::Image(_) | Content::Video(_) if file.view_once => {
+            wa::Message { view_once_message_v2: wrapped(plain), ..Default::default() }
+        }
+        Content::Audio(_) if file.view_once => {
+            wa::Message { view_once_message_v2_extension: wrapped(plain), ..Default::default() }
+        }
+        Content::Document(_) if file.media.caption.is_some() => {
+            wa::Message { document_with_caption_message: wrapped(plain), ..Default::default() }
+        }
+        _ => plain,
+    }
+}
+
+fn plain_message(file: &File<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
+    let File { content, media, blob, view_once } = *file;
+    let facts = &blob.facts;
+    let mimetype = Some(facts.mime.clone());
+    let caption = media.caption.clone().filter(|caption| !caption.is_empty());
+    let jpeg_thumbnail = facts.thumbnail.as_ref().and_then(|text| STANDARD.decode(text).ok());
+    let waveform = facts.waveform.as_ref().and_then(|text| STANDARD.decode(text).ok());
+    let view_once = view_once.then_some(true);
+    let context_info = context.map_or_else(MessageField::default, MessageField::some);
+    let (url, direct_path) = (Some(uploaded.url), Some(uploaded.direct_path));
+    let media_key = Some(uploaded.media_key.to_vec());
+    let file_sha256 = Some(uploaded.file_sha256.to_vec());
+    let file_enc_sha256 = Some(uploaded.file_enc_sha256.to_vec());
+    let file_length = Some(uploaded.file_length);
+    let media_key_timestamp = Some(uploaded.media_key_timestamp);
+    let streaming_sidecar = uploaded.streaming_sidecar;
+    let (width, height, seconds) = (facts.width, facts.height, facts.seconds);
+    macro_rules! file {
+        ($field:ident: $kind:ident { $($name:ident $(: $value:expr)?),* $(,)? }) => {
+            wa::Message {
+                $field: MessageField::some($kind {
+                    url, direct_path, media_key, file_sha256, file_enc_sha256, file_length, media_key_timestamp, mimetype,
+                    context_info, $($name $(: $value)?,)* ..Default::default()
+                }),
+                ..Default::default()
+            }
+        };
+    }
+    match content {
+        Content::Image(_) => file!(image_message: ImageMessage { caption, jpeg_thumbnail, width, height, view_once }),
+        Content::Video(_) => file!(video_message: VideoMessage {
+            caption, jpeg_thumbnail, width, height, seconds, view_once, streaming_sidecar,
+            gif_playback: media.gif.then_some(true),
+        }),
+        Content::Audio(_) => file!(audio_message: AudioMessage {
+            seconds, streaming_sidecar, view_once,
+            ptt: Some(media.voice_note), waveform: waveform.filter(|_| media.voice_note),
+        }),
+        Content::Sticker(_) => file!(sticker_message: StickerMessage { width, height }),
+        _ => {
+            let file_name = media.file_name.clone().or_else(|| blob.file_name.clone());
+            let file_name = Some(file_name.unwrap_or_else(|| NO_NAME.to_owned()));
+            file!(document_message: DocumentMessage { caption, jpeg_thumbnail, title: file_name.clone(), file_name })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_host_is_tried_again_and_any_other_is_final() {
+        assert!(matches!(UploadFault::from(MediaRefusal::Unavailable("x".to_owned())), UploadFault::Later(_)));
+        for refusal in [
+            MediaRefusal::NotFound("med_1".to_owned()),
+            MediaRefusal::Unreachable("x".to_owned()),
+            MediaRefusal::Unsupported("x".to_owned()),
+            MediaRefusal::TooLarge { kind: "an image", bytes: 2, bytes_max: 1 },
+        ] {
+            assert!(matches!(UploadFault::from(refusal), UploadFault::Refused(_)));
+        }
+    }
+}

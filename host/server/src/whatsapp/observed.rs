@@ -1,0 +1,382 @@
+//! What a client hears beside messages: changes of groups, receipts in groups, presence, typing, calls. Each becomes an event.
+//!
+//! WhatsApp is told that they arrived before they are durable: the library offers no hook for them. They wait in a bounded
+//! queue for a task of the session, which writes down in one commit whatever has come together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use whatsapp_rust::wacore::stanza::groups::{GroupNotificationAction, GroupParticipantInfo};
+use whatsapp_rust::wacore::types::call::{CallAction, ElsewhereOutcome, IncomingCall};
+use whatsapp_rust::wacore::types::events::{
+    ChatPresenceUpdate, Event, GroupUpdate, InboundMessage, PictureUpdate, PresenceUpdate, Receipt,
+};
+use whatsapp_rust::wacore::types::presence::{ChatPresence, ChatPresenceMedia, ReceiptType};
+use whatsapp_rust::wacore_binary::JidExt as _;
+use whatsapp_rust::{Client, Jid};
+
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::inbox::Inbox;
+use switchboard_core::records::content::Person;
+use switchboard_core::records::event::{Call, ChatActivity, Fact, GroupChange, NewFact, Once};
+use switchboard_core::records::message::MessageState;
+use switchboard_core::rules::ephemeral::EphemeralGate;
+use switchboard_core::storage::StorageError;
+
+use super::inbound;
+use super::names::Names;
+
+/// Events of the library that may wait for the session's task.
+pub(super) const OBSERVED_MAX: usize = 4096;
+/// Those that come and go are let in only while this many places are free.
+const KEPT_FREE: usize = OBSERVED_MAX / 2;
+/// Events that are written down together.
+const TOGETHER_MAX: usize = 64;
+/// Calls that are remembered until they end. Beyond that the memory begins anew; an end is told with less then.
+const CALLS_MAX: usize = 256;
+
+/// Lets what is of interest here into the queue.
+pub(super) fn offer(queue: &mpsc::Sender<Arc<Event>>, event: &Arc<Event>) {
+    let passing = match &**event {
+        Event::GroupUpdate(_) | Event::IncomingCall(_) | Event::MissedCall(_) | Event::CallEndedElsewhere(_) => false,
+        Event::PictureUpdate(update) if is_group(&update.jid) => false,
+        Event::Receipt(receipt) if is_group(&receipt.source.chat) => false,
+        Event::Messages(batch) if batch.iter().any(passed_the_hook_by) => false,
+        Event::Presence(_) | Event::ChatPresence(_) => true,
+        _ => return,
+    };
+    if passing && queue.capacity() < KEPT_FREE {
+        return;
+    }
+    if queue.try_send(Arc::clone(event)).is_err() {
+        tracing::error!(limit = OBSERVED_MAX, "too much waits to be written down; an event is lost");
+    }
+}
+
+/// Posts of channels, and messages that the phone gave again, are not shown to the durability hook.
+fn passed_the_hook_by(message: &InboundMessage) -> bool {
+    message.info.source.chat.is_newsletter() || message.info.unavailable_request_id.is_some()
+}
+
+fn is_group(jid: &Jid) -> bool {
+    jid.is_group()
+}
+
+/// Writes down what one session's client hears.
+pub(super) struct Observer {
+    client: Arc<Client>,
+    inbox: Inbox,
+    gate: EphemeralGate,
+    calls: HashMap<String, Call>,
+}
+
+impl Observer {
+    pub(super) fn new(client: Arc<Client>, inbox: Inbox) -> Self {
+        Self { client, inbox, gate: EphemeralGate::default(), calls: HashMap::new() }
+    }
+
+    /// Runs until `stop` and then until the queue is empty.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Arc<Event>>, mut stop: oneshot::Receiver<()>) {
+        let mut events = Vec::with_capacity(TOGETHER_MAX);
+        let mut stopped = false;
+        loop {
+            tokio::select! {
+                taken = queue.recv_many(&mut events, TOGETHER_MAX) => if taken == 0 { return },
+                _ = &mut stop, if !stopped => {
+                    stopped = true;
+                    queue.close();
+                }
+            }
+            if let Err(error) = self.write(&events).await {
+                let session = self.inbox.session;
+                tracing::error!(%session, %error, events = events.len(), "what a session heard could not be written down");
+            }
+            events.clear();
+        }
+    }
+
+    async fn write(&mut self, events: &[Arc<Event>]) -> Result<(), StorageError> {
+        let mut facts = Vec::with_capacity(events.len());
+        for event in events {
+            self.read(event, &mut facts).await?;
+        }
+        match self.inbox.record(&facts).await {
+            // The session was deleted meanwhile.
+            Ok(_) | Err(StorageError::Conflict | StorageError::Closed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&mut self, event: &Event, facts: &mut Vec<NewFact>) -> Result<(), StorageError> {
+        match event {
+            Event::GroupUpdate(update) => facts.push(self.group(update).await),
+            Event::PictureUpdate(update) => facts.push(self.picture(update).await),
+            Event::Receipt(receipt) => self.receipt(receipt, facts).await?,
+            Event::Presence(update) => facts.extend(self.presence(update).await),
+            Event::ChatPresence(update) => facts.extend(self.activity(update).await),
+            Event::IncomingCall(call) => facts.extend(self.call(call).await),
+            Event::MissedCall(call) => {
+                let missed = self.known_call(&call.call_id, &call.from, millis(call.timestamp.timestamp_millis())).await;
+                facts.push(ended(missed, "missed"));
+            }
+            Event::CallEndedElsewhere(call) => {
+                let over = self.known_call(&call.call_id, &call.from, millis(call.timestamp.timestamp_millis())).await;
+                let accepted = matches!(call.outcome, ElsewhereOutcome::Accepted);
+                facts.push(ended(over, if accepted { "accepted_elsewhere" } else { "rejected_elsewhere" }));
+            }
+            Event::Messages(batch) => {
+                let missed: Vec<InboundMessage> =
+                    batch.iter().filter(|message| passed_the_hook_by(message)).cloned().collect();
+                facts.extend(inbound::facts(&self.inbox, &self.client, &missed).await?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn person(&self, jid: &Jid, also: Option<&Jid>) -> Person {
+        Names(&self.client).person(jid, &[also]).await
+    }
+
+    async fn group(&self, update: &GroupUpdate) -> NewFact {
+        let by = match &update.participant {
+            Some(jid) => Some(self.person(jid, update.participant_pn.as_ref()).await),
+            None => None,
+        };
+        let (value, people) = what_changed(&update.action);
+        let mut participants = Vec::with_capacity(people.len());
+        for (jid, also) in people {
+            participants.push(Names(&self.client).person(jid, &also).await);
+        }
+        let mut change = update.action.tag_name().to_owned();
+        if let ("remove", Some(by), [one]) = (change.as_str(), &by, participants.as_slice())
+            && same_person(by, one)
+        {
+            "leave".clone_into(&mut change);
+        }
+        let chat = update.group_jid.to_non_ad_string();
+        let once = update.notification_id.as_ref().map(|id| Once {
+            chat: chat.clone(),
+            from: "group".to_owned(),
+            id: format!("{id}#{}", update.action_index),
+        });
+        let changed_at = millis(update.timestamp.timestamp_millis());
+        let change = GroupChange { chat, change, value, by, participants, changed_at };
+        NewFact { fact: Fact::GroupChanged(Box::new(change)), once, poll: None }
+    }
+
+    async fn picture(&self, update: &PictureUpdate) -> NewFact {
+        let by = match &update.author {
+            Some(author) => Some(self.person(author, None).await),
+            None => None,
+        };
+        let chat = update.jid.to_non_ad_string();
+        let value = if update.removed { Some("off".to_owned()) } else { update.picture_id.clone() };
+        let changed_at = millis(update.timestamp.timestamp_millis());
+        let id = format!("picture:{}:{}", changed_at.0, value.as_deref().unwrap_or_default());
+        let once = Once { chat: chat.clone(), from: "group".to_owned(), id };
+        let change = GroupChange { chat, change: "picture".to_owned(), value, by, participants: Vec::new(), changed_at };
+        NewFact { fact: Fact::GroupChanged(Box::new(change)), once: Some(once), poll: None }
+    }
+
+    /// In a group each member's receipt is a fact of its own: the message's state tells only of the first.
+    async fn receipt(&self, receipt: &Receipt, facts: &mut Vec<NewFact>) -> Result<(), StorageError> {
+        let state = match receipt.r#type {
+            ReceiptType::Delivered => MessageState::Delivered,
+            ReceiptType::Read => MessageState::Read,
+            ReceiptType::Played => MessageState::Played,
+            _ => return Ok(()),
+        };
+        let own = [self.client.pn(), self.client.lid()];
+        if own.into_iter().flatten().any(|own| own.user == receipt.source.sender.user) {
+            return Ok(());
+        }
+        let by = self.person(&receipt.source.sender, receipt.source.sender_alt.as_ref()).await;
+        let Inbox { storage, tenant, session, .. } = &self.inbox;
+        for whatsapp_id in &receipt.message_ids {
+            let Some(message) = storage.message_of_whatsapp_id(*tenant, *session, whatsapp_id).await? else { continue };
+            let id = format!("receipt:{}:{whatsapp_id}", state.name());
+            let once = Once { chat: message.to.clone(), from: by.jid.clone(), id };
+            let (chat, whatsapp_id, by) = (message.to, message.whatsapp_id, by.clone());
+            let fact = Fact::Receipt { message: message.id, whatsapp_id, chat, by, state };
+            facts.push(NewFact { fact, once: Some(once), poll: None });
+        }
+        Ok(())
+    }
+
+    async fn presence(&mut self, update: &PresenceUpdate) -> Option<NewFact> {
+        let online = !update.unavailable;
+        let whom = update.from.to_non_ad_string();
+        if !self.gate.admits(&whom, if online { "online" } else { "offline" }, self.inbox.clock.now()) {
+            return None;
+        }
+        let last_seen = update.last_seen.map(|at| millis(at.timestamp_millis()));
+        let person = self.person(&update.from, None).await;
+        Some(NewFact { fact: Fact::PresenceChanged { person, online, last_seen }, once: None, poll: None })
+    }
+
+    async fn activity(&mut self, update: &ChatPresenceUpdate) -> Option<NewFact> {
+        let activity = match (update.state, update.media) {
+            (ChatPresence::Composing, ChatPresenceMedia::Text) => ChatActivity::Typing,
+            (ChatPresence::Composing, ChatPresenceMedia::Audio) => ChatActivity::Recording,
+            (ChatPresence::Paused, _) => ChatActivity::Paused,
+        };
+        let chat = update.source.chat.to_non_ad_string();
+        let whom = format!("{chat} {}", update.source.sender.to_non_ad_string());
+        if !self.gate.admits(&whom, activity.name(), self.inbox.clock.now()) {
+            return None;
+        }
+        let person = self.person(&update.source.sender, update.source.sender_alt.as_ref()).await;
+        Some(NewFact { fact: Fact::ChatState { chat, person, activity }, once: None, poll: None })
+    }
+
+    async fn call(&mut self, incoming: &IncomingCall) -> Option<NewFact> {
+        let called_at = millis(incoming.timestamp.timestamp_millis());
+        let (call_id, caller, pn, group, video) = match &incoming.action {
+            CallAction::Offer { call_id, call_creator, caller_pn, is_video, group_jid, .. } => {
+                (call_id, call_creator, caller_pn.as_ref(), group_jid.as_ref(), *is_video)
+            }
+            CallAction::OfferNotice { call_id, call_creator, is_video, .. } => {
+                let group = Some(&incoming.from).filter(|from| is_group(from));
+                (call_id, call_creator, None, group, *is_video)
+            }
+            CallAction::Terminate { call_id, reason, .. } => {
+                let over = self.known_call(call_id, &incoming.from, called_at).await;
+                return Some(ended(over, why_ended(reason.as_deref())));
+            }
+            CallAction::Reject { call_id, reason: None, .. } => {
+                let over = self.known_call(call_id, &incoming.from, called_at).await;
+                return Some(ended(over, "rejected"));
+            }
+            _ => return None,
+        };
+        let from = self.person(caller, pn).await;
+        let call = Call { call_id: call_id.clone(), from, group: group.map(|jid| jid.to_non_ad_string()), video, called_at };
+        if self.calls.len() >= CALLS_MAX {
+            self.calls.clear();
+        }
+        self.calls.insert(call_id.clone(), call.clone());
+        let once = Once { chat: "call".to_owned(), from: call.from.jid.clone(), id: format!("{call_id}:received") };
+        Some(NewFact { fact: Fact::CallReceived(Box::new(call)), once: Some(once), poll: None })
+    }
+
+    /// A call that is over, with what was known of it when it rang.
+    async fn known_call(&mut self, call_id: &str, from: &Jid, called_at: Timestamp) -> Call {
+        match self.calls.remove(call_id) {
+            Some(call) => call,
+            None => {
+                let from = self.person(from, None).await;
+                Call { call_id: call_id.to_owned(), from, group: None, video: false, called_at }
+            }
+        }
+    }
+}
+
+/// A call ends once, whoever says so again.
+fn ended(call: Call, reason: &str) -> NewFact {
+    let once = Once { chat: "call".to_owned(), from: "end".to_owned(), id: call.call_id.clone() };
+    let fact = Fact::CallEnded { call: Box::new(call), reason: reason.to_owned() };
+    NewFact { fact, once: Some(once), poll: None }
+}
+
+/// This host takes no calls: what ends without another device having taken it was missed.
+fn why_ended(reason: Option<&str>) -> &str {
+    match reason {
+        None | Some("timeout" | "group_call_ended") => "missed",
+        Some(reason) => reason,
+    }
+}
+
+fn same_person(one: &Person, other: &Person) -> bool {
+    one.jid == other.jid || (one.phone.is_some() && one.phone == other.phone) || (one.lid.is_some() && one.lid == other.lid)
+}
+
+fn millis(at: i64) -> Timestamp {
+    Timestamp(u64::try_from(at).unwrap_or_default())
+}
+
+type Named<'a> = (&'a Jid, [Option<&'a Jid>; 2]);
+
+fn people(participants: &[GroupParticipantInfo]) -> Vec<Named<'_>> {
+    participants.iter().map(|one| (&one.jid, [one.phone_number.as_ref(), one.lid.as_ref()])).collect()
+}
+
+/// The new value, and whom it was done to.
+fn what_changed(action: &GroupNotificationAction) -> (Option<String>, Vec<Named<'_>>) {
+    use GroupNotificationAction as Action;
+    match action {
+        Action::Add { participants, reason } | Action::Remove { participants, reason } => {
+            (reason.clone(), people(participants))
+        }
+        Action::Promote { participants }
+        | Action::Demote { participants }
+        | Action::Modify { participants }
+        | Action::LinkedGroupPromote { participants }
+        | Action::LinkedGroupDemote { participants } => (None, people(participants)),
+        Action::CreatedMembershipRequests { requests, .. } => (None, people(requests)),
+        Action::RevokedMembershipRequests { participants } => {
+            (None, participants.iter().map(|jid| (jid, [None, None])).collect())
+        }
+        Action::Subject { subject, .. } => (Some(subject.clone()), Vec::new()),
+        Action::Description { description, .. } => (description.clone(), Vec::new()),
+        Action::Ephemeral { expiration, .. } => (Some(expiration.to_string()), Vec::new()),
+        Action::MembershipApprovalMode { enabled } => (Some(if *enabled { "on" } else { "off" }.to_owned()), Vec::new()),
+        Action::MemberAddMode { mode } => (Some(mode.clone()), Vec::new()),
+        Action::Create { raw } => {
+            let group = raw.get_optional_child("group");
+            (group.and_then(|group| group.attrs.get("subject")).map(|subject| subject.to_string()), Vec::new())
+        }
+        Action::Delete { reason } => (reason.clone(), Vec::new()),
+        _ => (None, Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whatsapp_rust::types::message::MessageSource;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_and_goes_leaves_room_for_what_must_be_told() {
+        let (queue, mut heard) = mpsc::channel(OBSERVED_MAX);
+        let jid: Jid = "491520000001@s.whatsapp.net".parse().unwrap();
+        let presence = Arc::new(Event::Presence(PresenceUpdate::builder().from(jid).unavailable(false).build()));
+        (0..OBSERVED_MAX * 2).for_each(|_| offer(&queue, &presence));
+        assert!(queue.capacity() >= KEPT_FREE - 1, "{}", queue.capacity());
+        let receipt = |chat: &str| {
+            let source = MessageSource { chat: chat.parse().unwrap(), ..MessageSource::default() };
+            let receipt = Receipt::builder()
+                .source(source)
+                .message_ids(Vec::new())
+                .timestamp(whatsapp_rust::wacore::time::now_utc())
+                .r#type(ReceiptType::Read)
+                .offline(false)
+                .build();
+            Arc::new(Event::Receipt(receipt))
+        };
+        let before = queue.capacity();
+        offer(&queue, &receipt("491520000001@s.whatsapp.net"));
+        assert_eq!(queue.capacity(), before, "outside of groups the message's state tells it");
+        (0..OBSERVED_MAX * 2).for_each(|_| offer(&queue, &receipt("120363041234567890@g.us")));
+        assert_eq!(queue.capacity(), 0, "the limit holds");
+        assert!(matches!(&*heard.try_recv().unwrap(), Event::Presence(_)));
+    }
+
+    #[test]
+    fn what_nobody_took_was_missed_and_whoever_removes_themselves_is_the_same_person() {
+        for (reason, told) in [
+            (None, "missed"),
+            (Some("timeout"), "missed"),
+            (Some("accepted_elsewhere"), "accepted_elsewhere"),
+            (Some("busy"), "busy"),
+        ] {
+            assert_eq!(why_ended(reason), told);
+        }
+        let person =
+            |jid: &str, phone: Option<&str>| Person { jid: jid.to_owned(), phone: phone.map(str::to_owned), lid: None };
+        assert!(same_person(&person("1@lid", Some("49")), &person("49@s.whatsapp.net", Some("49"))));
+        assert!(!same_person(&person("1@lid", None), &person("2@lid", None)), "two unknown numbers are not one");
+    }
+}

@@ -1,0 +1,133 @@
+//! Messages that are not acknowledged, come late, twice, in another order or damaged, and devices without keys.
+
+use serde_json::{Value, json};
+use switchboard_tests::patience::{PATIENCE, until};
+use switchboard_tests::stage::ADMIN_KEY;
+
+use super::{CUSTOMER, HOUR_MS, OTHER_CUSTOMER, SHOP, Shop};
+
+impl Shop {
+    /// How often the network took the message of this id.
+    async fn taken(&self, whatsapp_id: &str) -> usize {
+        let path = "/switchboard/v1/sim/journal?after=0&limit=1000";
+        let journal = self.stage.control().json("GET", path, Some(ADMIN_KEY), None).await.unwrap().json();
+        let entries = journal["entries"].as_array().unwrap_or_else(|| panic!("{journal}"));
+        entries.iter().filter(|entry| entry["id"] == whatsapp_id).count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_acknowledges_is_sent_again_under_its_id_and_shown_once() {
+    let shop = Shop::open().await;
+    shop.fault(json!({ "fault": "no_ack" })).await;
+    let text = shop.text();
+    let id = shop.sends(&text).await;
+    shop.arrives(&text).await;
+    // The phone has it, and the server has not said so.
+    shop.clear().await;
+    let again = until(2 * PATIENCE, async || shop.taken(&id).await > 1).await;
+    assert!(again, "it was never sent again");
+    shop.message_is(&id, "delivered").await;
+    shop.arrives(&text).await;
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_is_late_is_waited_for() {
+    let shop = Shop::open().await;
+    shop.fault(json!({ "fault": "late_ack", "ms": 1_500 })).await;
+    let (text, next) = (shop.text(), shop.text());
+    let (id, next_id) = (shop.sends(&text).await, shop.sends(&next).await);
+    shop.arrives(&text).await;
+    shop.arrives(&next).await;
+    for id in [&id, &next_id] {
+        shop.message_is(id, "delivered").await;
+    }
+    shop.clear().await;
+    shop.trades().await;
+    assert_eq!((shop.taken(&id).await, shop.taken(&next_id).await), (1, 1), "nothing was sent twice");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_twice_is_one_event() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        shop.fault(json!({ "fault": "duplicate" })).await;
+        let (twice, once) = (shop.text(), shop.text());
+        shop.hears_from(CUSTOMER, &twice).await;
+        // Behind both copies, in the same chat.
+        shop.hears_from(CUSTOMER, &once).await;
+        shop.is_heard(&once).await;
+        shop.is_heard(&twice).await;
+    }
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_another_overtakes_keeps_its_order() {
+    let shop = Shop::open().await;
+    shop.fault(json!({ "fault": "reorder", "ms": HOUR_MS })).await;
+    let [first, second, other] = [shop.text(), shop.text(), shop.text()];
+    shop.hears_from(CUSTOMER, &first).await;
+    shop.hears_from(CUSTOMER, &second).await;
+    shop.hears_from(OTHER_CUSTOMER, &other).await;
+    for text in [&first, &second, &other] {
+        shop.is_heard(text).await;
+    }
+    let heard = shop.heard().await;
+    let place = |text: &String| heard.iter().position(|heard| heard == text).unwrap();
+    assert!(place(&first) < place(&second), "{heard:?}");
+    shop.clear().await;
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_message_is_asked_for_again_and_is_one_event_with_its_text() {
+    let shop = Shop::open().await;
+    for _ in 0..2 {
+        shop.fault(json!({ "fault": "corrupt" })).await;
+        let text = shop.text();
+        shop.hears_from(CUSTOMER, &text).await;
+        shop.is_heard(&text).await;
+    }
+    shop.trades().await;
+    let heard = shop.heard().await;
+    assert!(heard.iter().all(|text| !text.is_empty()), "{heard:?}");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_without_one_time_keys_is_written_to_all_the_same() {
+    let shop = Shop::open().await;
+    // Nobody has written to this one yet.
+    shop.fault(json!({ "fault": "missing_prekeys", "number": OTHER_CUSTOMER, "device": 0 })).await;
+    let text = shop.text();
+    let sent = shop.account.send(&shop.session, OTHER_CUSTOMER, &text).await;
+    assert_eq!(sent.status, 200, "{sent:?}");
+    switchboard_tests::account::shows(shop.stage.control(), ADMIN_KEY, OTHER_CUSTOMER, &text).await;
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_server_has_another_clock_works() {
+    let shop = Shop::open().await;
+    for skew_ms in [-90_000_i64, 86_400_000] {
+        shop.fault(json!({ "fault": "clock_skew", "device": 1, "ms": skew_ms })).await;
+        let mark = shop.mark().await;
+        // It logs in under that clock, too.
+        shop.fault(json!({ "fault": "drop" })).await;
+        shop.comes_back(mark).await;
+        shop.trades().await;
+    }
+    let events: Vec<Value> = shop.events().await;
+    let times: Vec<u64> = events.iter().map(|event| event["at"].as_u64().unwrap()).collect();
+    let (first, last) = (times.first().unwrap(), times.last().unwrap());
+    assert!(last - first < 3_600_000, "events carry the host's own time: {times:?}");
+    assert!(events.iter().any(|event| event["data"]["chat"].as_str().is_some_and(|chat| !chat.contains(SHOP))));
+    shop.close().await;
+}
