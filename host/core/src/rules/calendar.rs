@@ -64,6 +64,14 @@ impl Window {
     }
 }
 
+/// Year, month and day of a moment; the first month and the first day are 1.
+pub fn date(moment: Timestamp) -> (u64, u64, u64) {
+    let day = moment.0 / DAY_MS;
+    let month = month_of_day(day);
+    let (year, month_of_year) = (FIRST_YEAR + month / MONTHS_OF_YEAR, month % MONTHS_OF_YEAR + 1);
+    (year, month_of_year, day - first_day_of_month(month) + 1)
+}
+
 fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }

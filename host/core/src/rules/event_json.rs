@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::calendar;
 use super::fact_json::fact_json;
 use crate::clock::Timestamp;
 use crate::records::event::Event;
@@ -37,25 +38,9 @@ fn body(event_type: &str, at: Timestamp, data: Value) -> Vec<u8> {
 pub fn iso_8601(at: Timestamp) -> String {
     const DAY_S: u64 = 86_400;
     let (seconds, ms) = (at.0 / 1000, at.0 % 1000);
-    let (year, month, day) = civil(seconds / DAY_S);
+    let (year, month, day) = calendar::date(at);
     let (hour, minute, second) = (seconds % DAY_S / 3600, seconds % 3600 / 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
-
-/// Year, month and day of a day counted from 1970-01-01. Years are counted from March, so that a leap day comes last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH_DAYS: u64 = 719_468;
-    /// Days of the 400 years after which the calendar repeats.
-    const ERA_DAYS: u64 = 146_097;
-    let days = days + EPOCH_DAYS;
-    let (era, day_of_era) = (days / ERA_DAYS, days % ERA_DAYS);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
