@@ -54,13 +54,16 @@ export class Session {
 /** The event log in the words of these conversations: the one place that knows its form. */
 function readEvent({ type, data }) {
   switch (type) {
-    case 'message.received': {
+    case 'message.received':
+    case 'message.reaction':
+    case 'message.edited':
+    case 'message.revoked': {
       const { content } = data;
       // Types that a version does not open are named under `other`.
       const kind = content.type === 'other' ? content.value : content.type;
       return { id: data.whatsapp_id, kind, chat: data.chat, value: content.value, group: data.group };
     }
-    case 'message.sent':
+    case 'message.acknowledged':
     case 'message.delivered':
     case 'message.read':
       return { sent: data.whatsapp_id, state: data.state };

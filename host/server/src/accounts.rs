@@ -27,6 +27,7 @@ const DRAW_TRIES_MAX: u32 = 8;
 
 /// A key that is asked for.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeyWish {
     /// What it is for.
     pub kind: KeyKind,

@@ -8,6 +8,7 @@ mod faults;
 mod idempotency;
 mod media;
 mod metrics;
+mod misuse;
 mod native;
 mod path;
 mod plugins;

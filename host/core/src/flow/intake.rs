@@ -29,6 +29,8 @@ pub const CAPTION_CHARS_MAX: usize = 4096;
 pub const FILE_NAME_CHARS_MAX: usize = 255;
 /// How long after its time a message's file is kept: a session may be off line for days.
 const MEDIA_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// An earlier moment was not meant: seconds were given where milliseconds are expected.
+const EARLIEST_MOMENT: Timestamp = Timestamp(1_000_000_000_000);
 /// Most people one message mentions.
 pub const MENTIONS_MAX: usize = 1024;
 /// Most characters of the id of a quoted message.
@@ -464,6 +466,9 @@ fn check_schedule(schedule: &Schedule, now: Timestamp) -> Result<(), IntakeError
     let latest = now.plus(SCHEDULE_AHEAD_MAX);
     let days = SCHEDULE_AHEAD_MAX.as_secs() / 86_400;
     for (field, moment) in [("send_at", schedule.send_at), ("expires_at", schedule.expires_at)] {
+        if let Some(moment) = moment.filter(|moment| *moment < EARLIEST_MOMENT) {
+            return invalid(field, format!("{} lies in 2001 or before; milliseconds since 1970 are expected", moment.0));
+        }
         if let Some(moment) = moment.filter(|moment| *moment > latest) {
             return invalid(field, format!("{} is more than {days} days ahead", moment.0));
         }

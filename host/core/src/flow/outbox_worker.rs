@@ -108,7 +108,7 @@ impl OutboxWorker {
         let (pace, typing) = self.storage.sending_rules(self.tenant, self.session).await?;
         let recent = RecentSends::after_restart(last_send, pace);
         let mut hand = Hand { last_send, pace, typing, recent, random: self.entropy.next_u64(), ..Hand::default() };
-        let mut look = true;
+        let (mut look, mut look_at) = (true, None::<Timestamp>);
         loop {
             if hand.sends.is_empty() && sender.ready().now_or_never().is_none() {
                 // Off line nobody knows for how long: what was not begun may be taken back meanwhile.
@@ -120,7 +120,7 @@ impl OutboxWorker {
                 }
             }
             if look {
-                self.lease(&mut hand).await?;
+                look_at = self.lease(&mut hand).await?;
                 look = false;
             }
             // Nothing new is begun off line, or while nobody knows whether the server still answers.
@@ -134,7 +134,7 @@ impl OutboxWorker {
                     look = hand.pool.len() < LEASED_MAX;
                 }
                 () = bell.notified() => look = true,
-                () = self.until(wake) => {}
+                () = self.until([wake, look_at].into_iter().flatten().min()) => look = true,
                 () = sender.ready(), if !online => {}
             }
         }
@@ -147,23 +147,30 @@ impl OutboxWorker {
         }
     }
 
-    /// Fills the hand from both lanes.
-    async fn lease(&self, hand: &mut Hand<'_>) -> Result<(), StorageError> {
+    /// Fills the hand from both lanes. A session that keeps a pace leases what goes next when its time has come, and not before,
+    /// so that the rest may be taken back: then returns when that is.
+    async fn lease(&self, hand: &mut Hand<'_>) -> Result<Option<Timestamp>, StorageError> {
         (hand.pace, hand.typing) = self.storage.sending_rules(self.tenant, self.session).await?;
+        let leased_max = if hand.keeps_a_pace() { 1 } else { LEASED_MAX };
+        let (due_at, now) = (hand.paced(None), self.clock.now());
+        if hand.keeps_a_pace() && due_at > now {
+            // The wait was drawn for the session; what was leased before it kept a pace goes back too.
+            self.hand_back(hand).await?;
+            return Ok(Some(due_at));
+        }
         let mut held: HashSet<MessageId> = hand.pool.iter().map(|due| due.message.id).collect();
         held.extend(hand.under_way.keys());
         for lane in [Priority::Interactive, Priority::Bulk] {
-            let room = LEASED_MAX.saturating_sub(hand.pool.iter().filter(|due| due.lane == lane).count());
+            let room = leased_max.saturating_sub(hand.pool.iter().filter(|due| due.lane == lane).count());
             if room == 0 {
                 continue;
             }
-            let now = self.clock.now();
             let leased = self.storage.lease_sends(self.tenant, self.session, lane, room, &held, now).await?;
             held.extend(leased.iter().map(|due| due.message.id));
             hand.pool.extend(leased);
         }
         hand.pool.sort_by_key(|due| due.n);
-        Ok(())
+        Ok(None)
     }
 
     /// Begins what may be sent now; when to look again, if time alone can change that.
@@ -174,7 +181,7 @@ impl OutboxWorker {
         let under_way_max = if hand.typing.is_some() { 1 } else { UNDER_WAY_MAX };
         while hand.sends.len() < under_way_max {
             let Some(at) = hand.next_at() else { break };
-            let due_at = hand.pool.get(at).map_or(now, |due| hand.paced(&due.message));
+            let due_at = hand.pool.get(at).map_or(now, |due| hand.paced(due.message.schedule.gap_ms));
             if due_at > now {
                 return Some(due_at);
             }
@@ -269,9 +276,14 @@ impl Hand<'_> {
         None
     }
 
+    /// Whether it sends one message after the other, with time between them.
+    fn keeps_a_pace(&self) -> bool {
+        self.typing.is_some() || self.pace.most_ms > 0 || self.pace.per_minute.is_some()
+    }
+
     /// When a message may go: by the plan, by the session's own rules and by what it asks for itself.
-    fn paced(&self, message: &Message) -> Timestamp {
-        let by_gap = next_send_at(self.last_send, self.pace, message.schedule.gap_ms, self.random);
+    fn paced(&self, message_gap_ms: Option<u64>) -> Timestamp {
+        let by_gap = next_send_at(self.last_send, self.pace, message_gap_ms, self.random);
         by_gap.max(self.recent.next_send_at(self.pace))
     }
 }

@@ -42,8 +42,10 @@ pub struct Media {
     /// The name that a document shows.
     pub file_name: Option<String>,
     /// A sound that is a voice note.
+    #[serde(default)]
     pub voice_note: bool,
     /// A film that plays as a GIF.
+    #[serde(default)]
     pub gif: bool,
     /// Bytes of the file, as the sender says.
     #[serde(default)]
@@ -126,9 +128,15 @@ pub struct ContactCard {
     /// The name that is shown.
     pub display_name: String,
     /// Telephone numbers.
+    #[serde(default)]
     pub phones: Vec<String>,
     /// The whole vCard, when the sender gave one.
     pub vcard: Option<String>,
+}
+
+/// People choose one answer unless the poll says otherwise.
+fn one() -> u32 {
+    1
 }
 
 /// A poll.
@@ -139,6 +147,7 @@ pub struct Poll {
     /// The answers to choose from.
     pub options: Vec<String>,
     /// How many answers one person may choose; 0 for any number.
+    #[serde(default = "one")]
     pub selectable_count: u32,
 }
 
@@ -223,8 +232,10 @@ pub struct Interactive {
     /// What stands below.
     pub footer: Option<String>,
     /// Reply buttons.
+    #[serde(default)]
     pub buttons: Vec<Button>,
     /// Sections of a list.
+    #[serde(default)]
     pub sections: Vec<ListSection>,
 }
 

@@ -33,6 +33,10 @@ impl Storage {
                 let further = counts && (message.state < state || message.state == MessageState::Expired);
                 if further {
                     batch.delete(keys::unconfirmed(tenant, session, id));
+                    if message.state < MessageState::Acknowledged {
+                        // What a device has was taken by the server, whose own word the receipt overtook.
+                        Self::advance(batch, tenant, message, MessageState::Acknowledged, at)?;
+                    }
                     Self::advance(batch, tenant, message, state, at)?;
                 }
                 Ok(further)

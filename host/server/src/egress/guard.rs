@@ -124,7 +124,13 @@ impl GuardedClient {
     /// # Errors
     /// [`GuardError::Target`].
     pub fn check(&self, url: &str) -> Result<CheckedUrl, GuardError> {
-        Ok(CheckedUrl::read(url, &self.parts.allow)?)
+        let target = CheckedUrl::read(url, &self.parts.allow)?;
+        if let TargetHost::Address(address) = target.host()
+            && is_own(&self.parts.own, SocketAddr::new(*address, target.port()), is_local)
+        {
+            return Err(GuardError::Own);
+        }
+        Ok(target)
     }
 
     /// Judges a URL and, within `wait`, where its name leads to now, without connecting.

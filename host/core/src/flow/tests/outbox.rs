@@ -450,6 +450,24 @@ async fn the_gap_that_a_message_asks_for_lies_between_it_and_the_send_before() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_turn_at_a_pace_may_be_taken_back() {
+    let host = host_with("unlimited", &[], json!({ "gap_ms": 60_000 })).await;
+    let messages = [host.accept_text("one").await, host.accept_text("two").await, host.accept_text("three").await];
+    let sender = FakeSender::default();
+    host.while_sending(&sender, async || {
+        quiet().await;
+        let states = [host.state_of(&messages[1]).await, host.state_of(&messages[2]).await];
+        assert_eq!(states, [MessageState::Queued; 2], "only what is on its way is leased");
+        let cancelled = host.storage.cancel_message(TENANT, messages[1].id, host.clock.now()).await.unwrap();
+        assert!(matches!(cancelled, Cancelled::Done(_)));
+        host.clock.advance(Duration::from_secs(60));
+        quiet().await;
+    })
+    .await;
+    assert_eq!(sender.texts(), ["one", "three"]);
+}
+
+#[tokio::test]
 async fn a_batch_tells_how_far_its_messages_have_come() {
     let host = Host::start().await;
     let messages = vec![wish("one"), wish("two"), SendWish { to: "nobody".to_owned(), ..wish("three") }];
@@ -471,6 +489,10 @@ async fn a_schedule_that_cannot_be_kept_is_refused_with_its_moment() {
     let now = host.clock.now().0;
     for (schedule, expected) in [
         (Schedule { expires_at: host.after(0), ..Schedule::default() }, format!("expires_at: {now} is not after")),
+        (
+            Schedule { send_at: Some(Timestamp(1_750_000_000)), ..Schedule::default() },
+            "send_at: 1750000000 lies in 2001 or before; milliseconds".to_owned(),
+        ),
         (Schedule { send_at: host.after(400 * 86_400), ..Schedule::default() }, "send_at: ".to_owned()),
         (Schedule { send_at: host.after(60), expires_at: host.after(60), ..Schedule::default() }, "expires_at: ".to_owned()),
     ] {

@@ -146,7 +146,7 @@ async fn a_receipt_for_ids_that_are_not_ours_changes_nothing_and_does_not_stop_a
     storage.record_receipt(ACME, SESSION, &receipt, LATER).await.unwrap();
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
     assert_eq!(state_of(&storage, 2).await, MessageState::Queued, "a message of another session");
-    assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
+    assert_eq!(event_types(&storage, ACME).await, ["message.acknowledged", "message.delivered"]);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_receipt_that_overtook_the_acknowledgement_is_not_undone_by_it() {
     receipt(&storage, "WA1", MessageState::Delivered).await;
     storage.settle_send(ACME, &due, &SendOutcome::Acknowledged, LATER).await.unwrap();
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
-    assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
+    assert_eq!(event_types(&storage, ACME).await, ["message.acknowledged", "message.delivered"]);
     assert_eq!(storage.next_due_send(ACME, SESSION).await.unwrap(), None);
 }
 
@@ -168,7 +168,7 @@ async fn a_message_that_a_phone_has_does_not_fail_afterwards() {
     receipt(&storage, "WA1", MessageState::Delivered).await;
     settle(&storage, SESSION, SendOutcome::Failed("refused on the second try".to_owned())).await;
     assert_eq!(state_of(&storage, 1).await, MessageState::Delivered);
-    assert_eq!(event_types(&storage, ACME).await, ["message.delivered"]);
+    assert_eq!(event_types(&storage, ACME).await, ["message.acknowledged", "message.delivered"]);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ struct NewMedia {
     sent_as: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewLink {
     seconds: Option<u64>,
@@ -69,7 +69,7 @@ impl From<MediaRefusal> for Problem {
             MediaRefusal::TooLarge { bytes_max, .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, why).with("code", "too_large").with("bytes_max", bytes_max)
             }
-            MediaRefusal::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, why).with("code", "full"),
+            MediaRefusal::Full(_) => Self::new(StatusCode::FORBIDDEN, why).with("code", "full"),
             MediaRefusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
         }
     }
@@ -185,7 +185,7 @@ impl FrontDoor {
         let tenant = self.tenant(call.headers(), "messages", "read").await?.tenant;
         let id = call.param(0).to_owned();
         let blob = self.media.blob(tenant, &id).await?;
-        let asked: NewLink = call.json(super::JSON_BYTES_MAX).await?;
+        let asked: NewLink = call.json_or_nothing(super::JSON_BYTES_MAX).await?;
         let seconds = asked.seconds.unwrap_or(LINK_SECONDS);
         if seconds == 0 || seconds > LINK_SECONDS_MAX {
             return Err(Problem::invalid("seconds", format!("{seconds}: 1 to {LINK_SECONDS_MAX} are allowed")));

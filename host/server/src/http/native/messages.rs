@@ -104,6 +104,11 @@ fn batch_json(record: &BatchRecord) -> Map<String, Value> {
     if let Value::Object(batch) = batch { batch } else { Map::new() }
 }
 
+/// Whether a message of a batch was refused for what its tenant or its session may do now, and not for what it is.
+fn is_about_limits(result: &Result<Option<Message>, IntakeError>) -> bool {
+    matches!(result, Err(IntakeError::QuotaReached(_) | IntakeError::NotConnected { .. }))
+}
+
 /// What became of each message of a batch, in their order.
 fn results_json(results: Vec<Result<Option<Message>, IntakeError>>) -> Vec<Value> {
     let result = |result| match result {
@@ -221,6 +226,13 @@ impl FrontDoor {
             body.messages.into_iter().map(|wish| wish.read(session, Priority::Bulk)).collect();
         let wish = BatchWish { session, name: Some(name).filter(|name| !name.is_empty()), messages: messages? };
         let accepted = self.verbs.send_batch(caller, wish, once).await?;
+        if accepted.record.is_none() && accepted.results.iter().all(is_about_limits) {
+            // Nothing is wrong with the messages: it is told as of a single one.
+            if let Some(Err(error)) = accepted.results.into_iter().next() {
+                return Err(HostVerbs::refused_wish(error).into());
+            }
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "there are no messages"));
+        }
         let results = results_json(accepted.results);
         let Some(record) = accepted.record else {
             let why = "none of the messages can be sent";

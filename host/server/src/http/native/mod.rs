@@ -142,6 +142,12 @@ impl Call {
         from_json(&self.bytes(limit).await?)
     }
 
+    /// A body that may be left out.
+    async fn json_or_nothing<T: DeserializeOwned + Default>(self, limit: usize) -> Result<T, Problem> {
+        let body = self.bytes(limit).await?;
+        if body.is_empty() { Ok(T::default()) } else { from_json(&body) }
+    }
+
     async fn bytes(self, limit: usize) -> Result<Bytes, Problem> {
         Ok(self.read(limit).await?.1)
     }
@@ -161,10 +167,18 @@ impl Call {
 
 /// What a JSON body says.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
-        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        Problem::new(status, format!("the body: {error}"))
-    })
+    let read = serde_json::from_slice(body);
+    // An array would be taken for the fields of an object, by their places.
+    let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    match read {
+        Err(error) if !error.is_data() => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))),
+        _ if array => {
+            let why = "the body: an array was given; an object is expected";
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
+        }
+        Err(error) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the body: {error}"))),
+        Ok(read) => Ok(read),
+    }
 }
 
 /// The parameters of a query.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use switchboard_core::clock::Timestamp;
@@ -14,7 +13,7 @@ use switchboard_core::storage::{DeadDelivery, Replay};
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
-use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route};
+use super::{Answered, Call, JSON_BYTES_MAX, Route, no_content, route};
 use crate::webhook::{KEEP_OLD, WebhookChange, WebhookError, WebhookWish};
 
 /// Entries in one answer.
@@ -110,7 +109,7 @@ impl FrontDoor {
     async fn enable_webhook(&self, call: Call) -> Answered {
         let principal = self.tenant(call.headers(), RESOURCE, "write").await?;
         let id: WebhookId = call.id(0)?;
-        let Enabling { skip_backlog } = json_or_nothing(call).await?;
+        let Enabling { skip_backlog } = call.json_or_nothing(JSON_BYTES_MAX).await?;
         let webhook = self.webhooks.enable(&principal, id, skip_backlog).await?;
         Ok(json_answer(StatusCode::OK, &webhook_json(&webhook)))
     }
@@ -126,7 +125,7 @@ impl FrontDoor {
     async fn rotate_webhook(&self, call: Call) -> Answered {
         let principal = self.tenant(call.headers(), RESOURCE, "write").await?;
         let id: WebhookId = call.id(0)?;
-        let wish: Rotation = json_or_nothing(call).await?;
+        let wish: Rotation = call.json_or_nothing(JSON_BYTES_MAX).await?;
         let keep_old = wish.keep_old_seconds.map_or(KEEP_OLD, Duration::from_secs);
         let (webhook, secret) = self.webhooks.rotate(&principal, id, wish.secret, keep_old).await?;
         Ok(json_answer(StatusCode::OK, &with_secret(&webhook, secret)))
@@ -170,12 +169,6 @@ impl FrontDoor {
         let dead: Vec<Value> = dead.iter().map(dead_json).collect();
         Ok(json_answer(StatusCode::OK, &json!({ "dead": dead, "next_after": next })))
     }
-}
-
-/// A body that may be left out.
-async fn json_or_nothing<T: DeserializeOwned + Default>(call: Call) -> Result<T, Problem> {
-    let body = call.bytes(JSON_BYTES_MAX).await?;
-    if body.is_empty() { Ok(T::default()) } else { from_json(&body) }
 }
 
 fn webhook_json(webhook: &WebhookEndpoint) -> Value {
