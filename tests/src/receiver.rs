@@ -74,6 +74,11 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
+    /// What has come after the first `before` requests.
+    pub fn since(&self, before: usize) -> Vec<Received> {
+        self.received.lock().unwrap().get(before..).unwrap_or_default().to_vec()
+    }
+
     /// Waits until `count` requests for which `wanted` holds have come, and returns them.
     pub async fn wait_for(&self, count: usize, wanted: impl Fn(&Received) -> bool) -> Vec<Received> {
         let so_far = || self.all().into_iter().filter(|request| wanted(request)).collect::<Vec<_>>();

@@ -3,7 +3,7 @@
 //!
 //! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (200 unless set).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -128,68 +128,72 @@ async fn write_for_ever(control: switchboard::http::LocalClient, from: &'static 
     }
 }
 
-/// Everything a phone shows.
-async fn everything_shown(scene: &Scene, number: &str) -> Vec<Value> {
-    let mut all: Vec<Value> = Vec::new();
-    loop {
-        let after = all.last().map_or(0, |message| message["n"].as_u64().unwrap());
-        let page = received(scene.sim.http(), ADMIN_KEY, number, after, 0).await;
-        if page.is_empty() {
-            return all;
-        }
-        all.extend(page);
-    }
+/// What phones and the receiver have shown so far: each look reads only what is new.
+#[derive(Default)]
+struct Shown {
+    phones: BTreeMap<&'static str, Vec<Value>>,
+    requests: usize,
+    /// WhatsApp ids that the receiver was told of, with the event type.
+    told: HashSet<(String, String)>,
 }
 
-/// WhatsApp ids that the receiver was told of, by event type.
-fn told(scene: &Scene) -> HashMap<String, HashSet<String>> {
-    let mut told: HashMap<String, HashSet<String>> = HashMap::new();
-    for request in scene.receiver.all() {
-        let event = request.json();
-        let id = event["data"]["whatsapp_id"].as_str().unwrap_or_default().to_owned();
-        told.entry(event["type"].as_str().unwrap_or_default().to_owned()).or_default().insert(id);
+impl Shown {
+    async fn look(&mut self, scene: &Scene) {
+        for number in CUSTOMER_NUMBERS {
+            let all = self.phones.entry(number).or_default();
+            loop {
+                let after = all.last().map_or(0, |message| message["n"].as_u64().unwrap());
+                let page = received(scene.sim.http(), ADMIN_KEY, number, after, 0).await;
+                if page.is_empty() {
+                    break;
+                }
+                all.extend(page);
+            }
+        }
+        for request in scene.receiver.since(self.requests) {
+            let event = request.json();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            self.told.insert((text(&event["type"]), text(&event["data"]["whatsapp_id"])));
+            self.requests += 1;
+        }
     }
-    told
-}
 
-/// What is still missing: accepted messages that no phone shows, written ones that have no reply, and webhooks.
-async fn missing(scene: &Scene, ledger: &Ledger) -> BTreeSet<String> {
-    let mut missing = BTreeSet::new();
-    let told = told(scene);
-    let is_told = |event: &str, id: &str| told.get(event).is_some_and(|ids| ids.contains(id));
-    for (id, _, to) in ledger.accepted.lock().unwrap().iter() {
-        if !is_told("message.acknowledged", id) {
-            missing.insert(format!("webhook of accepted {id} for {to}"));
-        }
+    fn is_told(&self, event: &str, id: &str) -> bool {
+        self.told.contains(&(event.to_owned(), id.to_owned()))
     }
-    for (id, from) in ledger.written.lock().unwrap().iter() {
-        if !is_told("message.received", id) {
-            missing.insert(format!("webhook of {id} of {from}"));
-        }
-    }
-    for number in CUSTOMER_NUMBERS {
-        let shown = everything_shown(scene, number).await;
-        let ids: BTreeSet<&str> = shown.iter().filter_map(|message| message["id"].as_str()).collect();
-        let answered: BTreeSet<&str> = shown.iter().filter_map(|message| message["quoted_id"].as_str()).collect();
-        for (id, _, to) in ledger.accepted.lock().unwrap().iter() {
-            if *to == number && !ids.contains(id.as_str()) {
-                missing.insert(format!("accepted {id} for {to}"));
+
+    /// What is still missing: accepted messages that no phone shows, written ones that have no reply, and webhooks.
+    fn missing(&self, ledger: &Ledger) -> BTreeSet<String> {
+        let mut missing = BTreeSet::new();
+        for (number, shown) in &self.phones {
+            let ids: HashSet<&str> = shown.iter().filter_map(|message| message["id"].as_str()).collect();
+            let answered: HashSet<&str> = shown.iter().filter_map(|message| message["quoted_id"].as_str()).collect();
+            for (id, _, to) in ledger.accepted.lock().unwrap().iter().filter(|(_, _, to)| to == number) {
+                if !ids.contains(id.as_str()) {
+                    missing.insert(format!("accepted {id} for {to}"));
+                }
+                if !self.is_told("message.acknowledged", id) {
+                    missing.insert(format!("webhook of accepted {id} for {to}"));
+                }
+            }
+            for (id, from) in ledger.written.lock().unwrap().iter().filter(|(_, from)| from == number) {
+                if !answered.contains(id.as_str()) {
+                    missing.insert(format!("reply to {id} of {from}"));
+                }
+                if !self.is_told("message.received", id) {
+                    missing.insert(format!("webhook of {id} of {from}"));
+                }
             }
         }
-        for (id, from) in ledger.written.lock().unwrap().iter() {
-            if *from == number && !answered.contains(id.as_str()) {
-                missing.insert(format!("reply to {id} of {from}"));
-            }
-        }
+        missing
     }
-    missing
 }
 
 /// No text and no reply stands on a phone twice, under whatever id.
-async fn nothing_twice(scene: &Scene) {
-    for number in CUSTOMER_NUMBERS {
+fn nothing_twice(shown: &Shown) {
+    for (number, messages) in &shown.phones {
         let mut seen = BTreeMap::new();
-        for message in everything_shown(scene, number).await {
+        for message in messages {
             let key = match message["quoted_id"].as_str() {
                 Some(quoted) => format!("reply to {quoted}"),
                 None => message["text"].as_str().unwrap().to_owned(),
@@ -201,10 +205,10 @@ async fn nothing_twice(scene: &Scene) {
 }
 
 /// What a phone shows of one session's texts is in the order in which they were accepted.
-async fn nothing_out_of_order(scene: &Scene, seed: u64) {
-    for number in CUSTOMER_NUMBERS {
+fn nothing_out_of_order(shown: &Shown, seed: u64) {
+    for (number, messages) in &shown.phones {
         let mut last: BTreeMap<String, (u64, Value)> = BTreeMap::new();
-        for message in everything_shown(scene, number).await {
+        for message in messages {
             let text = message["text"].as_str().unwrap_or_default();
             let Some((from, n)) = text.rsplit_once(": ") else { continue };
             let n: u64 = n.parse().unwrap();
@@ -271,17 +275,21 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
         host = start_host(&scene.folder, &scene.sim, &scene.listen).await;
     }
     traffic.shutdown().await;
-    let settled = until(PATIENCE * 10, async || missing(&scene, &ledger).await.is_empty()).await;
+    let mut shown = Shown::default();
+    // What waits grows with the kills, and a host that lives sends it.
+    let patience = PATIENCE * 10 + Duration::from_secs(points);
+    let settled = until(patience, async || {
+        shown.look(&scene).await;
+        shown.missing(&ledger).is_empty()
+    });
+    let settled = settled.await;
     let kept = folder.keep();
     if !settled {
-        panic!(
-            "seed {seed}: after {points} kills these are missing (see {}): {:#?}",
-            kept.display(),
-            missing(&scene, &ledger).await
-        );
+        let missing = shown.missing(&ledger);
+        panic!("seed {seed}: after {points} kills these are missing (see {}): {missing:#?}", kept.display());
     }
-    nothing_twice(&scene).await;
-    nothing_out_of_order(&scene, seed).await;
+    nothing_twice(&shown);
+    nothing_out_of_order(&shown, seed);
     let repeated = webhooks_in_order(&scene, seed);
     for session in &scene.sessions {
         scene.account.wait_for(session, "connected").await;
