@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use switchboard_core::clock::Timestamp;
-use switchboard_core::records::account::{ApiKey, KeyKind, Tenant};
+use switchboard_core::records::account::Tenant;
 use switchboard_core::records::content::{Content, Extras};
-use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
+use switchboard_core::records::id::{MessageId, SessionId, TenantId};
 use switchboard_core::records::message::{Message, MessageState, Schedule};
-use switchboard_core::records::session::{Session, SessionState};
-use switchboard_core::storage::{MASTER_KEY_BYTES, MasterKey, NewKey, Storage};
+use switchboard_core::storage::{MASTER_KEY_BYTES, MasterKey, Storage};
+use switchboard_tests::records::{own_key, session};
 use tokio::sync::Mutex;
 
 /// Writers at once, as the promise names them.
@@ -165,43 +165,8 @@ async fn prepare(storage: &Storage) {
     };
     storage.create_tenant(&tenant).await.unwrap();
     for id in 1..=SESSIONS_MAX {
-        storage.create_session(&session(SessionId(id)), &own_key(SessionId(id))).await.unwrap();
+        storage.create_session(&session(TENANT, SessionId(id)), &own_key(TENANT, SessionId(id))).await.unwrap();
     }
-}
-
-fn session(id: SessionId) -> Session {
-    Session {
-        id,
-        tenant: TENANT,
-        name: "bench".to_owned(),
-        phone_number: "4915123456789".to_owned(),
-        state: SessionState::Connected,
-        reason: None,
-        retry_at: None,
-        jid: None,
-        lid: None,
-        settings: serde_json::Map::new(),
-        created_at: NOW,
-        updated_at: NOW,
-        last_active_at: None,
-    }
-}
-
-fn own_key(session: SessionId) -> NewKey {
-    let record = ApiKey {
-        id: KeyId(session.0),
-        tenant: TENANT,
-        kind: KeyKind::Session,
-        session: Some(session),
-        name: "a key".to_owned(),
-        service: "whatsapp".to_owned(),
-        scopes: Vec::new(),
-        test: false,
-        expires_at: None,
-        created_at: NOW,
-        sha256: String::new(),
-    };
-    NewKey::new(record, format!("key of {session}"))
 }
 
 /// A text of ordinary length to one of a thousand chats.

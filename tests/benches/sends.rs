@@ -18,6 +18,7 @@ use switchboard_tests::account::{Account, TestSession, phone, scan};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::process::Process;
 use switchboard_tests::raw_client::PlainHttp;
+use switchboard_tests::records::{own_key, session};
 use switchboard_tests::stage::ADMIN_KEY;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -50,8 +51,11 @@ fn main() {
         let in_memory = bare(&sim, 1, memory, sends).await;
         let key = MasterKey::new([7; 32]);
         let storage = Storage::open(&folder.path().join("bare.redb"), key).await.unwrap();
-        let device = |at| DeviceBackend::new(storage.device(TenantId(1), SessionId(at)));
-        let durable: Vec<Arc<dyn Backend>> = (0..SESSIONS as u64).map(|at| Arc::new(device(at)) as _).collect();
+        let mut durable: Vec<Arc<dyn Backend>> = Vec::new();
+        for id in (1..=SESSIONS as u64).map(SessionId) {
+            storage.create_session(&session(TenantId(1), id), &own_key(TenantId(1), id)).await.unwrap();
+            durable.push(Arc::new(DeviceBackend::new(storage.device(TenantId(1), id))));
+        }
         let durable = bare(&sim, 2, durable, sends).await;
         let host = host(&sim, folder.path(), sends).await;
         say("bare client loop, storage in memory", in_memory, None);

@@ -14,6 +14,7 @@ pub mod process;
 pub mod raw_client;
 #[cfg(feature = "sim")]
 pub mod receiver;
+pub mod records;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]
