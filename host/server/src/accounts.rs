@@ -198,23 +198,11 @@ impl Accounts {
         Err(StorageError::Conflict.into())
     }
 
-    /// Who presents `credential`, if its kind is one of `kinds`.
+    /// Who presents `credential`, and the tenant whose key it is, if its kind is one of `kinds`.
     ///
     /// # Errors
     /// [`CredentialError`].
-    pub async fn authenticate(&self, credential: &str, kinds: &[KeyKind]) -> Result<Principal, CredentialError> {
-        self.authenticate_tenant(credential, kinds).await.map(|(principal, _)| principal)
-    }
-
-    /// The same, with the tenant whose key it is.
-    ///
-    /// # Errors
-    /// [`CredentialError`].
-    pub async fn authenticate_tenant(
-        &self,
-        credential: &str,
-        kinds: &[KeyKind],
-    ) -> Result<(Principal, Tenant), CredentialError> {
+    pub async fn authenticate(&self, credential: &str, kinds: &[KeyKind]) -> Result<(Principal, Tenant), CredentialError> {
         if credential.is_empty() {
             return Err(CredentialError::Missing);
         }

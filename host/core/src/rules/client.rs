@@ -1,9 +1,10 @@
 //! Which address a request comes from, when proxies stand before the host; and networks by address and prefix.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Deserializer};
 
 /// Most addresses of a forwarding header that are looked at, from its end.
@@ -18,29 +19,15 @@ pub struct NetworkError(String);
 
 /// Addresses that begin alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-/// An address as 128 bits; IPv4 in its place among them.
-fn wide(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-/// Keeps the first `bits` of 128.
-fn masked(address: u128, bits: u8) -> u128 {
-    let dropped = u32::from(128_u8.saturating_sub(bits));
-    address.checked_shr(dropped).and_then(|kept| kept.checked_shl(dropped)).unwrap_or(0)
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Whether `address` is one of them. An IPv4 address that is written as IPv6 is still that IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
-        masked(wide(self.address), self.bits) == masked(wide(address), self.bits)
+        match address.to_canonical() {
+            v4 @ IpAddr::V4(inner) => self.0.contains(&v4) || self.0.contains(&IpAddr::V6(inner.to_ipv6_mapped())),
+            v6 @ IpAddr::V6(_) => self.0.contains(&v6),
+        }
     }
 }
 
@@ -48,19 +35,15 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || NetworkError(text.chars().take(60).collect());
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.trim().parse().map_err(|_| refused())?;
-        let (most, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let bits = bits.map_or(Ok(most), |bits| bits.trim().parse::<u8>().map_err(|_| refused()))?;
-        if bits > most { Err(refused()) } else { Ok(Self { address, bits: bits + before }) }
+        let plain = text.split('/').map(str::trim).collect::<Vec<_>>().join("/");
+        let network = plain.parse::<IpAddr>().map(IpNet::from).or_else(|_| plain.parse());
+        network.map(Self).map_err(|_| NetworkError(text.chars().take(60).collect()))
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let before = if self.address.is_ipv4() { 96 } else { 0 };
-        write!(f, "{}/{}", self.address, self.bits - before)
+        self.0.fmt(f)
     }
 }
 
@@ -96,7 +79,9 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
 /// The part of an address that limits are kept for: the whole of an IPv4 address, the customer's part of an IPv6 one.
 pub fn limited_part(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(masked(address.to_bits(), IPV6_CUSTOMER_BITS))),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Net::new(address, IPV6_CUSTOMER_BITS).map_or(address, |network| network.network()))
+        }
         v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -1,5 +1,6 @@
 //! What a customer may set on a webhook endpoint.
 
+use super::egress::CONNECTION_HEADERS;
 use super::event_filter::{FILTER_CHARS_MAX, FILTERS_MAX, is_filter};
 
 /// Characters of an endpoint's URL.
@@ -13,24 +14,8 @@ pub const HEADER_NAME_CHARS_MAX: usize = 100;
 /// Characters of a header's value.
 pub const HEADER_VALUE_CHARS_MAX: usize = 1024;
 
-/// Headers that belong to the connection, or that the host itself sends.
-const HEADERS_KEPT: [&str; 15] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
+/// Headers that the host itself sends, beside those of the connection.
+const HEADERS_KEPT: [&str; 3] = ["content-encoding", "content-type", "user-agent"];
 /// Headers of the Standard Webhooks begin so.
 const HEADER_PREFIX_KEPT: &str = "webhook-";
 
@@ -106,7 +91,8 @@ pub fn checked_headers<'a>(
         if name.is_empty() || name.len() > HEADER_NAME_CHARS_MAX || !name.chars().all(token) {
             return Err(refused("headers", format!("{shown:?} is not the name of a header")));
         }
-        if HEADERS_KEPT.contains(&name.as_str()) || name.starts_with(HEADER_PREFIX_KEPT) {
+        let kept = HEADERS_KEPT.contains(&name.as_str()) || CONNECTION_HEADERS.contains(&name.as_str());
+        if kept || name.starts_with(HEADER_PREFIX_KEPT) {
             return Err(refused("headers", format!("{shown} is set by the host")));
         }
         if value.len() > HEADER_VALUE_CHARS_MAX || !value.chars().all(|c| (' '..='~').contains(&c)) {

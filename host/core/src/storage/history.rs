@@ -11,6 +11,7 @@ use super::{Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::Event;
 use crate::records::id::{SessionId, TenantId};
+use crate::rules::event_filter;
 
 /// Most events on one page.
 pub const PAGE_EVENTS_MAX: usize = 500;
@@ -59,15 +60,15 @@ pub struct EventPage {
     pub events: Vec<Event>,
     /// Where the next page begins; `None` when nothing follows. A page may be empty and yet have one.
     pub next: Option<u64>,
+    /// The number that was looked at last, or the last of the log when nothing follows: a reader who comes back later begins
+    /// behind it. Only of pages with the oldest event first.
+    pub seen: u64,
 }
 
 impl EventQuery {
     fn wants(&self, session: SessionId, type_name: &str) -> bool {
-        let of_type = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(family) => type_name.starts_with(family),
-            None => pattern == type_name,
-        };
-        self.session.is_none_or(|wanted| wanted == session) && (self.types.is_empty() || self.types.iter().any(of_type))
+        self.session.is_none_or(|wanted| wanted == session)
+            && (self.types.is_empty() || event_filter::takes(&self.types, type_name))
     }
 
     fn in_time(&self, at: Timestamp) -> bool {
@@ -99,6 +100,7 @@ impl Storage {
         let limit = query.limit.min(PAGE_EVENTS_MAX);
         let mut page = EventPage::default();
         let mut stretch = self.stretch(tenant, query).await?;
+        page.seen = query.cursor.unwrap_or(0).max(stretch.1.saturating_sub(1));
         let mut scanned = 0;
         while page.events.len() < limit && scanned < PAGE_SCANNED_MAX && stretch.0 < stretch.1 {
             let step = self.candidates(tenant, query, &stretch).await?;
@@ -124,10 +126,11 @@ impl Storage {
             }
         }
         if stretch.0 < stretch.1 {
-            page.next = Some(match query.order {
+            let next = match query.order {
                 Order::NewestFirst => stretch.1,
                 Order::OldestFirst => stretch.0.saturating_sub(1),
-            });
+            };
+            (page.next, page.seen) = (Some(next), next);
         }
         Ok(page)
     }

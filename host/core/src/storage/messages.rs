@@ -67,28 +67,28 @@ impl Storage {
     }
 
     /// Changes a message and whatever `change` adds to the batch; `change` may run again and says whether to write at all.
-    /// Returns whether anything was written.
+    /// Returns the message as it was written; `None` when nothing was.
     pub(super) async fn change_message(
         &self,
         tenant: TenantId,
         id: MessageId,
         change: impl Fn(&mut Message, &mut Batch) -> Result<bool, StorageError>,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<Message>, StorageError> {
         let key = keys::message(tenant, id);
         for _ in 0..CONFLICT_TRIES_MAX {
-            let Some(value) = self.engine.get(&key).await? else { return Ok(false) };
+            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
             let mut message: Message = decode(&key, &value)?;
             let before = message.state;
             let mut batch = Batch::default();
             batch.check(Check::Equals { key: key.clone(), value });
             if !change(&mut message, &mut batch)? {
-                return Ok(false);
+                return Ok(None);
             }
             Self::count_state(&mut batch, tenant, &message, Some(before));
             batch.put(key.clone(), encode(&key, &message)?);
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                other => return other.map(|_| true),
+                other => return other.map(|_| Some(message)),
             }
         }
         Err(StorageError::Conflict)

@@ -232,23 +232,26 @@ impl Storage {
                 continue;
             }
             if due.message.state == MessageState::Queued {
-                match self.take_lease(tenant, &mut due, at).await {
-                    Ok(true) => {}
-                    // Taken back just now: whatever is behind it in its chat has its turn with the next look.
-                    Ok(false) => continue,
-                    Err(error) => return Err(error),
-                }
+                // Taken back just now: whatever is behind it in its chat has its turn with the next look.
+                let Some(message) = self.take_lease(tenant, session, id, at).await? else { continue };
+                due.message = message;
             }
             leased.push(due);
         }
         Ok(leased)
     }
 
+    /// Holds while the entry of `due` is in its lane.
+    fn entry_check(tenant: TenantId, due: &DueSend) -> Result<Check, StorageError> {
+        let key = keys::outbox_entry(tenant, due.message.session, due.lane, due.n);
+        let value = encode(&key, &(due.message.id, &due.message.to))?;
+        Ok(Check::Equals { key, value })
+    }
+
     /// Removes the entry of a message that ended without it.
     async fn drop_entry(&self, tenant: TenantId, due: &DueSend) -> Result<(), StorageError> {
-        let entry = keys::outbox_entry(tenant, due.message.session, due.lane, due.n);
         let mut batch = Batch::default();
-        batch.check(Check::Equals { key: entry.clone(), value: encode(&entry, &(due.message.id, &due.message.to))? });
+        batch.check(Self::entry_check(tenant, due)?);
         Self::unqueue(&mut batch, tenant, &due.message, Some((due.lane, due.n)));
         match self.engine.commit(batch).await {
             Ok(_) | Err(StorageError::Conflict) => Ok(()),
@@ -256,11 +259,14 @@ impl Storage {
         }
     }
 
-    async fn take_lease(&self, tenant: TenantId, due: &mut DueSend, at: Timestamp) -> Result<bool, StorageError> {
-        let session = due.message.session;
-        let mut taken = None;
-        let slot = std::sync::Mutex::new(&mut taken);
-        self.change_message(tenant, due.message.id, |message, batch| {
+    async fn take_lease(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        id: MessageId,
+        at: Timestamp,
+    ) -> Result<Option<Message>, StorageError> {
+        self.change_message(tenant, id, |message, batch| {
             if message.state != MessageState::Queued {
                 return Ok(false);
             }
@@ -268,13 +274,9 @@ impl Storage {
             message.state = MessageState::Leased;
             message.updated_at = at;
             message.reached.insert(MessageState::Leased, at);
-            if let Ok(mut slot) = slot.lock() {
-                **slot = Some(message.clone());
-            }
             Ok(true)
         })
-        .await?;
-        Ok(taken.map(|message| due.message = message).is_some())
+        .await
     }
 
     /// Ids and places of the messages that are to go next.
@@ -341,8 +343,7 @@ impl Storage {
         at: Timestamp,
     ) -> Result<(), StorageError> {
         let session = due.message.session;
-        let entry = keys::outbox_entry(tenant, session, due.lane, due.n);
-        let stored = encode(&entry, &(due.message.id, &due.message.to))?;
+        let entry = Self::entry_check(tenant, due)?;
         self.change_message(tenant, due.message.id, |message, batch| {
             message.attempts += 1;
             if matches!(outcome, SendOutcome::Again(_) | SendOutcome::Unacknowledged(_)) {
@@ -363,7 +364,7 @@ impl Storage {
             message.reason = reason;
             batch.check(Self::owner_check(tenant, session));
             // Whoever settled it first has said how it ended.
-            batch.check(Check::Equals { key: entry.clone(), value: stored.clone() });
+            batch.check(entry.clone());
             if state != MessageState::Sent {
                 Self::unqueue(batch, tenant, message, Some((due.lane, due.n)));
             }
@@ -406,7 +407,7 @@ impl Storage {
                 });
             }
             let place = self.place_of(tenant, &seen).await?;
-            self.change_message(tenant, id, |message, batch| {
+            let written = self.change_message(tenant, id, |message, batch| {
                 // It joined the outbox or was leased since its place was looked up: look again.
                 if *message != seen {
                     return Ok(false);
@@ -415,8 +416,10 @@ impl Storage {
                 Self::unqueue(batch, tenant, message, place);
                 Self::advance(batch, tenant, message, MessageState::Cancelled, at)?;
                 Ok(true)
-            })
-            .await?;
+            });
+            if let Some(message) = written.await? {
+                return Ok(Cancelled::Done(Box::new(message)));
+            }
         }
         Err(StorageError::Conflict)
     }

@@ -133,7 +133,7 @@ impl Storage {
                 Ok(true)
             })
             .await?;
-        if changed {
+        if changed.is_some() {
             return Ok(());
         }
         let mut batch = Batch::default();

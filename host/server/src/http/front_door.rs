@@ -301,7 +301,7 @@ impl FrontDoor {
         let mut worst = CredentialError::Missing;
         for accepted in &declared.credentials {
             let Some(credential) = input::credential(headers, &accepted.place) else { continue };
-            match self.accounts.authenticate_tenant(credential, &accepted.kinds).await {
+            match self.accounts.authenticate(credential, &accepted.kinds).await {
                 Ok(admitted) => return Ok(Some(admitted)),
                 Err(CredentialError::Missing) => {}
                 Err(error) => worst = error,

@@ -17,5 +17,21 @@ pub use allow::{AllowError, AllowList};
 pub use own::is_own;
 pub use target::{CheckedUrl, TargetError, TargetHost, URL_BYTES_MAX};
 
+/// Headers that belong to the connection, or say whose host is asked: whoever causes a request cannot set them.
+pub const CONNECTION_HEADERS: [&str; 12] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 #[cfg(test)]
 mod tests;

@@ -257,7 +257,7 @@ impl FrontDoor {
         if self.admin_key.is(token) {
             return Ok(Caller::Operator);
         }
-        match self.accounts.authenticate_tenant(token, kinds).await {
+        match self.accounts.authenticate(token, kinds).await {
             Ok((principal, tenant)) if principal.may(resource, action) => {
                 let now = self.clock.now();
                 let counted = self.limits.count_request(&tenant, now);
