@@ -15,6 +15,7 @@ mod plugins;
 mod quota;
 mod sending;
 mod sessions;
+mod start;
 mod stop;
 mod streams;
 mod webhooks;
