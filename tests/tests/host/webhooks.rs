@@ -144,7 +144,7 @@ async fn what_cannot_be_a_webhook_is_refused_by_field() {
         (json!({ "url": url, "signing": "ed25519", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }), 422, "secret"),
         (json!({ "url": url, "headers": { "Host": "other" } }), 422, "headers"),
         (json!({ "url": url, "session_id": 99_999 }), 404, "session"),
-        (json!({ "url": url, "surprise": 1 }), 422, "the body"),
+        (json!({ "url": url, "surprise": 1 }), 422, "surprise: is not a field; there are: url, "),
     ] {
         let refused = account.post(HOOKS, &account.tenant_key, wish.clone()).await;
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();

@@ -29,6 +29,7 @@ use switchboard_core::records::account::{KeyKind, Principal};
 
 pub(crate) use stream::Streams;
 
+use super::body::{self, BodyFault};
 use super::front_door::FrontDoor;
 use super::input::{self, BodyError};
 use super::limits::too_many_requests;
@@ -167,18 +168,10 @@ impl Call {
 
 /// What a JSON body says.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let read = serde_json::from_slice(body);
-    // An array would be taken for the fields of an object, by their places.
-    let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    match read {
-        Err(error) if !error.is_data() => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))),
-        _ if array => {
-            let why = "the body: an array was given; an object is expected";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
-        }
-        Err(error) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the body: {error}"))),
-        Ok(read) => Ok(read),
-    }
+    body::read(body).map_err(|fault| match fault {
+        BodyFault::Syntax(why) => Problem::new(StatusCode::BAD_REQUEST, format!("the body {why}")),
+        BodyFault::Shape(fault) => fault.into(),
+    })
 }
 
 /// The parameters of a query.
@@ -192,7 +185,7 @@ impl Query {
     /// A parameter that is a number, or an id.
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let wrong = |_| Problem::invalid(name, format!("{:?} is not a whole number", shortened(text)));
+        let wrong = |_| Problem::bad_parameter(name, format!("{:?} is not a whole number", shortened(text)));
         text.parse().map(Some).map_err(wrong)
     }
 
@@ -201,7 +194,7 @@ impl Query {
         match self.number("limit")? {
             None => Ok(most),
             Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-            Some(limit) => Err(Problem::invalid("limit", format!("{limit}: 1 to {most} are allowed"))),
+            Some(limit) => Err(Problem::bad_parameter("limit", format!("{limit}: 1 to {most} are allowed"))),
         }
     }
 }

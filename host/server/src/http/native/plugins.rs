@@ -110,7 +110,7 @@ async fn read_upload(call: Call, tenant: TenantId) -> Result<Install, Problem> {
     match media_type.as_str() {
         "application/wasm" => {
             let name = call.query().get("name").map(str::to_owned);
-            let name = name.ok_or_else(|| Problem::invalid("name", "is required in the query: ?name=<plugin>"))?;
+            let name = name.ok_or_else(|| Problem::bad_parameter("name", "is required in the query: ?name=<plugin>"))?;
             let component = call.bytes(ARTIFACT_BYTES_MAX).await?.to_vec();
             Ok(Install { tenant, name, component, mounts: None, config: None })
         }
