@@ -393,7 +393,7 @@ async fn every_endpoint_refuses_who_may_not_call_it_and_hides_what_is_anothers()
             (answer.status, answer.json()["detail"].as_str().unwrap_or_default().to_owned())
         };
         let place = format!("{method} {path}");
-        for (key, status) in [(None, 401), (Some("sk_live_nobody"), 401), (Some(&*mine.token), 401), (Some(ADMIN_KEY), 403)]
+        for (key, status) in [(None, 401), (Some("sk_live_nobody"), 401), (Some(&*mine.token), 403), (Some(ADMIN_KEY), 403)]
         {
             assert_eq!(call(key).await.0, status, "{place} {key:?}");
         }

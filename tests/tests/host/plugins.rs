@@ -93,7 +93,7 @@ async fn an_upload_needs_a_key_a_name_and_a_type() {
     let stage = Stage::start().await;
     let account = stage.account("A").await;
     let limited = account.key(json!({ "kind": "tenant", "scopes": ["messages:*"] })).await;
-    for (key, status) in [("", 401), ("sk_live_nobody", 401), (account.token.as_str(), 401), (limited.as_str(), 403)] {
+    for (key, status) in [("", 401), ("sk_live_nobody", 401), (account.token.as_str(), 403), (limited.as_str(), 403)] {
         assert_eq!(upload(&account, key, "x", component(AUTO_REPLY)).await.status, status, "{key}");
     }
     let key = &account.tenant_key;

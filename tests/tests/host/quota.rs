@@ -86,7 +86,7 @@ async fn usage_is_for_the_tenant_itself_and_for_the_operator() {
     assert_eq!(usage(&account, "messages_per_minute").await["max"], 10);
     assert_eq!(usage(&account, "messages_per_month").await["max"], Value::Null);
     assert_eq!(usage(&other, "sessions").await["used"], 0);
-    assert_eq!(account.get(&path, &account.tenant_key).await.status, 401, "only the operator asks for others");
+    assert_eq!(account.get(&path, &account.tenant_key).await.status, 403, "only the operator asks for others");
     assert_eq!(account.get("/switchboard/v1/usage", ADMIN_KEY).await.status, 403);
     assert_eq!(account.get("/switchboard/v1/tenants/1/usage", ADMIN_KEY).await.status, 404);
     assert_eq!(account.post("/switchboard/v1/usage", &account.tenant_key, json!({})).await.status, 405);

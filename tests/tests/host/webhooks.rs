@@ -170,6 +170,7 @@ async fn a_webhook_exists_only_for_keys_that_reach_it() {
         (&stranger.tenant_key, 404),
         (&narrow, 403),
         (&reader, 200),
+        (&account.token, 403),
         (ADMIN_KEY, 403),
         ("sk_live_nobody", 401),
     ];

@@ -233,10 +233,11 @@ impl FrontDoor {
     async fn tenant(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Principal, Problem> {
         match self.caller_with(&[KeyKind::Tenant, KeyKind::Session], headers, (resource, action)).await? {
             Caller::Tenant(principal) => Ok(principal),
-            Caller::Operator => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "this belongs to a tenant: call with a tenant's key, not with the operator's",
-            )),
+            Caller::Operator => {
+                let why =
+                    "a key of kind tenant or session is needed: this belongs to a tenant, and the operator's key to none";
+                Err(Problem::new(StatusCode::FORBIDDEN, why).with("code", "wrong_kind_of_key"))
+            }
         }
     }
 
@@ -261,17 +262,35 @@ impl FrontDoor {
             Err(CredentialError::Unavailable) => {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, CredentialError::Unavailable.to_string()))
             }
+            Err(CredentialError::WrongKind(given)) => {
+                let needed: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+                Err(wrong_kind(&format!("a key of kind {}", needed.join(" or ")), given))
+            }
             Err(error) => Err(unauthorized(&error.to_string())),
         }
     }
 
-    pub(in crate::http) fn need_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        match input::bearer(headers) {
-            Some(token) if self.admin_key.is(token) => Ok(()),
-            Some(_) => Err(unauthorized("not the operator's key")),
-            None => Err(unauthorized("missing credential: Authorization: Bearer <the operator's key>")),
+    pub(in crate::http) async fn need_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let token = input::bearer(headers)
+            .ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <the operator's key>"))?;
+        if self.admin_key.is(token) {
+            return Ok(());
+        }
+        // Whoever holds a key may know what it is; of any other credential it is not said how near it comes.
+        match self.accounts.authenticate(token, &KeyKind::ALL).await {
+            Ok((principal, _)) => Err(wrong_kind("the operator's key", principal.kind)),
+            Err(error @ CredentialError::Unavailable) => {
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+            }
+            Err(_) => Err(unauthorized("not the operator's key")),
         }
     }
+}
+
+/// A key that is good, but not for this.
+fn wrong_kind(needed: &str, given: KeyKind) -> Problem {
+    let why = format!("{needed} is needed; this one is of kind {}", given.name());
+    Problem::new(StatusCode::FORBIDDEN, why).with("code", "wrong_kind_of_key")
 }
 
 fn unauthorized(detail: &str) -> Problem {

@@ -29,7 +29,7 @@ impl FrontDoor {
 
     /// Any tenant's, for the operator.
     async fn show_usage(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         self.usage_of(call.id(0)?).await
     }
 
