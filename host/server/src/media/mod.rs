@@ -273,7 +273,11 @@ impl MediaRoom {
         }
     }
 
-    async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, MediaRefusal> {
+    /// What a tenant may keep, and for how long.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, MediaRefusal> {
         let record = self.storage.tenant(tenant).await.map_err(storage_fault)?;
         let figure = |name: &str| record.as_ref().and_then(|tenant| tenant.limits.get(name).copied());
         Ok(MediaSettings {
