@@ -339,7 +339,16 @@ async fn the_event_log_is_filtered_and_paged_from_either_end() {
     assert_eq!(of_messages.len() + of_sessions.len(), all.len());
     assert_eq!(numbers(&format!("type=message.*&chat={CUSTOMER}&session_id={}", shop.id)).await.len(), of_messages.len());
     assert!(numbers(&format!("chat={SHOP}")).await.is_empty() && numbers("session_id=1&order=desc").await.is_empty());
-    for wrong in ["order=up", "type=mess*", "cursor=x", "chat=nobody", "session_id=x", "limit=501"] {
+    for wrong in [
+        "order=up",
+        "type=mess*",
+        "type=message.*,bogus",
+        "type=bogus.*",
+        "cursor=x",
+        "chat=nobody",
+        "session_id=x",
+        "limit=501",
+    ] {
         assert_eq!(client.call("GET", "/events", &[], &format!("?{wrong}"), None).await.status, 422, "{wrong}");
     }
     stage.stop().await;

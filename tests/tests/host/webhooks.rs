@@ -169,6 +169,11 @@ async fn what_cannot_be_a_webhook_is_refused_by_field() {
         (json!({ "url": "http://10.0.0.1/" }), 422, "url"),
         (json!({ "url": url, "events": [] }), 422, "events"),
         (json!({ "url": url, "events": ["nonsense"] }), 422, "events"),
+        (
+            json!({ "url": url, "events": ["message.*", "message.recieved"] }),
+            422,
+            "events: \"message.recieved\" is no type of events",
+        ),
         (json!({ "url": url, "format": "nobody" }), 422, "format"),
         (json!({ "url": url, "secret": "short" }), 422, "secret"),
         (json!({ "url": url, "signing": "ed25519", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }), 422, "secret"),
