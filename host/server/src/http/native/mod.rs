@@ -11,6 +11,7 @@ mod sessions;
 mod sim;
 mod stream;
 mod tenants;
+mod upload;
 mod usage;
 mod webhooks;
 
