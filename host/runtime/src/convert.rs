@@ -2,7 +2,7 @@
 
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content as core;
-use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming};
+use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::message::{Message, MessageState};
 use switchboard_core::records::session::{Session, SessionState};
 
@@ -398,6 +398,20 @@ fn call(call: &Call) -> wit::Call {
     }
 }
 
+fn stored_media(stored: &StoredMedia) -> wit::StoredMedia {
+    wit::StoredMedia {
+        event: stored.event,
+        whatsapp_id: stored.whatsapp_id.clone(),
+        chat: stored.chat.clone(),
+        media: stored.media.clone(),
+        mime: stored.mime.clone(),
+        size: stored.size,
+        sha256: stored.sha256.clone(),
+        file_name: stored.file_name.clone(),
+        expires_at_ms: stored.expires_at.0,
+    }
+}
+
 pub(crate) fn event(event: &Event) -> wit::Event {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
@@ -432,6 +446,13 @@ pub(crate) fn event(event: &Event) -> wit::Event {
         Fact::CallEnded { call: ended, reason } => {
             wit::Fact::CallEnded(wit::CallEnd { call: call(ended), reason: reason.clone() })
         }
+        Fact::MediaStored(stored) => wit::Fact::MediaStored(stored_media(stored)),
+        Fact::MediaFailed { event, whatsapp_id, chat, reason } => wit::Fact::MediaFailed(wit::FailedMedia {
+            event: *event,
+            whatsapp_id: whatsapp_id.clone(),
+            chat: chat.clone(),
+            reason: reason.clone(),
+        }),
     };
     wit::Event {
         number: event.n,

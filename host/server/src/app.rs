@@ -12,6 +12,7 @@ use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::delivery_worker::DeliveryWorker;
 use switchboard_core::flow::intake::Intake;
+use switchboard_core::flow::media_worker::MediaWorker;
 use switchboard_core::flow::once_sweeper::OnceSweeper;
 use switchboard_core::flow::quota_sweeper::QuotaSweeper;
 use switchboard_core::flow::responder_worker::ResponderWorker;
@@ -30,7 +31,7 @@ use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
 use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
-use crate::media::{LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
+use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
 use crate::secrets::AdminKey;
@@ -167,6 +168,7 @@ impl Host {
         let uploader = Uploader::new(Arc::clone(&media), Arc::clone(&basics.clock));
         let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
         let sessions = Arc::new(Sessions::new(session_deps));
+        let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let verbs = basics.verbs(&accounts, &intake, &sessions);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
@@ -186,6 +188,7 @@ impl Host {
             limits: Limits::new(settings.http),
             sim: settings.sim,
             media: Arc::clone(&media),
+            downloads: Arc::clone(&downloads),
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
@@ -199,7 +202,8 @@ impl Host {
         doors.push(tokio::spawn(listener.serve(front_door, stop_seen)));
         plugins.restore().await?;
         let keeper = basics.keeper(settings.retention);
-        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media));
+        let fetcher = basics.media_worker(&downloads);
+        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
@@ -365,6 +369,16 @@ impl Basics {
         }
     }
 
+    fn media_worker(&self, downloads: &Arc<Downloads>) -> MediaWorker {
+        MediaWorker {
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
+            fetcher: Arc::clone(downloads) as _,
+        }
+    }
+
     fn keeper(&self, retention: Retention) -> RetentionWorker {
         RetentionWorker { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
     }
@@ -393,6 +407,7 @@ fn start_workers(
     deliverer: Arc<DeliveryWorker>,
     keeper: RetentionWorker,
     media: Arc<MediaRoom>,
+    fetcher: MediaWorker,
 ) -> Vec<JoinHandle<()>> {
     let Basics { storage, clock, entropy, wakes } = basics;
     let responders = ResponderWorker {
@@ -414,5 +429,6 @@ fn start_workers(
         tokio::spawn(deliverer.run()),
         tokio::spawn(async move { keeper.run().await }),
         tokio::spawn(async move { media.keep_house().await }),
+        tokio::spawn(fetcher.run()),
     ]
 }

@@ -8,6 +8,7 @@ mod endpoint_lanes;
 pub mod inbox;
 pub mod intake;
 pub mod media;
+pub mod media_worker;
 pub mod once_sweeper;
 pub mod outbox_worker;
 pub mod quota_sweeper;

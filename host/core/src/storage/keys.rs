@@ -62,6 +62,8 @@ pub(super) enum RecordType {
     BlobExpiry = 51,
     BlobUses = 52,
     BlobBytes = 53,
+    MediaJob = 60,
+    MediaRetry = 61,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -94,6 +96,25 @@ pub(super) fn is_sealed(key: &[u8]) -> bool {
 
 fn length(text: &str) -> [u8; 4] {
     u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// Files that are to be fetched, by the number of the event that they came with. Of every tenant, as one worker fetches them.
+pub(super) fn media_jobs_of(tenant: TenantId) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaJob, &[&tenant.0.to_be_bytes()])
+}
+
+pub(super) fn media_jobs() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaJob, &[])
+}
+
+/// Files that could not be fetched, in the order of the next try.
+pub(super) fn media_retry(at: Timestamp, tenant: TenantId, event: u64) -> Vec<u8> {
+    let parts = [at.0, tenant.0, event].map(u64::to_be_bytes);
+    key(TenantId::OPERATOR, RecordType::MediaRetry, &parts.each_ref().map(|part| &part[..]))
+}
+
+pub(super) fn media_retries() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaRetry, &[])
 }
 
 pub(super) fn master_key_proof() -> Vec<u8> {
@@ -442,6 +463,12 @@ pub(super) fn once_since_parts(tenant: TenantId, key: &[u8]) -> Option<(Timestam
     let session = Some(u64::from_be_bytes(*session)).filter(|session| *session != 0).map(SessionId);
     let once = OnceKey { tenant, session, sha256: sha256.try_into().ok()? };
     Some((Timestamp(u64::from_be_bytes(*at)), once))
+}
+
+/// The tenant and the number at the end of a key.
+pub(super) fn tenant_and_number(key: &[u8]) -> (TenantId, u64) {
+    let tenant = key.get(..key.len().saturating_sub(8)).map_or(0, trailing_number);
+    (TenantId(tenant), trailing_number(key))
 }
 
 /// The number at the end of a key.

@@ -5,7 +5,7 @@ use switchboard_core::records::content::{
     Button, Choice, ContactCard, Content, Edit, Extras, Interactive, ListSection, LiveLocation, Location, Media,
     MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
 };
-use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming};
+use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::id::{MessageId, SessionId};
 use switchboard_core::records::message::MessageState;
 use switchboard_core::records::session::SessionState;
@@ -131,6 +131,18 @@ pub(super) fn events() -> Vec<Event> {
         Fact::ChatState { chat: text(), person: person(), activity: ChatActivity::Typing },
         Fact::CallReceived(call()),
         Fact::CallEnded { call: call(), reason: text() },
+        Fact::MediaStored(Box::new(StoredMedia {
+            event: 1,
+            whatsapp_id: text(),
+            chat: text(),
+            media: text(),
+            mime: text(),
+            size: 1,
+            sha256: text(),
+            file_name: Some(text()),
+            expires_at: Timestamp(1),
+        })),
+        Fact::MediaFailed { event: 1, whatsapp_id: text(), chat: text(), reason: text() },
     ]);
     (1..).zip(facts).map(|(n, fact)| Event { n, at: Timestamp(1), session: SessionId(1), fact }).collect()
 }
