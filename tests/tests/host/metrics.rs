@@ -66,7 +66,9 @@ async fn metrics_move_with_what_happens_and_tell_nobody_apart() {
     let mut text = String::new();
     let settled = until(PATIENCE, async || {
         text = page(stage.http(), Some(ADMIN_KEY)).await.2;
+        // The page is read in several steps: the outbox may be looked at before a message leaves it, and the counts after.
         text.contains("switchboard_messages_total{outcome=\"acknowledged\"} 1\n")
+            && text.contains("switchboard_outbox_messages 0\n")
     });
     assert!(settled.await, "{text}");
     let after = parse(&text);
