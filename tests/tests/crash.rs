@@ -261,6 +261,15 @@ fn webhooks_in_order(scene: &Scene, seed: u64) -> usize {
     repeated
 }
 
+/// Messages that one side could not open and asked for again, as the host's and the network's logs tell.
+fn count_unopened(scene: &Scene) -> (usize, usize) {
+    let lines = |name: &str, words: &str| {
+        let log = std::fs::read_to_string(scene.folder.join(name)).unwrap();
+        log.lines().filter(|line| line.contains(words)).count()
+    };
+    (lines("host.log", "failed to decrypt and has no group content"), lines("sim.log", "a phone cannot open a message"))
+}
+
 /// Resends in the network's journal: how many ciphertexts came again under an id that was there before.
 fn count_resends(scene: &Scene) -> (usize, usize) {
     let journal = std::fs::read_to_string(scene.folder.join("sim/journal.jsonl")).unwrap();
@@ -320,6 +329,8 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
     let unanswered = ledger.unanswered.load(Ordering::Relaxed);
     println!("{points} kills: {accepted} accepted and shown once, {written} answered once, {unanswered} sends cut off");
     println!("the network took {messages} messages and {resent} resends, each under its first id");
+    let (by_host, by_phones) = count_unopened(&scene);
+    println!("{by_host} messages that the host and {by_phones} that a phone could not open were asked for again");
     println!("the receiver got {} webhooks, {repeated} of them again under their first id", scene.receiver.all().len());
     assert_eq!(host.terminate().await, Some(0), "SIGTERM must end the host in order");
     std::fs::remove_dir_all(kept).unwrap();

@@ -4,10 +4,17 @@
 //! But it tells of them first, and an acknowledgement is a frame like any other: every frame waits at the barrier until
 //! everything that was heard when it came is written down. What cannot even be remembered breaks the connection, whose
 //! frames are then never sent: WhatsApp tells it again on the next one.
+//!
+//! For ciphertext the same holds of the encryption's state. The library counts a sending chain as covered before it is stored;
+//! whoever had a message of such a chain and is answered after a crash would hold keys that this side no longer has. So while
+//! a message is on its way, every frame waits until the state behind it is stored.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use whatsapp_rust::Client;
 use whatsapp_rust::bytes::Bytes;
 use whatsapp_rust::transport::Transport;
 use whatsapp_rust::{anyhow, async_trait};
@@ -23,9 +30,27 @@ struct State {
     broken: u64,
 }
 
+/// How long a frame waits for the state of the encryption. While what came in off line is decrypted, the library itself may hold
+/// on to it until this very frame has left.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);
+
 /// The barrier of one session.
 #[derive(Default)]
-pub(super) struct Barrier(watch::Sender<State>);
+pub(super) struct Barrier {
+    state: watch::Sender<State>,
+    /// Messages that are being sent.
+    sending: AtomicUsize,
+    client: OnceLock<Weak<Client>>,
+}
+
+/// A message is being sent as long as this is there.
+pub(super) struct Sending<'a>(&'a AtomicUsize);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// Something that was heard on this connection could not be remembered.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +61,7 @@ impl Barrier {
     /// Something was heard that must be durable before WhatsApp is told that it arrived.
     pub(super) fn heard(&self) {
         // Whoever waits does so for what was heard before.
-        self.0.send_if_modified(|state| {
+        self.state.send_if_modified(|state| {
             state.heard += 1;
             false
         });
@@ -45,27 +70,32 @@ impl Barrier {
     /// `count` of what was heard are durable.
     pub(super) fn written(&self, count: u64) {
         if count > 0 {
-            self.0.send_modify(|state| state.written += count);
+            self.state.send_modify(|state| state.written += count);
         }
     }
 
     /// What was heard last is not remembered: this connection says nothing more.
     pub(super) fn lost(&self) {
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             state.written += 1;
             state.broken = state.connection;
         });
     }
 
+    /// This connection says nothing more.
+    fn break_off(&self, connection: u64) {
+        self.state.send_modify(|state| state.broken = state.broken.max(connection));
+    }
+
     /// The newest connection, when it was broken.
     pub(super) fn broken(&self) -> Option<u64> {
-        let state = *self.0.borrow();
+        let state = *self.state.borrow();
         (state.broken > 0 && state.broken == state.connection).then_some(state.broken)
     }
 
     fn connects(&self) -> u64 {
         let mut number = 0;
-        self.0.send_if_modified(|state| {
+        self.state.send_if_modified(|state| {
             state.connection += 1;
             number = state.connection;
             false
@@ -73,15 +103,42 @@ impl Barrier {
         number
     }
 
+    /// The client whose state is stored before its ciphertext leaves.
+    pub(super) fn stands_before(&self, client: Weak<Client>) {
+        // A session's task has one client.
+        let _ = self.client.set(client);
+    }
+
+    /// A message is about to be sealed and sent: until the guard goes, frames wait for the state of the encryption.
+    pub(super) fn sending(&self) -> Sending<'_> {
+        self.sending.fetch_add(1, Ordering::AcqRel);
+        Sending(&self.sending)
+    }
+
+    /// Stores the state behind ciphertext that may be in the next frame.
+    async fn store_sealing(&self) -> Result<(), anyhow::Error> {
+        if self.sending.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let Some(client) = self.client.get().and_then(Weak::upgrade) else { return Ok(()) };
+        match tokio::time::timeout(FLUSH_WAIT, client.flush_pending_signal_state()).await {
+            Ok(stored) => Ok(stored?),
+            Err(_) => {
+                tracing::debug!("a frame did not wait for the state of the encryption any longer");
+                Ok(())
+            }
+        }
+    }
+
     /// Waits until everything is durable that was heard by now.
     async fn pass(&self, connection: u64) -> Result<(), Broken> {
-        let state = *self.0.borrow();
+        let state = *self.state.borrow();
         let passed = |seen: &State| seen.broken >= connection || seen.written >= state.heard;
         let end = if passed(&state) {
             state
         } else {
             // It ends only with its sender, which is here.
-            *self.0.subscribe().wait_for(passed).await.map_err(|_| Broken)?
+            *self.state.subscribe().wait_for(passed).await.map_err(|_| Broken)?
         };
         if end.broken >= connection { Err(Broken) } else { Ok(()) }
     }
@@ -106,6 +163,12 @@ impl Held {
 impl Transport for Held {
     async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
         self.barrier.pass(self.connection).await?;
+        if let Err(error) = self.barrier.store_sealing().await {
+            // Frames are numbered: without this one the next would not be understood.
+            self.barrier.break_off(self.connection);
+            self.transport.disconnect().await;
+            return Err(error);
+        }
         self.transport.send(data).await
     }
 

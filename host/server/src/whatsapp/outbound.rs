@@ -12,6 +12,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::message::Message;
 use switchboard_core::storage::SendOutcome;
 
+use super::barrier::Barrier;
 use super::bearings::{Compass, Lost};
 use super::content::to_protobuf;
 use super::media::{UploadFault, Uploader, has_file};
@@ -25,6 +26,7 @@ const TRIES_MAX: u32 = 6;
 pub(super) struct ClientSender {
     pub(super) client: Arc<Client>,
     pub(super) acks: Arc<AckWaiters>,
+    pub(super) barrier: Arc<Barrier>,
     pub(super) online: watch::Receiver<bool>,
     pub(super) compass: Compass,
     /// How long the server may take to acknowledge a message before it is sent again.
@@ -82,14 +84,12 @@ impl Sender for ClientSender {
             Ok(protobuf) => protobuf,
             Err(outcome) => return outcome,
         };
-        // The client counts a new sender chain as covered before it is stored: after a crash the receiver would hold a chain that
-        // we no longer have. What was received since the last flush must be durable before anything is sent on it.
-        if let Err(error) = self.client.flush_pending_signal_state().await {
-            return SendOutcome::Again(format!("the encryption state could not be stored: {error}"));
-        }
         let acked = self.acks.expect(&message.whatsapp_id);
         let options = SendOptions::default().with_message_id(&message.whatsapp_id);
-        if let Err(error) = self.client.send_message_with_options(to, protobuf, options).await {
+        let sending = self.barrier.sending();
+        let sent = self.client.send_message_with_options(to, protobuf, options).await;
+        drop(sending);
+        if let Err(error) = sent {
             self.acks.forget(&message.whatsapp_id);
             return refused(&error, message.attempts, *self.online.borrow());
         }

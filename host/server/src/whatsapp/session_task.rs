@@ -120,6 +120,7 @@ impl SessionTask {
         let client = bot.client();
         // It is the first, as each run of a session has a task of its own.
         let _ = self.shared.set(Arc::downgrade(&client));
+        self.barrier.stands_before(Arc::downgrade(&client));
         let (stop_outbox, outbox_stopped) = watch::channel(false);
         let mut outbox = AbortOnDrop(self.spawn_outbox(&client, &queues, outbox_stopped));
         let asking = Arc::clone(&client);
@@ -174,6 +175,7 @@ impl SessionTask {
         let sender = ClientSender {
             client: Arc::clone(client),
             acks: Arc::clone(&queues.acks),
+            barrier: Arc::clone(&self.barrier),
             online: self.online.subscribe(),
             compass,
             tenant: self.session.tenant,
