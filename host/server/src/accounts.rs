@@ -94,7 +94,7 @@ pub enum CredentialError {
     Invalid,
     /// It is one of ours, but not of a kind that this endpoint takes.
     #[error("this endpoint does not take this kind of key")]
-    WrongKind,
+    WrongKind(KeyKind),
     /// Its tenant is switched off.
     #[error("the account is inactive")]
     Inactive,
@@ -218,7 +218,7 @@ impl Accounts {
             return Err(CredentialError::Invalid);
         }
         if !kinds.contains(&key.kind) {
-            return Err(CredentialError::WrongKind);
+            return Err(CredentialError::WrongKind(key.kind));
         }
         let tenant = self.storage.tenant(key.tenant).await.map_err(unavailable)?.ok_or(CredentialError::Invalid)?;
         if !tenant.active {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
 
 use switchboard_core::entropy::SystemEntropy;
 use switchboard_core::records::id::SessionId;
@@ -26,6 +27,13 @@ use crate::{qr, secrets};
 
 /// QR codes that wait to be drawn.
 const QR_NOTICES_MAX: usize = 16;
+
+/// The environment variable with the log filter.
+const LOG_VARIABLE: &str = "SWITCHBOARD_LOG";
+/// What is logged unless that says otherwise.
+const LOG_DEFAULT: &str = "info,wasmtime=warn,cranelift=warn,whatsapp_rust=error,wacore=error";
+/// The levels of a log filter.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Whatever ends a command early, in words.
 pub(crate) type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -129,7 +137,9 @@ pub fn main() -> ExitCode {
     if let Command::InspectMedia { words } = &arguments.command {
         return switchboard_media::child::main(words);
     }
-    start_log();
+    if let Err(why) = start_log(std::env::var(LOG_VARIABLE)) {
+        return fail(&why);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
@@ -154,13 +164,37 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SWITCHBOARD_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("info,wasmtime=warn,cranelift=warn,whatsapp_rust=error,wacore=error")
-    });
+/// `given` is what the environment says.
+///
+/// # Errors
+/// When that is no filter.
+fn start_log(given: Result<String, std::env::VarError>) -> Result<(), String> {
+    let filter = log_filter(given)?;
     let colours = std::io::stderr().is_terminal();
     // A log that was set up before stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
+    Ok(())
+}
+
+/// What is logged. A part of a filter that is neither a level nor says what it is a level of was meant to be one: taken for the
+/// name of a module, as the library does, it would silence everything else.
+fn log_filter(given: Result<String, std::env::VarError>) -> Result<EnvFilter, String> {
+    let text = match given {
+        Ok(text) if !text.trim().is_empty() => text,
+        Ok(_) | Err(std::env::VarError::NotPresent) => return Ok(EnvFilter::new(LOG_DEFAULT)),
+        Err(error) => return Err(format!("{LOG_VARIABLE}: {error}")),
+    };
+    let wrong = |part: &str, why: &str| {
+        let short: String = part.chars().take(80).collect();
+        format!("{LOG_VARIABLE}: {short:?} {why}; such as \"info\" or \"info,switchboard=debug\" is expected")
+    };
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    for part in &parts {
+        if !part.contains(['=', '[', ']', '"']) && !LOG_LEVELS.contains(&part.to_ascii_lowercase().as_str()) {
+            return Err(wrong(part, &format!("is none of: {}", LOG_LEVELS.join(", "))));
+        }
+    }
+    EnvFilter::try_new(parts.join(",")).map_err(|error| wrong(&text, &format!("is no filter: {error}")))
 }
 
 async fn run(command: Command) -> Result<(), CommandError> {
@@ -413,4 +447,24 @@ async fn rotate_master_key(data_dir: &Path) -> Result<(), CommandError> {
     let file = secrets::replace_master_key(data_dir, &next)?;
     say(&format!("{sealed} secrets are sealed with a new master key, which is in {}", file.display()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env::VarError;
+
+    use super::*;
+
+    #[test]
+    fn a_log_filter_is_a_list_of_levels_and_anything_else_is_an_error_that_names_it() {
+        for good in ["", "info", "DEBUG", "off", "info,wasmtime=warn", "warn, switchboard::http=trace", "[span{a=1}]=debug"]
+        {
+            assert!(log_filter(Ok(good.to_owned())).is_ok(), "{good}");
+        }
+        assert!(log_filter(Err(VarError::NotPresent)).is_ok());
+        for (bad, named) in [("inof", "\"inof\""), ("info,verbose", "\"verbose\""), ("info,", "\"\""), ("a=b", "\"a=b\"")] {
+            let refused = log_filter(Ok(bad.to_owned())).unwrap_err();
+            assert!(refused.starts_with(&format!("SWITCHBOARD_LOG: {named} is no")), "{refused}");
+        }
+    }
 }

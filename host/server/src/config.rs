@@ -135,7 +135,7 @@ pub struct EgressConfig {
 pub struct MediaConfig {
     /// Bytes that a tenant may keep unless its limits say otherwise.
     pub bytes_per_tenant: u64,
-    /// For how many days media is kept unless the tenant's limits say otherwise.
+    /// For how many days media is kept unless the tenant's limits say otherwise, 1 to 3650.
     pub days: u64,
     /// Whether sounds are converted into voice notes with the machine's `ffmpeg`, where it has one.
     pub convert: bool,
@@ -259,7 +259,7 @@ impl Config {
     }
 
     /// Every number that has a range, with it.
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 9] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 10] {
         [
             ("plugins.places", self.plugins.places.into(), 1..=1000),
             ("stop_wait_seconds", self.stop_wait_seconds, 1..=600),
@@ -268,6 +268,7 @@ impl Config {
             ("sessions.probe_wait_seconds", self.sessions.probe_wait_seconds, 1..=600),
             ("sessions.connects_at_once", self.sessions.connects_at_once.into(), 1..=10_000),
             ("sessions.connects_per_second", self.sessions.connects_per_second.into(), 1..=1_000),
+            ("media.days", self.media.days, 1..=3650),
             ("retention.events_days", self.retention.events_days.into(), 1..=3650),
             ("retention.events_max_mib", self.retention.events_max_mib.into(), 1..=1 << 20),
         ]
@@ -297,6 +298,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("switchboard.toml");
         for (text, why) in [
+            ("[media]\ndays = 0", "media.days is 0; 1 to 3650 are allowed"),
+            ("[media]\ndays = 3651", "media.days is 3651; 1 to 3650 are allowed"),
             ("[retention]\nevents_days = 0", "retention.events_days is 0; 1 to 3650 are allowed"),
             ("[retention]\nevents_max_mib = 2000000", "retention.events_max_mib is 2000000; 1 to 1048576 are allowed"),
         ] {

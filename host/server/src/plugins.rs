@@ -168,7 +168,8 @@ impl Plugins {
         for shared in builtins::shared_from_start() {
             let Some(builtin) = builtins::builtin(shared.name) else { continue };
             let stored = self.storage.plugin(TenantId::OPERATOR, shared.name).await?;
-            let config = stored.map_or(shared.config, |stored| stored.config);
+            // Versions before this one took any JSON for a configuration.
+            let config = stored.map(|stored| stored.config).filter(serde_json::Value::is_object).unwrap_or(shared.config);
             self.install(Install {
                 tenant: TenantId::OPERATOR,
                 name: shared.name.to_owned(),
@@ -321,6 +322,9 @@ fn check(install: &Install) -> Result<(), InstallError> {
         let shortened: String = name.chars().take(80).collect();
         return invalid("name", format!("{shortened:?} must be 1 to {NAME_CHARS_MAX} of a-z, 0-9 and -"));
     }
+    if let Some(other) = install.config.as_ref().filter(|config| !config.is_object()) {
+        return invalid("config", format!("is {}; an object is expected", json_kind(other)));
+    }
     let bytes = install.config.as_ref().map_or(0, |config| config.to_string().len());
     if bytes > CONFIG_BYTES_MAX {
         return invalid("config", format!("is {bytes} bytes; the limit is {CONFIG_BYTES_MAX}"));
@@ -329,6 +333,19 @@ fn check(install: &Install) -> Result<(), InstallError> {
         return invalid("mounts", "only the operator can mount a router".to_owned());
     }
     Ok(())
+}
+
+/// What a JSON value is, in words.
+fn json_kind(value: &serde_json::Value) -> &'static str {
+    use serde_json::Value;
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
 }
 
 /// Passes on what a call logged. Lines cannot forge others: the runtime escapes them.

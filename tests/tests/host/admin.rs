@@ -17,7 +17,19 @@ async fn only_the_operators_key_manages_tenants() {
     let stage = Stage::start().await;
     let account = stage.account("A").await;
     let body = json!({ "name": "B" });
-    for key in ["", "adm_wrong-0123456789", &account.tenant_key, &account.token] {
+    let good = [(&account.tenant_key, "tenant"), (&account.token, "personal")];
+    for (key, kind) in good {
+        let answer = account.post("/switchboard/v1/tenants", key, body.clone()).await;
+        let why = format!("the operator's key is needed; this one is of kind {kind}");
+        assert_eq!((answer.status, &answer.json()["detail"]), (403, &json!(why)), "{answer:?}");
+        assert_eq!(answer.json()["code"], "wrong_kind_of_key");
+    }
+    // A key that is good no longer is as unknown as one that never was.
+    let keys = format!("/switchboard/v1/tenants/{}/keys", account.tenant);
+    let revoked = account.post(&keys, ADMIN_KEY, json!({ "kind": "tenant" })).await.json();
+    let key = format!("{keys}/{}", revoked["id"]);
+    assert_eq!(stage.http().json("DELETE", &key, Some(ADMIN_KEY), None).await.unwrap().status, 204);
+    for key in ["", "adm_wrong-0123456789", revoked["key"].as_str().unwrap()] {
         let answer = account.post("/switchboard/v1/tenants", key, body.clone()).await;
         assert_eq!(answer.status, 401, "{key}: {answer:?}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
@@ -149,5 +161,30 @@ async fn the_host_takes_as_much_for_the_simulated_network_as_the_network_itself(
         let answer = client.exchange("POST", path, &headers, body.clone()).await.unwrap();
         assert_eq!(answer.status, 201, "{answer:?}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_key_of_the_wrong_kind_is_told_which_kind_is_needed() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let session = account.session("Desk").await;
+    for (path, key, why) in [
+        ("/sessions", &account.token, "a key of kind tenant or session is needed; this one is of kind personal"),
+        ("/plugins", &session.key, "a key of kind tenant is needed; this one is of kind session"),
+        ("/usage", &account.token, "a key of kind tenant is needed; this one is of kind personal"),
+        ("/tenants", &account.tenant_key, "the operator's key is needed; this one is of kind tenant"),
+        ("/sim/phones", &session.key, "the operator's key is needed; this one is of kind session"),
+    ] {
+        let refused = account.get(&format!("/switchboard/v1{path}"), key).await;
+        let body = refused.json();
+        assert_eq!(
+            (refused.status, &body["detail"], &body["code"]),
+            (403, &json!(why), &json!("wrong_kind_of_key")),
+            "{path}"
+        );
+    }
+    let mine = account.get("/switchboard/v1/sessions", ADMIN_KEY).await;
+    assert_eq!((mine.status, &mine.json()["code"]), (403, &json!("wrong_kind_of_key")));
     stage.stop().await;
 }

@@ -16,6 +16,7 @@ mod quota;
 mod received_media;
 mod sending;
 mod sessions;
+mod start;
 mod stop;
 mod streams;
 mod webhooks;

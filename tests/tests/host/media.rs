@@ -260,3 +260,75 @@ async fn what_is_no_media_or_too_large_is_refused_with_the_reason() {
     }
     stage.stop().await;
 }
+
+const BOUNDARY: &str = "----a0b1c2";
+
+/// A form with these parts: the head of each below its boundary, and its bytes.
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, bytes) in parts {
+        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
+        body.extend(*bytes);
+        body.extend(b"\r\n");
+    }
+    body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_a_form_is_kept_with_its_name_and_type_and_nothing_of_the_form() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    let head = "name=\"file\"; filename=\"View.png\"\r\nContent-Type: image/png";
+    let kept = upload(&stage, &account, "", &content_type, form(&[(head, &picture())])).await;
+    assert_eq!(kept.status, 201, "{kept:?}");
+    let kept = kept.json();
+    assert_eq!(
+        (&kept["kind"], &kept["mime"], &kept["file_name"]),
+        (&json!("image"), &json!("image/png"), &json!("View.png"))
+    );
+    let path = format!("/switchboard/v1/media/{}/content", kept["id"].as_str().unwrap());
+    assert_eq!(account.get(&path, &account.tenant_key).await.body, picture());
+
+    // Longer than what one read brings, with what looks like a boundary in it.
+    let long: Vec<u8> = (0..3_000_000_u32).map(|n| b"\r\n------a0b1 "[n as usize % 13]).collect();
+    let head = "name=\"file\"; filename=\"a.csv\"\r\nContent-Type: text/csv";
+    let kept = upload(&stage, &account, "?as=document&file_name=b.csv", &content_type, form(&[(head, &long)])).await.json();
+    let expected = (json!(3_000_000), json!("b.csv"), json!("text/csv"));
+    assert_eq!((&kept["size"], &kept["file_name"], &kept["mime"]), (&expected.0, &expected.1, &expected.2));
+    let path = format!("/switchboard/v1/media/{}/content", kept["id"].as_str().unwrap());
+    assert!(account.get(&path, &account.tenant_key).await.body == long);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_one_file_is_refused_with_the_reason_and_nothing_is_kept() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+    let file = "name=\"file\"; filename=\"a.txt\"";
+    let mut cut = form(&[(file, b"some words")]);
+    cut.truncate(cut.len() - 30);
+    let large = vec![b'x'; 16 * 1024 * 1024 + 1];
+    let endless = format!("name=\"file\"; filename=\"{}\"", "a".repeat(3 * 1024 * 1024));
+    for (query, content_type, body, status, word) in [
+        ("", &*content_type, form(&[]), 422, "file: is missing"),
+        ("", &content_type, form(&[("name=\"upload\"", b"x")]), 422, "upload: is not known"),
+        ("", &content_type, form(&[(file, b"some words"), (file, b"more")]), 422, "file: is there twice"),
+        ("", &content_type, cut, 400, "the form: "),
+        ("", &content_type, b"words".to_vec(), 400, "the form: "),
+        ("", "multipart/form-data", form(&[(file, b"some words")]), 400, "boundary"),
+        ("", "multipart/mixed; boundary=x", b"--x--".to_vec(), 415, "multipart/form-data"),
+        ("?as=image", &content_type, form(&[(file, &large)]), 413, ""),
+        ("", &content_type, form(&[(&endless, b"some words")]), 413, "beside its file"),
+    ] {
+        let refused = upload(&stage, &account, query, content_type, body).await;
+        let detail = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(refused.status == status && detail.contains(word), "{word}: {} {detail}", refused.status);
+    }
+    let usage = account.get("/switchboard/v1/usage", &account.tenant_key).await.json();
+    let kept = usage["limits"].as_array().unwrap().iter().find(|limit| limit["limit"] == "media_bytes").unwrap();
+    assert_eq!(kept["used"], 0);
+    stage.stop().await;
+}

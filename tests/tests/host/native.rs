@@ -189,6 +189,8 @@ async fn a_batch_tells_what_became_of_each_message_and_how_far_they_are() {
     let results = batch["results"].as_array().unwrap();
     assert!(results[0]["message_id"].is_u64() && results[2]["message_id"].is_u64(), "{batch}");
     assert!(results[1]["error"].as_str().unwrap().starts_with("to: "), "{batch}");
+    assert_eq!(results.iter().map(|result| result["index"].clone()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(results[1]["errors"][0]["pointer"], "#/messages/1/to");
     let message = client.get("/messages/{message}", &[&results[0]["message_id"]], "").await;
     assert_eq!((&message["batch_id"], &message["priority"]), (&batch["id"], &json!("bulk")));
     let mut progress = Value::Null;
@@ -203,6 +205,87 @@ async fn a_batch_tells_what_became_of_each_message_and_how_far_they_are() {
     {
         client.post("/messages/batch", &[], json!({ "session_id": shop.id, "messages": wrong }), 422).await;
     }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_entry_of_a_batch_leaves_the_others_alone() {
+    let (stage, client, shop) = ready().await;
+    let good = |text: &str| json!({ "to": CUSTOMER, "text": text });
+    let messages = json!([
+        good("1"),
+        { "to": CUSTOMER, "txt": "2" },
+        5,
+        { "to": CUSTOMER, "content": { "type": "image", "value": { "source": { "blob": "med_1" }, "captoin": "x" } } },
+        { "to": CUSTOMER, "text": "x", "session_id": 1 },
+        { "to": CUSTOMER, "content": { "type": "poll", "value": { "name": "?", "options": ["a", "a"] } } },
+        good("7"),
+    ]);
+    let body = json!({ "session_id": shop.id, "messages": messages });
+    let batch = client.post("/messages/batch", &[], body, 202).await;
+    assert_eq!(batch["messages"], 2, "{batch}");
+    let results = batch["results"].as_array().unwrap();
+    assert!(results[0]["message_id"].is_u64() && results[6]["message_id"].is_u64(), "{batch}");
+    for (index, place) in [
+        (1, "#/messages/1/txt"),
+        (2, "#/messages/2"),
+        (3, "#/messages/3/content/value/captoin"),
+        (4, "#/messages/4/session_id"),
+        (5, "#/messages/5/content/value/options/1"),
+    ] {
+        let result = &results[index];
+        assert_eq!((&result["index"], &result["errors"][0]["pointer"]), (&json!(index), &json!(place)), "{result}");
+        assert!(result["message_id"].is_null() && result["error"].is_string(), "{result}");
+    }
+    for text in ["1", "7"] {
+        shows(stage.control(), ADMIN_KEY, CUSTOMER, text).await;
+    }
+    let body = json!({ "session_id": shop.id, "messages": [{ "to": CUSTOMER }, { "too": CUSTOMER }] });
+    let refused = client.post("/messages/batch", &[], body, 422).await;
+    assert_eq!(refused["results"][1]["errors"][0]["pointer"], "#/messages/1/too", "{refused}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_field_of_a_body_is_told_with_its_place_the_value_and_what_is_allowed() {
+    let (stage, client, shop) = ready().await;
+    let content = |content_type: &str, value: Value| json!({ "content": { "type": content_type, "value": value } });
+    let card = json!({ "display_name": "Ada", "phones": ["+491520000001", "12"] });
+    for (more, place, words) in [
+        (
+            content("image", json!({ "source": { "blob": "med_1" }, "captoin": "x" })),
+            "#/content/value/captoin",
+            "is not a field",
+        ),
+        (content("location", json!({ "latitude": 91, "longitude": 0 })), "#/content/value/latitude", "is 91; -90 to 90"),
+        (
+            content("location", json!({ "latitude": "up", "longitude": 0 })),
+            "#/content/value/latitude",
+            "is \"up\"; a number",
+        ),
+        (content("contacts", json!([card])), "#/content/value/0/phones/1", "\"12\" is not"),
+        (content("text", json!(" ")), "#/content/value", "is empty"),
+        (content("edit", json!({ "message_id": "3EB0", "text": "" })), "#/content/value/text", "is empty"),
+        (content("hologram", json!({})), "#/content/type", "\"hologram\" is none of: text, image"),
+        (json!({ "text": "x", "quote": { "id": "3EB0" } }), "#/quote/id", "is not a field; there are: message_id, sender"),
+        (json!({ "text": "x", "mentions": [5] }), "#/mentions/0", "is 5; a string is expected"),
+        (json!({ "text": "x", "mentions": ["nobody"] }), "#/mentions", "nobody"),
+        (json!({ "text": "x", "priority": "high" }), "#/priority", "\"high\" is none of: interactive, bulk"),
+        (json!({ "text": "x", "send_at": "tomorrow" }), "#/send_at", "a whole number from 0 on is expected"),
+        (json!({ "text": "" }), "#/text", "is empty"),
+    ] {
+        let mut body = more.clone();
+        body["session_id"] = json!(shop.id);
+        body["to"] = json!(CUSTOMER);
+        let refused = client.post("/messages", &[], body, 422).await;
+        let error = &refused["errors"][0];
+        assert_eq!(error["pointer"], place, "{more}: {refused}");
+        assert!(error["detail"].as_str().unwrap().contains(words), "{more}: {refused}");
+    }
+    let settings = json!({ "name": "x", "settings": { "pacing": { "gap_ms": "x" } } });
+    assert_eq!(client.post("/sessions", &[], settings, 422).await["errors"][0]["pointer"], "#/settings/pacing");
+    let refused = client.call("GET", "/messages", &[], "?limit=0", None).await.json();
+    assert_eq!((&refused["errors"][0]["parameter"], &refused["errors"][0]["pointer"]), (&json!("limit"), &json!(null)));
     stage.stop().await;
 }
 
@@ -256,7 +339,16 @@ async fn the_event_log_is_filtered_and_paged_from_either_end() {
     assert_eq!(of_messages.len() + of_sessions.len(), all.len());
     assert_eq!(numbers(&format!("type=message.*&chat={CUSTOMER}&session_id={}", shop.id)).await.len(), of_messages.len());
     assert!(numbers(&format!("chat={SHOP}")).await.is_empty() && numbers("session_id=1&order=desc").await.is_empty());
-    for wrong in ["order=up", "type=mess*", "cursor=x", "chat=nobody", "session_id=x", "limit=501"] {
+    for wrong in [
+        "order=up",
+        "type=mess*",
+        "type=message.*,bogus",
+        "type=bogus.*",
+        "cursor=x",
+        "chat=nobody",
+        "session_id=x",
+        "limit=501",
+    ] {
         assert_eq!(client.call("GET", "/events", &[], &format!("?{wrong}"), None).await.status, 422, "{wrong}");
     }
     stage.stop().await;
@@ -310,7 +402,7 @@ async fn every_endpoint_refuses_who_may_not_call_it_and_hides_what_is_anothers()
             (answer.status, answer.json()["detail"].as_str().unwrap_or_default().to_owned())
         };
         let place = format!("{method} {path}");
-        for (key, status) in [(None, 401), (Some("sk_live_nobody"), 401), (Some(&*mine.token), 401), (Some(ADMIN_KEY), 403)]
+        for (key, status) in [(None, 401), (Some("sk_live_nobody"), 401), (Some(&*mine.token), 403), (Some(ADMIN_KEY), 403)]
         {
             assert_eq!(call(key).await.0, status, "{place} {key:?}");
         }

@@ -47,6 +47,32 @@ async fn an_upload_is_live_configured_replaced_and_deleted_while_the_host_runs()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_is_an_object_within_its_limit_and_what_was_before_stays_when_it_is_not() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let key = &account.tenant_key;
+    account.auto_reply(json!({ "replies": [] })).await;
+    let path = "/switchboard/v1/plugins/auto-reply/config";
+    let large = json!({ "replies": [{ "keyword": "x", "reply": "y".repeat(256 * 1024) }] });
+    for (config, why) in [
+        (json!([{ "keyword": "x" }]), "is an array; an object is expected"),
+        (json!("x"), "is a text; an object is expected"),
+        (json!(null), "is null; an object is expected"),
+        (large, "the limit is 262144"),
+    ] {
+        let put = stage.http().json("PUT", path, Some(key), Some(&config)).await.unwrap();
+        let upload = json!({ "name": "auto-reply", "builtin": "auto-reply", "config": config });
+        let posted = account.post("/switchboard/v1/plugins", key, upload).await;
+        for (answer, place) in [(put, "#"), (posted, "#/config")] {
+            assert_eq!((answer.status, &answer.json()["errors"][0]["pointer"]), (422, &json!(place)), "{answer:?}");
+            assert!(answer.json()["detail"].as_str().unwrap().contains(why), "{answer:?}");
+        }
+    }
+    assert_eq!(account.get(path, key).await.json(), json!({ "replies": [] }));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_responder_answers_its_own_tenant_alone_and_survives_a_restart() {
     let stage = Stage::start().await;
     let (ours, theirs) = (stage.account("Ours").await, stage.account("Theirs").await);
@@ -93,7 +119,7 @@ async fn an_upload_needs_a_key_a_name_and_a_type() {
     let stage = Stage::start().await;
     let account = stage.account("A").await;
     let limited = account.key(json!({ "kind": "tenant", "scopes": ["messages:*"] })).await;
-    for (key, status) in [("", 401), ("sk_live_nobody", 401), (account.token.as_str(), 401), (limited.as_str(), 403)] {
+    for (key, status) in [("", 401), ("sk_live_nobody", 401), (account.token.as_str(), 403), (limited.as_str(), 403)] {
         assert_eq!(upload(&account, key, "x", component(AUTO_REPLY)).await.status, status, "{key}");
     }
     let key = &account.tenant_key;

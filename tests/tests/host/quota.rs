@@ -86,10 +86,28 @@ async fn usage_is_for_the_tenant_itself_and_for_the_operator() {
     assert_eq!(usage(&account, "messages_per_minute").await["max"], 10);
     assert_eq!(usage(&account, "messages_per_month").await["max"], Value::Null);
     assert_eq!(usage(&other, "sessions").await["used"], 0);
-    assert_eq!(account.get(&path, &account.tenant_key).await.status, 401, "only the operator asks for others");
+    assert_eq!(account.get(&path, &account.tenant_key).await.status, 403, "only the operator asks for others");
     assert_eq!(account.get("/switchboard/v1/usage", ADMIN_KEY).await.status, 403);
     assert_eq!(account.get("/switchboard/v1/tenants/1/usage", ADMIN_KEY).await.status, 404);
     assert_eq!(account.post("/switchboard/v1/usage", &account.tenant_key, json!({})).await.status, 405);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_tells_how_much_media_is_kept_of_how_much() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let of = |max: u64, used: u64| json!({ "limit": "media_bytes", "max": max, "used": used, "remaining": max - used, "resets_at": null });
+    assert_eq!(usage(&account, "media_bytes").await, of(10 * 1024 * 1024 * 1024, 0));
+    limit(&account, json!({ "limits": { "media_bytes": 1000, "media_days": 7 } })).await;
+    let text = "bm90aGluZyBtdWNo";
+    let kept = account.post("/switchboard/v1/media", &account.tenant_key, json!({ "base64": text })).await;
+    assert_eq!((kept.status, &kept.json()["size"]), (201, &json!(12)), "{kept:?}");
+    assert_eq!(usage(&account, "media_bytes").await, of(1000, 12));
+    assert_eq!(account.get("/switchboard/v1/usage", &account.tenant_key).await.json()["media_days"], 7);
+    let path = format!("/switchboard/v1/media/{}", kept.json()["id"].as_str().unwrap());
+    assert_eq!(account.http.json("DELETE", &path, Some(&account.tenant_key), None).await.unwrap().status, 204);
+    assert_eq!(usage(&account, "media_bytes").await["used"], 0);
     stage.stop().await;
 }
 

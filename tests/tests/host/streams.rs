@@ -41,7 +41,7 @@ async fn a_stream_tells_what_happens_and_goes_on_where_it_was_after_a_restart() 
     assert!(strangers.next().await.is_none(), "nothing of another tenant is told");
     let account = Account { http: stage.http(), ..account };
     account.wait_for(&shop, "connected").await;
-    let path = format!("{PATH}?type=message.received,session.nothing&session_id={}&chat={CUSTOMER}", shop.id);
+    let path = format!("{PATH}?type=message.received,poll.vote&session_id={}&chat={CUSTOMER}", shop.id);
     let mut stream = EventStream::open(stage.host.address(), &path, &account.tenant_key, Some(first)).await;
     assert_eq!(stream.next().await.unwrap().id, second, "what was missed comes first");
     told(&mut stream, "three").await;
@@ -92,7 +92,7 @@ async fn a_stream_is_refused_to_those_who_may_not_read_and_for_filters_that_mean
     for (key, status) in [("", 401), ("wrong", 401), (ADMIN_KEY, 403), (&narrow, 403)] {
         assert_eq!(EventStream::open(address, PATH, key, None).await.status, status, "{key}");
     }
-    for query in ["after=x", "session_id=x", "type=mess*", "chat=nobody"] {
+    for query in ["after=x", "session_id=x", "type=mess*", "type=bogus", "type=session.nothing", "chat=nobody"] {
         let refused = EventStream::open(address, &format!("{PATH}?{query}"), &account.tenant_key, None).await;
         assert_eq!(refused.status, 422, "{query}");
     }

@@ -129,6 +129,36 @@ async fn a_webhook_is_made_shown_without_its_secret_tested_replayed_and_deleted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_filter_leaves_out_is_replayed_only_by_force_and_ranges_keep_to_the_filter() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let key = account.tenant_key.clone();
+    account.linked(stage.control(), "Shop", SHOP).await;
+    // What linking wrote into the log are session states alone.
+    let receiver = Receiver::start().await;
+    let made = hook(&account, json!({ "url": receiver.url("/"), "events": ["message.*"] })).await;
+    let path = format!("{HOOKS}/{}/replay", made["id"]);
+    let refused = account.post(&path, &key, json!({ "event": 1 })).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("filtered")), "{refused:?}");
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("session.state") && detail.contains("message.*"), "{detail}");
+    let range = account.post(&path, &key, json!({ "from": 1, "to": 2 })).await;
+    assert_eq!((range.status, range.json()), (202, json!({ "replayed": 0, "next": null })));
+    let forced = account.post(&path, &key, json!({ "event": 1, "force": true })).await;
+    assert_eq!((forced.status, &forced.json()["replayed"]), (202, &json!(1)), "{forced:?}");
+    let came = &receiver.wait_for(1, |_| true).await[0];
+    assert_eq!((&came.json()["type"], &came.json()["data"]["n"]), (&json!("session.state"), &json!(1)));
+    for wrong in
+        [json!({}), json!({ "force": true }), json!({ "from": 1, "to": 2, "force": true }), json!({ "event": 1, "to": 2 })]
+    {
+        let refused = account.post(&path, &key, wrong).await;
+        assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#")), "{refused:?}");
+    }
+    assert_eq!(account.post(&path, &key, json!({ "event": 99_999 })).await.status, 404);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_a_webhook_is_refused_by_field() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
@@ -139,12 +169,17 @@ async fn what_cannot_be_a_webhook_is_refused_by_field() {
         (json!({ "url": "http://10.0.0.1/" }), 422, "url"),
         (json!({ "url": url, "events": [] }), 422, "events"),
         (json!({ "url": url, "events": ["nonsense"] }), 422, "events"),
+        (
+            json!({ "url": url, "events": ["message.*", "message.recieved"] }),
+            422,
+            "events: \"message.recieved\" is no type of events",
+        ),
         (json!({ "url": url, "format": "nobody" }), 422, "format"),
         (json!({ "url": url, "secret": "short" }), 422, "secret"),
         (json!({ "url": url, "signing": "ed25519", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }), 422, "secret"),
         (json!({ "url": url, "headers": { "Host": "other" } }), 422, "headers"),
         (json!({ "url": url, "session_id": 99_999 }), 404, "session"),
-        (json!({ "url": url, "surprise": 1 }), 422, "the body"),
+        (json!({ "url": url, "surprise": 1 }), 422, "surprise: is not a field; there are: url, "),
     ] {
         let refused = account.post(HOOKS, &account.tenant_key, wish.clone()).await;
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
@@ -170,6 +205,7 @@ async fn a_webhook_exists_only_for_keys_that_reach_it() {
         (&stranger.tenant_key, 404),
         (&narrow, 403),
         (&reader, 200),
+        (&account.token, 403),
         (ADMIN_KEY, 403),
         ("sk_live_nobody", 401),
     ];

@@ -443,7 +443,7 @@ fn cut(acceptance: &mut Acceptance, reached: Reached, room: u64) -> Result<Reach
 
 fn check_content(content: &Content) -> Result<(), IntakeError> {
     content_limits::check(content).map_err(|refusal| match refusal {
-        ContentRefusal::Invalid { field, why } => IntakeError::Invalid { field, why },
+        ContentRefusal::Invalid { field, why, .. } => IntakeError::Invalid { field, why },
         ContentRefusal::NotYet => IntakeError::NotYet { content_type: content.type_name().to_owned() },
     })
 }

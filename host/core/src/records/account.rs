@@ -38,6 +38,18 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Tenant, Self::Session, Self::Personal];
+
+    /// The name in requests and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Session => "session",
+            Self::Personal => "personal",
+        }
+    }
+
     /// The first part of a key of this kind, so that people and secret scanners can tell keys apart.
     pub fn prefix(self, test: bool) -> &'static str {
         match (self, test) {

@@ -204,6 +204,32 @@ pub enum Fact {
     },
 }
 
+/// The type of every event that is ever written. What a message waits in before it is sent (`queued`, `leased`) is none.
+pub const EVENT_TYPES: [&str; 22] = [
+    "call.ended",
+    "call.received",
+    "chat.state",
+    "group.changed",
+    "media.failed",
+    "media.stored",
+    "message.acknowledged",
+    "message.cancelled",
+    "message.delivered",
+    "message.edited",
+    "message.expired",
+    "message.failed",
+    "message.played",
+    "message.reaction",
+    "message.read",
+    "message.receipt",
+    "message.received",
+    "message.revoked",
+    "message.sent",
+    "poll.vote",
+    "presence.changed",
+    "session.state",
+];
+
 impl Fact {
     /// The name of the type, `<resource>.<what happened>`.
     pub fn type_name(&self) -> &'static str {

@@ -35,6 +35,8 @@ pub enum ContentRefusal {
     Invalid {
         /// The field.
         field: &'static str,
+        /// Where it is below the content's value, as a JSON pointer: `/2/phones/0`; empty for the value itself.
+        place: String,
         /// What is wrong, with value and limit.
         why: String,
     },
@@ -43,7 +45,16 @@ pub enum ContentRefusal {
 }
 
 fn invalid(field: &'static str, why: impl Into<String>) -> Result<(), ContentRefusal> {
-    Err(ContentRefusal::Invalid { field, why: why.into() })
+    let place = format!("/{}", field.rsplit('.').next().unwrap_or(field));
+    Err(ContentRefusal::Invalid { field, place, why: why.into() })
+}
+
+/// The same verdict, of what lies at another place than its field says.
+fn placed(verdict: Result<(), ContentRefusal>, place: impl FnOnce() -> String) -> Result<(), ContentRefusal> {
+    verdict.map_err(|refusal| match refusal {
+        ContentRefusal::Invalid { field, why, .. } => ContentRefusal::Invalid { field, place: place(), why },
+        ContentRefusal::NotYet => ContentRefusal::NotYet,
+    })
 }
 
 /// Whether content can be sent.
@@ -52,7 +63,7 @@ fn invalid(field: &'static str, why: impl Into<String>) -> Result<(), ContentRef
 /// [`ContentRefusal`] that names the field, the value and the limit.
 pub fn check(content: &Content) -> Result<(), ContentRefusal> {
     match content {
-        Content::Text(text) => words("text", text, TEXT_CHARS_MAX),
+        Content::Text(text) => placed(words("text", text, TEXT_CHARS_MAX), String::new),
         Content::Location(place) => location(place),
         Content::Contacts(cards) => contacts(cards),
         Content::Poll(asked) => poll(asked),
@@ -103,27 +114,38 @@ fn location(place: &Location) -> Result<(), ContentRefusal> {
 
 fn contacts(cards: &[ContactCard]) -> Result<(), ContentRefusal> {
     if cards.is_empty() || cards.len() > CARDS_MAX {
-        return invalid("contacts", format!("has {} entries; 1 to {CARDS_MAX} are allowed", cards.len()));
+        let why = format!("has {} entries; 1 to {CARDS_MAX} are allowed", cards.len());
+        return placed(invalid("contacts", why), String::new);
     }
-    for card in cards {
-        words("contacts.display_name", &card.display_name, CARD_NAME_CHARS_MAX)?;
-        if let Some(vcard) = &card.vcard {
-            if vcard.len() > VCARD_BYTES_MAX {
-                return invalid("contacts.vcard", format!("has {} bytes; the limit is {VCARD_BYTES_MAX}", vcard.len()));
-            }
-            if !vcard.trim_start().starts_with("BEGIN:VCARD") {
-                return invalid("contacts.vcard", "does not begin with BEGIN:VCARD");
-            }
-            continue;
+    for (at, card) in cards.iter().enumerate() {
+        placed(words("contacts.display_name", &card.display_name, CARD_NAME_CHARS_MAX), || format!("/{at}/display_name"))?;
+        match &card.vcard {
+            Some(vcard) => placed(whole_vcard(vcard), || format!("/{at}/vcard"))?,
+            None => phones(at, &card.phones)?,
         }
-        if card.phones.is_empty() || card.phones.len() > CARD_PHONES_MAX {
-            let why = format!("has {} entries; 1 to {CARD_PHONES_MAX} are allowed", card.phones.len());
-            return invalid("contacts.phones", why);
-        }
-        for phone in &card.phones {
-            if let Err(error) = parse_phone(phone) {
-                return invalid("contacts.phones", error.to_string());
-            }
+    }
+    Ok(())
+}
+
+fn whole_vcard(vcard: &str) -> Result<(), ContentRefusal> {
+    if vcard.len() > VCARD_BYTES_MAX {
+        return invalid("contacts.vcard", format!("has {} bytes; the limit is {VCARD_BYTES_MAX}", vcard.len()));
+    }
+    if !vcard.trim_start().starts_with("BEGIN:VCARD") {
+        return invalid("contacts.vcard", "does not begin with BEGIN:VCARD");
+    }
+    Ok(())
+}
+
+/// The numbers on the card at place `at`.
+fn phones(at: usize, phones: &[String]) -> Result<(), ContentRefusal> {
+    if phones.is_empty() || phones.len() > CARD_PHONES_MAX {
+        let why = format!("has {} entries; 1 to {CARD_PHONES_MAX} are allowed", phones.len());
+        return placed(invalid("contacts.phones", why), || format!("/{at}/phones"));
+    }
+    for (n, phone) in phones.iter().enumerate() {
+        if let Err(error) = parse_phone(phone) {
+            return placed(invalid("contacts.phones", error.to_string()), || format!("/{at}/phones/{n}"));
         }
     }
     Ok(())
@@ -137,10 +159,10 @@ fn poll(poll: &Poll) -> Result<(), ContentRefusal> {
         return invalid("poll.options", why);
     }
     for (at, option) in poll.options.iter().enumerate() {
-        words("poll.options", option, POLL_OPTION_CHARS_MAX)?;
+        placed(words("poll.options", option, POLL_OPTION_CHARS_MAX), || format!("/options/{at}"))?;
         // Votes name an option by its text alone.
         if poll.options.iter().take(at).any(|earlier| earlier == option) {
-            return invalid("poll.options", format!("has {option:?} twice"));
+            return placed(invalid("poll.options", format!("has {option:?} twice")), || format!("/options/{at}"));
         }
     }
     if poll.selectable_count as usize > count {
@@ -167,7 +189,7 @@ mod tests {
 
     fn refusal(content: &Content) -> String {
         match check(content) {
-            Err(ContentRefusal::Invalid { field, why }) => format!("{field}: {why}"),
+            Err(ContentRefusal::Invalid { field, why, .. }) => format!("{field}: {why}"),
             other => panic!("{content:?}: {other:?}"),
         }
     }
@@ -239,6 +261,33 @@ mod tests {
         assert_eq!(refusal(&Content::Location(named)), "address: has 1001 characters; the limit is 1000");
         let bad_phone = refusal(&Content::Contacts(vec![card("Ada", &["12"], None)]));
         assert!(bad_phone.starts_with("contacts.phones: \"12\" is not a telephone number"), "{bad_phone}");
+    }
+
+    #[test]
+    fn a_refusal_says_where_in_the_content_it_applies() {
+        let text = |text: &str| Content::Text(text.to_owned());
+        let edit = Content::Edit(Edit { message_id: "3EB0".to_owned(), text: String::new() });
+        let cards = |last: ContactCard| Content::Contacts(vec![card("Ada", &["+49 1520 000001"], None), last]);
+        for (content, expected) in [
+            (text(" "), ""),
+            (edit, "/text"),
+            (place(91.0, 0.0), "/latitude"),
+            (Content::Contacts(vec![]), ""),
+            (cards(card("", &[], None)), "/1/display_name"),
+            (cards(card("Bo", &[], None)), "/1/phones"),
+            (cards(card("Bo", &["+49 1520 000001", "12"], None)), "/1/phones/1"),
+            (cards(card("Bo", &[], Some("hello"))), "/1/vcard"),
+            (asked("", &["a", "b"], 1), "/name"),
+            (asked("?", &["a"], 1), "/options"),
+            (asked("?", &["a", "b", "a"], 1), "/options/2"),
+            (asked("?", &["a", "b"], 3), "/selectable_count"),
+            (reaction("ok"), "/emoji"),
+        ] {
+            assert!(
+                matches!(check(&content), Err(ContentRefusal::Invalid { place, .. }) if place == expected),
+                "{content:?}: {expected}"
+            );
+        }
     }
 
     #[test]

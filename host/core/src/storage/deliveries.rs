@@ -62,7 +62,12 @@ pub enum Settlement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// One event, whatever became of it.
-    Event(u64),
+    Event {
+        /// Its number.
+        n: u64,
+        /// Also when the endpoint's filter leaves it out.
+        force: bool,
+    },
     /// The events from one number to another, both included, that the endpoint wants.
     Range {
         /// The first.
@@ -86,6 +91,8 @@ pub enum Replayed {
     },
     /// There is no such event, or it is not this endpoint's to see.
     NoSuchEvent,
+    /// The endpoint's filter leaves events of this type out.
+    NotWanted(&'static str),
     /// The endpoint is owed too much already.
     TooMuchOwed,
 }
@@ -325,7 +332,7 @@ impl Storage {
         for _ in 0..CONFLICT_TRIES_MAX {
             let mut batch = Batch::default();
             let replayed = match what {
-                Replay::Event(n) => self.replay_one(&mut batch, endpoint, n, now).await?,
+                Replay::Event { n, force } => self.replay_one(&mut batch, endpoint, (n, force), now).await?,
                 Replay::Range { from, to } => self.replay_range(&mut batch, endpoint, from, to, now).await?,
                 Replay::FailedSince(since) => self.replay_dead(&mut batch, endpoint, since, now).await?,
             };
@@ -344,11 +351,14 @@ impl Storage {
         &self,
         batch: &mut Batch,
         endpoint: &WebhookEndpoint,
-        n: u64,
+        (n, force): (u64, bool),
         now: Timestamp,
     ) -> Result<Replayed, StorageError> {
         let own = |event: &Event| endpoint.session.is_none_or(|bound| bound == event.session);
         let Some(event) = self.event(endpoint.tenant, n).await?.filter(own) else { return Ok(Replayed::NoSuchEvent) };
+        if !force && !endpoint.wants(&event) {
+            return Ok(Replayed::NotWanted(event.fact.type_name()));
+        }
         // What the cursor has not passed yet is delivered anyway.
         if n <= self.webhook_cursor(endpoint.tenant, endpoint.id).await? || !endpoint.wants(&event) {
             self.owe_again(batch, endpoint, &event, now).await?;

@@ -17,6 +17,14 @@ pub enum EgressError {
     /// The build talks to the simulated network alone.
     #[error("this build reaches only the simulated network; {0} is not in it")]
     Simulated(String),
+    /// The address is not that of a simulated network.
+    #[error("{url:?} is not the address of a simulated network ({why}); such as ws://127.0.0.1:9000/ws/chat is expected")]
+    NotANetwork {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The request cannot be made.
     #[error("not a request that can be made: {0}")]
     BadRequest(String),
@@ -122,10 +130,13 @@ impl Egress {
 
 impl SimulatedPlace {
     fn of(ws_url: &str) -> Result<Self, EgressError> {
-        let bad = |why: String| EgressError::BadRequest(format!("{ws_url}: {why}"));
-        let url = reqwest::Url::parse(ws_url).map_err(|error| bad(error.to_string()))?;
-        let host = url.host_str().ok_or_else(|| bad("no host".to_owned()))?.to_owned();
-        let port = url.port_or_known_default().ok_or_else(|| bad("no port".to_owned()))?;
+        let bad = |why: &dyn std::fmt::Display| EgressError::NotANetwork { url: ws_url.to_owned(), why: why.to_string() };
+        let url = reqwest::Url::parse(ws_url).map_err(|error| bad(&error))?;
+        if !["ws", "wss"].contains(&url.scheme()) {
+            return Err(bad(&format!("{}:// is not ws:// or wss://", url.scheme())));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad(&"no host"))?.to_owned();
+        let port = url.port_or_known_default().ok_or_else(|| bad(&"no port"))?;
         Ok(Self { host, port })
     }
 
@@ -178,6 +189,15 @@ mod tests {
             let refused = plain("ws://127.0.0.1:9000/ws/chat", url);
             assert!(matches!(refused, Err(EgressError::Simulated(_))), "{url}");
         }
-        assert!(SimulatedPlace::of("not a url").is_err());
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_network_is_refused_by_name() {
+        for url in ["foo", "not a url", "", "http://127.0.0.1:9000/", "ws:", "ws://", "/ws/chat", "127.0.0.1:9000"] {
+            let refused = SimulatedPlace::of(url).unwrap_err().to_string();
+            let expected = format!("{url:?} is not the address of a simulated network (");
+            assert!(refused.starts_with(&expected) && refused.contains("ws://127.0.0.1:9000/ws/chat"), "{refused}");
+        }
+        assert!(SimulatedPlace::of("wss://sim/ws/chat").is_ok());
     }
 }

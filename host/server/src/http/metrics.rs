@@ -27,7 +27,7 @@ impl Answers for MetricsDoor {
 
 impl FrontDoor {
     pub(super) async fn metrics(&self, request: &Request<Incoming>) -> Answer {
-        let answered = match self.need_operator(request.headers()) {
+        let answered = match self.need_operator(request.headers()).await {
             Ok(()) => page(&self.metrics, request.method()).await,
             Err(refused) => Err(refused),
         };

@@ -4,6 +4,7 @@
 //! `mounts` is the table of those routes, `limits` counts what callers try and ask, `native` is the host's own API, a room
 //! for each of its resources.
 
+mod body;
 mod front_door;
 mod idempotency;
 mod input;

@@ -7,6 +7,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 /// The body of what goes out: whole, or a stream. A stream that fails breaks the connection off.
@@ -46,6 +47,20 @@ pub(super) fn wrong_method(allowed: &[&str]) -> Answer {
     answer
 }
 
+/// What a JSON pointer in a fragment keeps as it is (RFC 6901, section 6); the rest is percent-encoded.
+const FRAGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A place in a body as RFC 9457 shows it: a JSON pointer as the fragment of a URI.
+fn pointer(path: &[&str]) -> String {
+    let mut pointer = "#".to_owned();
+    for step in path {
+        let step = step.replace('~', "~0").replace('/', "~1");
+        pointer.push('/');
+        pointer.extend(utf8_percent_encode(&step, FRAGMENT));
+    }
+    pointer
+}
+
 /// A problem of the host's own API.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -63,16 +78,47 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// The field of a body that is wrong, and why.
     pub(super) fn invalid(field: &str, why: impl Into<String>) -> Self {
+        Self::invalid_at(&[field], why)
+    }
+
+    /// The same for what lies deeper: names and indexes on the way there; none for the body itself.
+    pub(super) fn invalid_at(path: &[&str], why: impl Into<String>) -> Self {
         let why = why.into();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}: {why}"))
-            .with("errors", serde_json::json!([{ "pointer": format!("#/{field}"), "detail": why }]))
+        let place = if path.is_empty() { "the body".to_owned() } else { path.join(".") };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{place}: {why}"))
+            .with("errors", serde_json::json!([{ "pointer": pointer(path), "detail": why }]))
+    }
+
+    /// The parameter of a query, or the header, that is wrong, and why.
+    pub(super) fn bad_parameter(name: &str, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: {why}"))
+            .with("errors", serde_json::json!([{ "parameter": name, "detail": why }]))
     }
 
     /// A member beyond those of the RFC.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// What is wrong with one entry of the list `list` of a body that is taken all the same: `error`, and `errors` and `code`
+    /// where there are any, with places as seen from the whole body.
+    pub(super) fn of_entry(mut self, list: &str, index: usize) -> Map<String, Value> {
+        let mut entry = Map::new();
+        entry.insert("error".to_owned(), self.detail.into());
+        if let Some(mut errors) = self.more.remove("errors") {
+            for error in errors.as_array_mut().into_iter().flatten() {
+                if let Some(Value::String(place)) = error.get_mut("pointer") {
+                    *place = format!("{}{}", pointer(&[list, &index.to_string()]), place.trim_start_matches('#'));
+                }
+            }
+            entry.insert("errors".to_owned(), errors);
+        }
+        entry.extend(self.more.remove("code").map(|code| ("code".to_owned(), code)));
+        entry
     }
 
     pub(super) fn answer(self) -> Answer {
@@ -87,5 +133,17 @@ impl Problem {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_json_pointer_in_a_fragment() {
+        assert_eq!(pointer(&[]), "#");
+        assert_eq!(pointer(&["content", "value", "0", "file_name"]), "#/content/value/0/file_name");
+        assert_eq!(pointer(&["a/b~c", "ü d"]), "#/a~1b~0c/%C3%BC%20d");
     }
 }

@@ -287,7 +287,11 @@ impl MediaRoom {
         Ok(blob)
     }
 
-    async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, StorageError> {
+    /// What a tenant may keep, and for how long.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, StorageError> {
         let record = self.storage.tenant(tenant).await?;
         let figure = |name: &str| record.as_ref().and_then(|tenant| tenant.limits.get(name).copied());
         Ok(MediaSettings {

@@ -49,6 +49,9 @@ pub enum WebhookError {
     /// There is no such event, or the endpoint is not to see it.
     #[error("there is no such event for this webhook")]
     NoSuchEvent,
+    /// The endpoint's filter leaves the event out.
+    #[error("the webhook does not take events of type {0}: its filter is {filter}; with \"force\" it is delivered all the same", filter = .1.join(", "))]
+    NotWanted(&'static str, Vec<String>),
     /// A field cannot be taken.
     #[error("{field}: {why}")]
     Invalid {
@@ -382,6 +385,7 @@ impl Webhooks {
                 Ok((count, next))
             }
             Replayed::NoSuchEvent => Err(WebhookError::NoSuchEvent),
+            Replayed::NotWanted(event_type) => Err(WebhookError::NotWanted(event_type, endpoint.events)),
             Replayed::TooMuchOwed => Err(WebhookError::TooMuchOwed),
         }
     }

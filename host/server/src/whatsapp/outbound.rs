@@ -16,6 +16,7 @@ use super::barrier::Barrier;
 use super::bearings::{Compass, Lost};
 use super::content::to_protobuf;
 use super::media::{UploadFault, Uploader, has_file};
+use super::reasons;
 use super::signals::AckWaiters;
 
 /// Tries of a message that the client cannot send although it is on line, before it fails.
@@ -117,8 +118,8 @@ fn refused(error: &SendError, attempts: u32, online: bool) -> SendOutcome {
 /// The server refused it: for good, unless it says that the fault is its own.
 fn nacked(code: &str) -> SendOutcome {
     if code.starts_with('5') {
-        SendOutcome::Unacknowledged(format!("WhatsApp answered {code}"))
+        SendOutcome::Unacknowledged(reasons::failed_to_take(code))
     } else {
-        SendOutcome::Failed(format!("WhatsApp refused it with code {code}"))
+        SendOutcome::Failed(reasons::nacked(code))
     }
 }

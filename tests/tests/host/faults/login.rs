@@ -19,7 +19,7 @@ async fn a_login_that_is_refused_for_the_time_being_is_tried_again_until_it_is_t
     let mark = shop.mark().await;
     shop.fault(json!({ "fault": "refuse_login", "code": 503, "count": 2 })).await;
     shop.fault(json!({ "fault": "drop" })).await;
-    shop.comes_to(mark, "reconnecting", "WhatsApp refused the login (503)").await;
+    shop.comes_to(mark, "reconnecting", "WhatsApp refused the login (503: it is not available now)").await;
     let (text, missed) = (shop.text(), shop.text());
     shop.sends(&text).await;
     shop.hears_from(CUSTOMER, &missed).await;
@@ -62,7 +62,7 @@ async fn a_refusal_that_needs_a_person_stops_the_session_and_keeps_its_link() {
     for (code, state, reason) in [
         (403, "banned", "WhatsApp has locked the account (403)"),
         (405, "failed", "WhatsApp no longer takes this client version (405)"),
-        (409, "failed", "WhatsApp refused the login (409)"),
+        (409, "failed", "WhatsApp refused the login (409: it does not take what this client says of itself)"),
     ] {
         let mark = shop.mark().await;
         shop.fault(json!({ "fault": "refuse_login", "code": code })).await;

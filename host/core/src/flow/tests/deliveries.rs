@@ -447,6 +447,21 @@ async fn a_format_that_fails_is_a_failed_attempt_and_one_that_leaves_the_event_o
 }
 
 #[tokio::test]
+async fn an_event_that_the_filter_leaves_out_is_replayed_by_force_alone() {
+    let host = Host::start_with_hook(|hook| hook.events = vec!["session.*".to_owned()]).await;
+    host.receive("a", "IN1").await;
+    let receiver = Receiver::answers(200);
+    host.deliver_until_done(&receiver).await;
+    assert_eq!(host.replay(Replay::Event { n: 1, force: false }).await, Replayed::NotWanted("message.received"));
+    assert_eq!(host.replay(Replay::Range { from: 1, to: 1 }).await, Replayed::Owed { count: 0, next: None });
+    host.deliver_until_done(&receiver).await;
+    assert_eq!(receiver.count(), 0);
+    assert_eq!(host.replay(Replay::Event { n: 1, force: true }).await, Replayed::Owed { count: 1, next: None });
+    host.deliver(&receiver).await;
+    assert_eq!(receiver.numbers(), [1]);
+}
+
+#[tokio::test]
 async fn one_event_a_range_and_all_failed_since_are_replayed_under_the_ids_they_had() {
     let host = Host::start_with_hook(|_| {}).await;
     for n in 1..=5 {
@@ -458,8 +473,8 @@ async fn one_event_a_range_and_all_failed_since_are_replayed_under_the_ids_they_
     let given_up = host.clock.now();
 
     let again = Receiver::answers(200);
-    assert_eq!(host.replay(Replay::Event(2)).await, Replayed::Owed { count: 1, next: None });
-    assert_eq!(host.replay(Replay::Event(99)).await, Replayed::NoSuchEvent);
+    assert_eq!(host.replay(Replay::Event { n: 2, force: false }).await, Replayed::Owed { count: 1, next: None });
+    assert_eq!(host.replay(Replay::Event { n: 99, force: false }).await, Replayed::NoSuchEvent);
     host.deliver(&again).await;
     assert_eq!((again.numbers(), again.last().id()), (vec![2], "msg_50001_2"));
 

@@ -29,7 +29,7 @@ impl FrontDoor {
             None | Some("asc") => (Order::OldestFirst, after),
             Some("desc") => (Order::NewestFirst, cursor),
             Some(other) => {
-                return Err(Problem::invalid("order", format!("{:?}: asc and desc are allowed", shortened(other))));
+                return Err(Problem::bad_parameter("order", format!("{:?}: asc and desc are allowed", shortened(other))));
             }
         };
         let page = match filter.query(&caller) {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::BodyExt;
 use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use switchboard_core::records::id::TenantId;
 use super::super::front_door::FrontDoor;
 use super::super::media_links::file_answer;
 use super::super::problem::{Problem, json as json_answer};
+use super::upload::{Form, Upload};
 use super::{Answered, Call, Query, Route, no_content, route, shortened};
 use crate::media::{LINK_PATH, Said, SentAs};
 
@@ -27,10 +27,8 @@ use crate::media::{LINK_PATH, Said, SentAs};
 const BASE64_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Characters of base64 that are decoded at once: a multiple of four.
 const BASE64_CHUNK: usize = 64 * 1024;
-/// Longest wait for the next bytes of an upload.
-const CHUNK_WAIT: Duration = Duration::from_secs(30);
-/// Longest upload.
-const UPLOAD_WAIT: Duration = Duration::from_secs(600);
+/// The part of a form that is the file.
+const FILE_PART: &str = "file";
 /// How long a public address is good when nothing else is asked for, and at most: seconds.
 const LINK_SECONDS: u64 = 3600;
 const LINK_SECONDS_MAX: u64 = 7 * 86_400;
@@ -88,8 +86,8 @@ fn media_json(blob: &Blob) -> Value {
     })
 }
 
-/// As what a file is to be sent, by the name in a query or a body.
-fn sent_as(name: Option<&str>) -> Result<SentAs, Problem> {
+/// As what a file is to be sent, by the name in a query or a body; else what is wrong with that name.
+fn sent_as(name: Option<&str>) -> Result<SentAs, String> {
     Ok(match name {
         None => SentAs::Itself,
         Some("image") => SentAs::Image,
@@ -98,55 +96,85 @@ fn sent_as(name: Option<&str>) -> Result<SentAs, Problem> {
         Some("document") => SentAs::Document,
         Some("sticker") => SentAs::Sticker,
         Some(other) => {
-            let why = format!("{:?} is none of: image, video, audio, document, sticker", shortened(other));
-            return Err(Problem::invalid("as", why));
+            return Err(format!("{:?} is none of: image, video, audio, document, sticker", shortened(other)));
         }
     })
 }
 
+fn as_parameter(why: String) -> Problem {
+    Problem::bad_parameter("as", why)
+}
+
 impl FrontDoor {
-    /// A raw body is streamed to the blob store; JSON names a URL or carries base64.
+    /// A raw body, or the file of a form, is streamed to the blob store; JSON names a URL or carries base64.
     async fn add_media(&self, call: Call) -> Answered {
         let tenant = self.tenant(call.headers(), "messages", "write").await?.tenant;
         let content_type = call.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let essence = content_type.as_deref().and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        let blob = if essence.eq_ignore_ascii_case("application/json") {
-            self.add_named(tenant, call.json(BASE64_BODY_BYTES_MAX).await?).await?
-        } else {
-            let query = call.query();
-            let said = Said { mime: content_type, file_name: query.get("file_name").map(str::to_owned) };
-            self.add_raw(tenant, call.request.into_body(), said, &query).await?
+        let blob = match essence.to_ascii_lowercase().as_str() {
+            "application/json" => self.add_named(tenant, call.json(BASE64_BODY_BYTES_MAX).await?).await?,
+            "multipart/form-data" => {
+                let query = call.query();
+                self.add_form(tenant, call.request.into_body(), content_type.as_deref().unwrap_or_default(), &query).await?
+            }
+            other if other.starts_with("multipart/") => {
+                let why = format!("{:?}: send the file as it is, as JSON, or as multipart/form-data", shortened(other));
+                return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+            }
+            _ => {
+                let query = call.query();
+                let said = Said { mime: content_type, file_name: query.get("file_name").map(str::to_owned) };
+                self.add_raw(tenant, call.request.into_body(), said, &query).await?
+            }
         };
         Ok(json_answer(StatusCode::CREATED, &media_json(&blob)))
     }
 
-    async fn add_raw(&self, tenant: TenantId, mut body: Incoming, said: Said, query: &Query) -> Result<Blob, Problem> {
-        let sent_as = sent_as(query.get("as"))?;
-        let announced = body.size_hint().lower();
-        let bytes_max = sent_as.bytes_max();
+    async fn add_raw(&self, tenant: TenantId, body: Incoming, said: Said, query: &Query) -> Result<Blob, Problem> {
+        let sent_as = sent_as(query.get("as")).map_err(as_parameter)?;
+        let mut upload = Upload::of(body);
+        let (announced, bytes_max) = (upload.announced(), sent_as.bytes_max());
         if announced > bytes_max {
             return Err(MediaRefusal::TooLarge { kind: sent_as.name(), bytes: announced, bytes_max }.into());
         }
         let mut incoming = self.media.begin(sent_as).await?;
-        let slow =
-            |wait: Duration| Problem::new(StatusCode::REQUEST_TIMEOUT, format!("no bytes came within {} s", wait.as_secs()));
-        let deadline = tokio::time::Instant::now() + UPLOAD_WAIT;
-        loop {
-            if tokio::time::Instant::now() > deadline {
-                return Err(slow(UPLOAD_WAIT));
-            }
-            let next = tokio::time::timeout(CHUNK_WAIT, body.frame()).await.map_err(|_| slow(CHUNK_WAIT))?;
-            let Some(frame) = next else { break };
-            let broken = |error: hyper::Error| Problem::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"));
-            if let Ok(bytes) = frame.map_err(broken)?.into_data() {
-                self.media.add(&mut incoming, &bytes, sent_as).await?;
-            }
+        while let Some(bytes) = upload.next().await? {
+            self.media.add(&mut incoming, &bytes, sent_as).await?;
         }
         Ok(self.media.take(tenant, incoming, &said, sent_as).await?)
     }
 
+    /// The one file of a form, in its part `file`.
+    async fn add_form(&self, tenant: TenantId, body: Incoming, content_type: &str, query: &Query) -> Result<Blob, Problem> {
+        let sent_as = sent_as(query.get("as")).map_err(as_parameter)?;
+        let mut form = Form::of(Upload::of(body), content_type, sent_as.bytes_max())?;
+        let mut file = None;
+        while let Some(mut part) = form.next_part().await? {
+            match part.name() {
+                Some(FILE_PART) if file.is_none() => {}
+                Some(FILE_PART) => return Err(Problem::bad_parameter(FILE_PART, "is there twice; a form brings one file")),
+                other => {
+                    let name = shortened(other.unwrap_or_default());
+                    let why = format!("is not known: the file is the part {FILE_PART:?}, the rest is said in the query");
+                    return Err(Problem::bad_parameter(&name, why));
+                }
+            }
+            let file_name = query.get("file_name").or(part.file_name()).map(str::to_owned);
+            let said = Said { mime: part.content_type().map(ToString::to_string), file_name };
+            let mut incoming = self.media.begin(sent_as).await?;
+            while let Some(bytes) = form.next_bytes(&mut part).await? {
+                self.media.add(&mut incoming, &bytes, sent_as).await?;
+            }
+            file = Some((incoming, said));
+        }
+        let Some((incoming, said)) = file else {
+            return Err(Problem::bad_parameter(FILE_PART, "is missing: the form has no such part"));
+        };
+        Ok(self.media.take(tenant, incoming, &said, sent_as).await?)
+    }
+
     async fn add_named(&self, tenant: TenantId, new: NewMedia) -> Result<Blob, Problem> {
-        let sent_as = sent_as(new.sent_as.as_deref())?;
+        let sent_as = sent_as(new.sent_as.as_deref()).map_err(|why| Problem::invalid("as", why))?;
         let said = Said { mime: new.mimetype, file_name: new.file_name };
         match (new.url, new.base64) {
             (Some(url), None) => Ok(self.media.fetch_url(tenant, &url, &said, sent_as).await?),

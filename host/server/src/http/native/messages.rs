@@ -5,16 +5,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::intake::{BatchWish, IntakeError, SendWish};
+use switchboard_core::flow::intake::{AcceptedBatch, BATCH_MESSAGES_MAX, BatchWish, IntakeError, SendWish};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::{Content, Extras, Quote};
 use switchboard_core::records::id::{MessageId, SessionId};
 use switchboard_core::records::message::{BatchRecord, Message, MessageState, Priority, Schedule};
 use switchboard_core::records::once::Once;
 use switchboard_core::rules::address::parse_recipient;
+use switchboard_core::rules::content_limits::{self, ContentRefusal};
 use switchboard_core::rules::fact_json::content_json;
-use switchboard_runtime::verbs::{NewMessage, Verbs};
+use switchboard_runtime::verbs::{NewMessage, VerbError, Verbs};
 
+use super::super::body;
 use super::super::front_door::FrontDoor;
 use super::super::idempotency::Begun;
 use super::super::problem::{Problem, json as json_answer};
@@ -69,16 +71,22 @@ struct BatchBody {
     session_id: Option<SessionId>,
     #[serde(default)]
     name: Option<String>,
-    messages: Vec<MessageWish>,
+    /// Each a [`MessageWish`], which is read by itself: what is wrong with one says nothing of the others.
+    messages: Vec<Value>,
 }
 
 impl MessageWish {
     fn read(self, session: SessionId, usual: Priority) -> Result<SendWish, Problem> {
-        let content = match (self.text, self.content) {
-            (Some(text), None) => Content::Text(text),
-            (None, Some(content)) => content,
+        let (content, place) = match (self.text, self.content) {
+            (Some(text), None) => (Content::Text(text), &["text"][..]),
+            (None, Some(content)) => (content, &["content", "value"][..]),
             _ => return Err(Problem::invalid("text", "exactly one of text and content is required")),
         };
+        // Intake asks the same, and knows nothing of bodies and their places.
+        if let Err(ContentRefusal::Invalid { place: below, why, .. }) = content_limits::check(&content) {
+            let place: Vec<&str> = place.iter().copied().chain(below.split('/').skip(1)).collect();
+            return Err(Problem::invalid_at(&place, why));
+        }
         let mentions = self.mentions.unwrap_or_default();
         let extras = Extras { quote: self.quote, mentions, view_once: self.view_once.unwrap_or_default() };
         let schedule = Schedule {
@@ -89,6 +97,27 @@ impl MessageWish {
         };
         Ok(SendWish { session, to: self.to, content, extras, schedule, origin: None })
     }
+}
+
+/// What is wrong with a message, by its place in the body.
+fn wish_problem(error: VerbError) -> Problem {
+    let VerbError::Invalid { field, why } = error else { return error.into() };
+    match field.as_str() {
+        "caption" | "file_name" => Problem::invalid_at(&["content", "value", &field], why),
+        "media" => Problem::invalid_at(&["content", "value", "source"], why),
+        "quote" => Problem::invalid_at(&["quote", "message_id"], why),
+        _ => Problem::invalid(&field, why),
+    }
+}
+
+/// One message of a batch, whose session `session` is.
+fn read_entry(entry: Value, session: SessionId) -> Result<SendWish, Problem> {
+    let wish: MessageWish = body::read_value(entry).map_err(Problem::from)?;
+    if let Some(other) = wish.session_id.filter(|other| *other != session) {
+        let why = format!("is {other}; all messages of a batch are sent by one session, this one by {session}");
+        return Err(Problem::invalid("session_id", why));
+    }
+    wish.read(session, Priority::Bulk)
 }
 
 /// Which session sends: the one that was named, or the one that the key is bound to.
@@ -109,13 +138,23 @@ fn is_about_limits(result: &Result<Option<Message>, IntakeError>) -> bool {
     matches!(result, Err(IntakeError::QuotaReached(_) | IntakeError::NotConnected { .. }))
 }
 
-/// What became of each message of a batch, in their order.
-fn results_json(results: Vec<Result<Option<Message>, IntakeError>>) -> Vec<Value> {
-    let result = |result| match result {
-        Ok(message) => json!({ "message_id": Option::map(message, |message: Message| message.id) }),
-        Err(error) => json!({ "error": Problem::from(HostVerbs::refused_wish(error)).detail }),
+/// What became of each message of a batch, in their order: of those that could not be read, and in `results` of the others.
+fn results_json(malformed: Vec<Option<Problem>>, results: Vec<Result<Option<Message>, IntakeError>>) -> Vec<Value> {
+    let mut results = results.into_iter();
+    let result = |(index, malformed): (usize, Option<Problem>)| {
+        let judged = malformed.map_or_else(
+            || results.next().map(|result| result.map_err(|error| wish_problem(HostVerbs::refused_wish(error)))),
+            |problem| Some(Err(problem)),
+        );
+        let mut result = match judged {
+            Some(Err(problem)) => problem.of_entry("messages", index),
+            Some(Ok(message)) => [("message_id".to_owned(), json!(message.map(|message| message.id)))].into_iter().collect(),
+            None => Map::new(),
+        };
+        result.insert("index".to_owned(), index.into());
+        Value::Object(result)
     };
-    results.into_iter().map(result).collect()
+    malformed.into_iter().enumerate().map(result).collect()
 }
 
 fn message_json(message: &Message) -> Value {
@@ -139,11 +178,13 @@ struct Wanted {
 impl Wanted {
     fn of(query: &Query) -> Result<Self, Problem> {
         let chat = query.get("chat").map(|chat| {
-            parse_recipient(chat).map(|jid| jid.to_string()).map_err(|error| Problem::invalid("chat", error.to_string()))
+            parse_recipient(chat)
+                .map(|jid| jid.to_string())
+                .map_err(|error| Problem::bad_parameter("chat", error.to_string()))
         });
         let state = query.get("state").map(|name| {
             let named = MessageState::ALL.into_iter().find(|state| state.name() == name);
-            named.ok_or_else(|| Problem::invalid("state", format!("{:?} is not a state of messages", shortened(name))))
+            named.ok_or_else(|| Problem::bad_parameter("state", format!("{:?} is not a state of messages", shortened(name))))
         });
         Ok(Self { session: query.number("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
     }
@@ -199,7 +240,7 @@ impl FrontDoor {
         let wish = body.read(session, Priority::Interactive)?;
         let (to, content, extras) = (&*wish.to, &wish.content, &wish.extras);
         let new = NewMessage { session, to, content, extras, schedule: wish.schedule, once };
-        Ok(json_answer(StatusCode::ACCEPTED, &message_json(&self.verbs.send(caller, new).await?)))
+        Ok(json_answer(StatusCode::ACCEPTED, &message_json(&self.verbs.send(caller, new).await.map_err(wish_problem)?)))
     }
 
     async fn send_batch(&self, call: Call) -> Answered {
@@ -222,18 +263,31 @@ impl FrontDoor {
         if name.chars().count() > NAME_CHARS_MAX {
             return Err(Problem::invalid("name", format!("is longer than {NAME_CHARS_MAX} characters")));
         }
-        let messages: Result<Vec<SendWish>, Problem> =
-            body.messages.into_iter().map(|wish| wish.read(session, Priority::Bulk)).collect();
-        let wish = BatchWish { session, name: Some(name).filter(|name| !name.is_empty()), messages: messages? };
-        let accepted = self.verbs.send_batch(caller, wish, once).await?;
-        if accepted.record.is_none() && accepted.results.iter().all(is_about_limits) {
+        let count = body.messages.len();
+        if count == 0 || count > BATCH_MESSAGES_MAX {
+            let why = format!("has {count} entries; 1 to {BATCH_MESSAGES_MAX} are allowed");
+            return Err(Problem::invalid("messages", why));
+        }
+        let (mut malformed, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for entry in body.messages {
+            let read = read_entry(entry, session);
+            malformed.push(read.map(|wish| messages.push(wish)).err());
+        }
+        let accepted = if messages.is_empty() {
+            AcceptedBatch { record: None, results: Vec::new() }
+        } else {
+            let wish = BatchWish { session, name: Some(name).filter(|name| !name.is_empty()), messages };
+            self.verbs.send_batch(caller, wish, once).await.map_err(wish_problem)?
+        };
+        let all_read = malformed.iter().all(Option::is_none);
+        if accepted.record.is_none() && all_read && accepted.results.iter().all(is_about_limits) {
             // Nothing is wrong with the messages: it is told as of a single one.
             if let Some(Err(error)) = accepted.results.into_iter().next() {
                 return Err(HostVerbs::refused_wish(error).into());
             }
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "there are no messages"));
         }
-        let results = results_json(accepted.results);
+        let results = results_json(malformed, accepted.results);
         let Some(record) = accepted.record else {
             let why = "none of the messages can be sent";
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("results", results));

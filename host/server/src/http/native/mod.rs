@@ -11,6 +11,7 @@ mod sessions;
 mod sim;
 mod stream;
 mod tenants;
+mod upload;
 mod usage;
 mod webhooks;
 
@@ -29,6 +30,7 @@ use switchboard_core::records::account::{KeyKind, Principal};
 
 pub(crate) use stream::Streams;
 
+use super::body::{self, BodyFault};
 use super::front_door::FrontDoor;
 use super::input::{self, BodyError};
 use super::limits::too_many_requests;
@@ -167,18 +169,10 @@ impl Call {
 
 /// What a JSON body says.
 fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let read = serde_json::from_slice(body);
-    // An array would be taken for the fields of an object, by their places.
-    let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    match read {
-        Err(error) if !error.is_data() => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))),
-        _ if array => {
-            let why = "the body: an array was given; an object is expected";
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
-        }
-        Err(error) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("the body: {error}"))),
-        Ok(read) => Ok(read),
-    }
+    body::read(body).map_err(|fault| match fault {
+        BodyFault::Syntax(why) => Problem::new(StatusCode::BAD_REQUEST, format!("the body {why}")),
+        BodyFault::Shape(fault) => fault.into(),
+    })
 }
 
 /// The parameters of a query.
@@ -192,7 +186,7 @@ impl Query {
     /// A parameter that is a number, or an id.
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let wrong = |_| Problem::invalid(name, format!("{:?} is not a whole number", shortened(text)));
+        let wrong = |_| Problem::bad_parameter(name, format!("{:?} is not a whole number", shortened(text)));
         text.parse().map(Some).map_err(wrong)
     }
 
@@ -201,7 +195,7 @@ impl Query {
         match self.number("limit")? {
             None => Ok(most),
             Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-            Some(limit) => Err(Problem::invalid("limit", format!("{limit}: 1 to {most} are allowed"))),
+            Some(limit) => Err(Problem::bad_parameter("limit", format!("{limit}: 1 to {most} are allowed"))),
         }
     }
 }
@@ -240,10 +234,11 @@ impl FrontDoor {
     async fn tenant(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Principal, Problem> {
         match self.caller_with(&[KeyKind::Tenant, KeyKind::Session], headers, (resource, action)).await? {
             Caller::Tenant(principal) => Ok(principal),
-            Caller::Operator => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "this belongs to a tenant: call with a tenant's key, not with the operator's",
-            )),
+            Caller::Operator => {
+                let why =
+                    "a key of kind tenant or session is needed: this belongs to a tenant, and the operator's key to none";
+                Err(Problem::new(StatusCode::FORBIDDEN, why).with("code", "wrong_kind_of_key"))
+            }
         }
     }
 
@@ -268,17 +263,35 @@ impl FrontDoor {
             Err(CredentialError::Unavailable) => {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, CredentialError::Unavailable.to_string()))
             }
+            Err(CredentialError::WrongKind(given)) => {
+                let needed: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+                Err(wrong_kind(&format!("a key of kind {}", needed.join(" or ")), given))
+            }
             Err(error) => Err(unauthorized(&error.to_string())),
         }
     }
 
-    pub(in crate::http) fn need_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        match input::bearer(headers) {
-            Some(token) if self.admin_key.is(token) => Ok(()),
-            Some(_) => Err(unauthorized("not the operator's key")),
-            None => Err(unauthorized("missing credential: Authorization: Bearer <the operator's key>")),
+    pub(in crate::http) async fn need_operator(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let token = input::bearer(headers)
+            .ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <the operator's key>"))?;
+        if self.admin_key.is(token) {
+            return Ok(());
+        }
+        // Whoever holds a key may know what it is; of any other credential it is not said how near it comes.
+        match self.accounts.authenticate(token, &KeyKind::ALL).await {
+            Ok((principal, _)) => Err(wrong_kind("the operator's key", principal.kind)),
+            Err(error @ CredentialError::Unavailable) => {
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+            }
+            Err(_) => Err(unauthorized("not the operator's key")),
         }
     }
+}
+
+/// A key that is good, but not for this.
+fn wrong_kind(needed: &str, given: KeyKind) -> Problem {
+    let why = format!("{needed} is needed; this one is of kind {}", given.name());
+    Problem::new(StatusCode::FORBIDDEN, why).with("code", "wrong_kind_of_key")
 }
 
 fn unauthorized(detail: &str) -> Problem {

@@ -9,7 +9,7 @@ use super::{Answered, Call, Route, route};
 
 pub(super) const ROUTES: &[Route] = &[route("GET", "openapi.json", |door, call| Box::pin(door.show_openapi(call)))];
 
-/// Each has `paths`, below the base, and `schemas`.
+/// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
 const PARTS: [&str; 8] = [
     include_str!("../openapi/common.json"),
     include_str!("../openapi/operator.json"),
@@ -23,10 +23,12 @@ const PARTS: [&str; 8] = [
 
 /// The document.
 fn document() -> Result<Value, serde_json::Error> {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+    let (mut paths, mut schemas, mut responses, mut webhooks) = (Map::new(), Map::new(), Map::new(), Map::new());
     for part in PARTS {
         let mut part: Map<String, Value> = serde_json::from_str(part)?;
-        for (name, into) in [("paths", &mut paths), ("schemas", &mut schemas)] {
+        let places =
+            [("paths", &mut paths), ("schemas", &mut schemas), ("responses", &mut responses), ("webhooks", &mut webhooks)];
+        for (name, into) in places {
             if let Some(Value::Object(entries)) = part.remove(name) {
                 into.extend(entries);
             }
@@ -43,7 +45,9 @@ fn document() -> Result<Value, serde_json::Error> {
         "servers": [{ "url": "/switchboard/v1" }],
         "security": [{ "key": [] }],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
+            "responses": responses,
             "securitySchemes": { "key": {
                 "type": "http", "scheme": "bearer",
                 "description": "The operator's key, or a key of a tenant. A key that is bound to a session sees that session alone.",

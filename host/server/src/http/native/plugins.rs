@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use switchboard_core::records::id::TenantId;
@@ -13,7 +13,7 @@ use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
 use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
-use crate::plugins::Install;
+use crate::plugins::{Install, InstallError};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
@@ -37,8 +37,14 @@ struct Upload {
     builtin: Option<String>,
     #[serde(default)]
     mounts: Option<Vec<Mount>>,
-    #[serde(default)]
+    /// `null` is no configuration, and no wish to keep the one before.
+    #[serde(default, deserialize_with = "given")]
     config: Option<Value>,
+}
+
+/// What was given, also when it is `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn plugin_json(plugin: &Plugin) -> Value {
@@ -99,7 +105,11 @@ impl FrontDoor {
         let component = component.ok_or_else(|| Problem::not_found("the plugin's component is not stored"))?;
         let name = plugin.record.name.clone();
         let install = Install { tenant, name, component, mounts: None, config: Some(config) };
-        let active = self.plugins.install(install).await?;
+        let active = self.plugins.install(install).await.map_err(|error| match error {
+            // The whole body is the configuration.
+            InstallError::Invalid { field: "config", why } => Problem::invalid_at(&[], why),
+            other => other.into(),
+        })?;
         Ok(json_answer(StatusCode::OK, &plugin_json(&active.record)))
     }
 }
@@ -110,7 +120,7 @@ async fn read_upload(call: Call, tenant: TenantId) -> Result<Install, Problem> {
     match media_type.as_str() {
         "application/wasm" => {
             let name = call.query().get("name").map(str::to_owned);
-            let name = name.ok_or_else(|| Problem::invalid("name", "is required in the query: ?name=<plugin>"))?;
+            let name = name.ok_or_else(|| Problem::bad_parameter("name", "is required in the query: ?name=<plugin>"))?;
             let component = call.bytes(ARTIFACT_BYTES_MAX).await?.to_vec();
             Ok(Install { tenant, name, component, mounts: None, config: None })
         }

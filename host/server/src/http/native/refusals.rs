@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
 
+use super::super::body::ShapeFault;
 use super::super::idempotency::OnceError;
 use super::super::problem::Problem;
 use crate::accounts::AccountError;
@@ -13,6 +14,12 @@ use crate::plugins::InstallError;
 fn storage_problem(error: &StorageError) -> Problem {
     tracing::error!(%error, "the host's own API cannot reach storage");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage does not answer")
+}
+
+impl From<ShapeFault> for Problem {
+    fn from(fault: ShapeFault) -> Self {
+        Self::invalid_at(&fault.path(), fault.why.as_str())
+    }
 }
 
 impl From<StorageError> for Problem {
@@ -58,10 +65,11 @@ fn limit_problem(limit: &LimitStanding) -> Problem {
         .with("limit", name.as_str())
         .with("max", *max)
         .with("used", *used);
-    for (name, figure) in [("retry_after", limit.retry_after_s.map(u64::from)), ("resets_at", limit.resets_at_ms)] {
-        if let Some(figure) = figure {
-            problem = problem.with(name, figure);
-        }
+    if let Some(seconds) = limit.retry_after_s {
+        problem = problem.with("retry_after", seconds);
+    }
+    if let Some(moment) = limit.resets_at_ms {
+        problem = problem.with("resets_at", moment);
     }
     problem
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::session::Session;
-use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, Verbs};
+use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError, Verbs};
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Answer, Problem, json as json_answer, with_type};
@@ -73,6 +73,16 @@ fn session_json(session: &Session) -> Value {
     })
 }
 
+/// What is wrong with a session, by its place in the body.
+fn wish_problem(error: VerbError) -> Problem {
+    match error {
+        VerbError::Invalid { field, why } if !["name", "phone_number", "settings"].contains(&field.as_str()) => {
+            Problem::invalid_at(&["settings", &field], why)
+        }
+        other => other.into(),
+    }
+}
+
 fn ok(session: &Session) -> Answer {
     json_answer(StatusCode::OK, &session_json(session))
 }
@@ -99,7 +109,7 @@ impl FrontDoor {
             phone_number: wish.phone_number.unwrap_or_default(),
             settings: settings.map(|(name, value)| (name, value.to_string())).collect(),
         };
-        let session = self.verbs.create_session(&caller, new).await?;
+        let session = self.verbs.create_session(&caller, new).await.map_err(wish_problem)?;
         Ok(json_answer(StatusCode::CREATED, &session_json(&session)))
     }
 
@@ -112,7 +122,8 @@ impl FrontDoor {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
         let id = call.id(0)?;
         let edit: SessionEdit = call.json(JSON_BYTES_MAX).await?;
-        Ok(ok(&self.verbs.change_session(&caller, id, edit.name, edit.settings.unwrap_or_default()).await?))
+        let changed = self.verbs.change_session(&caller, id, edit.name, edit.settings.unwrap_or_default()).await;
+        Ok(ok(&changed.map_err(wish_problem)?))
     }
 
     async fn remove_session(&self, call: Call) -> Answered {
@@ -146,7 +157,7 @@ impl FrontDoor {
         let png = match query.get("format") {
             None | Some("json") => false,
             Some("png") => true,
-            Some(_) => return Err(Problem::invalid("format", "json and png are allowed")),
+            Some(_) => return Err(Problem::bad_parameter("format", "json and png are allowed")),
         };
         let Some(qr) = self.verbs.session_qr(&caller, id).await? else {
             let state = self.verbs.session(&caller, id).await?.state.name();

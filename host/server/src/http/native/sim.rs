@@ -12,7 +12,7 @@ impl FrontDoor {
         let Some(sim) = &self.sim else {
             return Err(Problem::not_found("this host runs no simulated network"));
         };
-        self.need_operator(request.headers())?;
+        self.need_operator(request.headers()).await?;
         let method = request.method().as_str().to_owned();
         let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
         let body = Call { request, params: Vec::new() }.bytes(sim.body_bytes_max()).await?;

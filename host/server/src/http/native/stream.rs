@@ -149,7 +149,7 @@ impl FrontDoor {
         let after = match call.headers().get(LAST_EVENT_ID) {
             Some(id) => {
                 let number = id.to_str().ok().and_then(|id| id.trim().parse().ok());
-                Some(number.ok_or_else(|| Problem::invalid("Last-Event-ID", "is not the number of an event"))?)
+                Some(number.ok_or_else(|| Problem::bad_parameter("Last-Event-ID", "is not the number of an event"))?)
             }
             None => query.number("after")?,
         };

@@ -71,13 +71,13 @@ fn no_key(tenant: TenantId, key: KeyId) -> Problem {
 
 impl FrontDoor {
     async fn list_tenants(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let tenants = self.storage.tenants().await?;
         Ok(json_answer(StatusCode::OK, &json!({ "tenants": tenants.iter().map(tenant_json).collect::<Vec<_>>() })))
     }
 
     async fn make_tenant(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let new: NewTenant = call.json(JSON_BYTES_MAX).await?;
         let limits = new.limits.unwrap_or_default();
         let tenant = self.accounts.create_tenant(&new.name, new.plan.as_deref(), limits).await?;
@@ -85,14 +85,14 @@ impl FrontDoor {
     }
 
     async fn show_tenant(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let id = call.id(0)?;
         let tenant = self.storage.tenant(id).await?.ok_or_else(|| no_tenant(id))?;
         Ok(json_answer(StatusCode::OK, &tenant_json(&tenant)))
     }
 
     async fn change_tenant(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let id = call.id(0)?;
         let change: TenantChange = call.json(JSON_BYTES_MAX).await?;
         if let Some(plan) = &change.plan {
@@ -113,7 +113,7 @@ impl FrontDoor {
     }
 
     async fn list_keys(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let id = call.id(0)?;
         self.storage.tenant(id).await?.ok_or_else(|| no_tenant(id))?;
         let keys = self.storage.keys(id).await?;
@@ -121,7 +121,7 @@ impl FrontDoor {
     }
 
     async fn make_key(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let id = call.id(0)?;
         let wish: KeyWish = call.json(JSON_BYTES_MAX).await?;
         let new = self.accounts.create_key(id, &wish).await?;
@@ -133,14 +133,14 @@ impl FrontDoor {
     }
 
     async fn show_key(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let (tenant, key) = (call.id(0)?, call.id(1)?);
         let record = self.storage.key(tenant, key).await?.ok_or_else(|| no_key(tenant, key))?;
         Ok(json_answer(StatusCode::OK, &key_json(&record)))
     }
 
     async fn revoke_key(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         let (tenant, key) = (call.id(0)?, call.id(1)?);
         if self.storage.delete_key(tenant, key).await? { Ok(no_content()) } else { Err(no_key(tenant, key)) }
     }

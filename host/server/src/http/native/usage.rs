@@ -29,7 +29,7 @@ impl FrontDoor {
 
     /// Any tenant's, for the operator.
     async fn show_usage(&self, call: Call) -> Answered {
-        self.need_operator(call.headers())?;
+        self.need_operator(call.headers()).await?;
         self.usage_of(call.id(0)?).await
     }
 
@@ -45,16 +45,19 @@ impl FrontDoor {
             limits.push(limit_json(charge.limit_name(), charge.max, used, Some(resets_at)));
         }
         limits.push(limit_json("sessions", figures.sessions, sessions, None));
-        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits)))
+        let (media, kept) = (self.media.settings_of(id).await?, self.storage.blob_bytes(id).await?);
+        limits.push(limit_json(plan::MEDIA_BYTES, Some(media.bytes_max), kept, None));
+        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits, media.days)))
     }
 }
 
-fn usage_json(tenant: &Tenant, limits: &[Value]) -> Value {
+fn usage_json(tenant: &Tenant, limits: &[Value], media_days: u64) -> Value {
     let figures = plan::effective(tenant);
     json!({
         "tenant_id": tenant.id, "plan": tenant.plan, "limits": limits,
         "gap_ms": figures.gap_ms, "jitter_ms": figures.jitter_ms,
         "api_requests_per_minute": figures.api_requests_per_minute,
+        "media_days": media_days,
     })
 }
 

@@ -52,6 +52,8 @@ struct Enabling {
 #[serde(deny_unknown_fields, default)]
 struct ReplayWish {
     event: Option<u64>,
+    /// Delivers one event also where the filter leaves it out.
+    force: bool,
     from: Option<u64>,
     to: Option<u64>,
     failed_since: Option<Timestamp>,
@@ -64,6 +66,7 @@ impl From<WebhookError> for Problem {
                 Self::not_found(error.to_string())
             }
             WebhookError::Invalid { field, why } => Self::invalid(field, why),
+            WebhookError::NotWanted(..) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "filtered"),
             WebhookError::TooMany | WebhookError::TooMuchOwed => Self::new(StatusCode::CONFLICT, error.to_string()),
             WebhookError::Storage(error) => error.into(),
         }
@@ -136,12 +139,16 @@ impl FrontDoor {
         let principal = self.tenant(call.headers(), RESOURCE, "write").await?;
         let id: WebhookId = call.id(0)?;
         let what = match call.json(JSON_BYTES_MAX).await? {
-            ReplayWish { event: Some(event), from: None, to: None, failed_since: None } => Replay::Event(event),
-            ReplayWish { event: None, from: Some(from), to: Some(to), failed_since: None } => Replay::Range { from, to },
-            ReplayWish { event: None, from: None, to: None, failed_since: Some(since) } => Replay::FailedSince(since),
+            ReplayWish { event: Some(n), force, from: None, to: None, failed_since: None } => Replay::Event { n, force },
+            ReplayWish { event: None, force: false, from: Some(from), to: Some(to), failed_since: None } => {
+                Replay::Range { from, to }
+            }
+            ReplayWish { event: None, force: false, from: None, to: None, failed_since: Some(since) } => {
+                Replay::FailedSince(since)
+            }
             _ => {
-                let why = "give one of: event; from and to; failed_since";
-                return Err(Problem::invalid("event", why));
+                let why = "one of these is needed: event, and force if need be; from and to; failed_since";
+                return Err(Problem::invalid_at(&[], why));
             }
         };
         let (count, next) = self.webhooks.replay(&principal, id, what).await?;
