@@ -115,7 +115,7 @@ impl Storage {
         let hash = Sha256::digest(text.as_bytes());
         let found: Option<(TenantId, KeyId)> = self.read(&keys::key_by_hash(&hash)).await?;
         match found {
-            Some((tenant, id)) => self.read(&keys::api_key(tenant, id)).await,
+            Some((tenant, id)) => self.key(tenant, id).await,
             None => Ok(None),
         }
     }
@@ -125,7 +125,17 @@ impl Storage {
     /// # Errors
     /// When the engine fails or the record is damaged.
     pub async fn key(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
-        self.read(&keys::api_key(tenant, id)).await
+        let record: Option<ApiKey> = self.read(&keys::api_key(tenant, id)).await?;
+        match record {
+            Some(record) if self.outlived_its_session(&record).await? => Ok(None),
+            record => Ok(record),
+        }
+    }
+
+    /// Whether a key is only left over from a session that was deleted, and opens nothing any more.
+    async fn outlived_its_session(&self, record: &ApiKey) -> Result<bool, StorageError> {
+        let Some(session) = record.session else { return Ok(false) };
+        Ok(self.engine.get(&keys::owner_epoch(record.tenant, session)).await?.is_none())
     }
 
     /// Every key of a tenant.
@@ -133,7 +143,13 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn keys(&self, tenant: TenantId) -> Result<Vec<ApiKey>, StorageError> {
-        self.list(&keys::api_keys(tenant), LISTING_MAX).await
+        let mut keys = Vec::new();
+        for record in self.list(&keys::api_keys(tenant), LISTING_MAX).await? {
+            if !self.outlived_its_session(&record).await? {
+                keys.push(record);
+            }
+        }
+        Ok(keys)
     }
 
     /// Removes a key; whether there was one.

@@ -6,6 +6,7 @@
 mod accounts;
 mod batches;
 mod blobs;
+mod cleanup;
 mod codec;
 mod counted;
 mod deliveries;

@@ -1,8 +1,10 @@
 //! Webhook endpoints: their records, their sealed secrets and headers, and where each stands in the event log.
 
+use super::cleanup::Leftover;
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check, KeyRange};
 use super::keys::RecordType;
+use super::work::Cursor;
 use super::{CONFLICT_TRIES_MAX, CursorStep, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::Event;
@@ -119,33 +121,33 @@ impl Storage {
     /// Removes an endpoint with everything it owes and logged; whether there was one. No event goes with it.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails: if the endpoint is gone by then, what is left of it is removed later.
     pub async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool, StorageError> {
         let key = keys::of_webhook(tenant, RecordType::Webhook, id);
         for _ in 0..CONFLICT_TRIES_MAX {
             let Some(value) = self.engine.get(&key).await? else { return Ok(false) };
+            let left = Leftover::Webhook { tenant, webhook: id };
             let mut batch = Batch::default();
             batch.check(Check::Equals { key: key.clone(), value });
-            Self::remove_webhook(&mut batch, tenant, id);
+            for record in [RecordType::Webhook, RecordType::WebhookSeal, RecordType::WebhookCursor] {
+                batch.delete(keys::of_webhook(tenant, record, id));
+            }
+            batch.add(keys::webhook_count(tenant), -1);
+            left.put(&mut batch)?;
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                other => return other.map(|_| true),
+                Ok(_) => return self.finish_cleanup(&left).await.map(|()| true),
+                Err(error) => return Err(error),
             }
         }
         Err(StorageError::Conflict)
     }
 
-    fn remove_webhook(batch: &mut Batch, tenant: TenantId, id: WebhookId) {
-        use RecordType::{
-            Attempt, AttemptCounter, DeadDelivery, Delivery, Webhook, WebhookCount, WebhookCursor, WebhookSeal,
-        };
-        for record in [Webhook, WebhookSeal, WebhookCursor, AttemptCounter, WebhookCount] {
-            batch.delete(keys::of_webhook(tenant, record, id));
-        }
-        for record in [Delivery, DeadDelivery, Attempt] {
-            batch.delete_prefix(keys::of_webhook(tenant, record, id));
-        }
-        batch.add(keys::webhook_count(tenant), -1);
+    /// Holds while there is the endpoint and its record is as it is now; `None` when it is gone. What is owed to it anew is owed
+    /// under this check: nothing may join what a deletion has left.
+    pub(super) async fn webhook_check(&self, tenant: TenantId, id: WebhookId) -> Result<Option<Check>, StorageError> {
+        let key = keys::of_webhook(tenant, RecordType::Webhook, id);
+        Ok(self.engine.get(&key).await?.map(|value| Check::Equals { key, value }))
     }
 
     /// Moves an endpoint's cursor over up to `limit` events and owes a delivery for each that it wants.
@@ -167,7 +169,7 @@ impl Storage {
             }
             Self::put_delivery(batch, endpoint, event, now).map(|()| true)
         };
-        self.pass_events(tenant, cursor, Some(before), limit, owe).await
+        self.pass_events(tenant, Cursor { key: cursor, before: Some(before), guard: None }, limit, owe).await
     }
 
     pub(super) fn put_delivery(

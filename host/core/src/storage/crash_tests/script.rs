@@ -227,7 +227,7 @@ impl Script {
         match dice.next_u64() % 3 {
             0 => self.storage.forget_device(TENANT, session).await,
             1 => self.storage.delete_session(TENANT, session, at(n)).await.map(drop),
-            _ => self.storage.delete_plugin(TenantId::OPERATOR, "plugin 0", SUBSCRIPTION, &[TENANT]).await.map(drop),
+            _ => self.storage.delete_plugin(TenantId::OPERATOR, "plugin 0", SUBSCRIPTION).await.map(drop),
         }
     }
 }
