@@ -9,8 +9,6 @@ use crate::records::plugin::Plugin;
 
 /// Most bytes of an uploaded component.
 pub const ARTIFACT_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Most plugins of one tenant that are listed.
-const LISTING_MAX: usize = 1000;
 
 impl Storage {
     /// Makes a plugin active together with its component.
@@ -41,7 +39,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn plugins(&self, tenant: TenantId) -> Result<Vec<Plugin>, StorageError> {
-        self.list(&keys::plugins(tenant), LISTING_MAX).await
+        self.list(&keys::plugins(tenant)).await
     }
 
     /// A tenant's component by its hexadecimal SHA-256.

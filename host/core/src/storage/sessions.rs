@@ -9,8 +9,6 @@ use crate::records::event::{Event, Fact};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::session::{Session, SessionState};
 
-/// Most sessions that one listing returns.
-const LISTING_MAX: usize = 10_000;
 /// The epoch of an owner while there is one machine.
 const OWNER_EPOCH: u64 = 1;
 
@@ -124,7 +122,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn sessions(&self, tenant: TenantId) -> Result<Vec<Session>, StorageError> {
-        self.list(&keys::sessions(tenant), LISTING_MAX).await
+        self.list(&keys::sessions(tenant)).await
     }
 
     /// Changes a session's record; a new state, or a new reason for it, becomes an event in the same commit. `None` when the session is gone.

@@ -74,7 +74,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn webhooks(&self, tenant: TenantId) -> Result<Vec<WebhookEndpoint>, StorageError> {
-        self.list(&keys::webhooks(tenant), WEBHOOKS_MAX).await
+        self.list(&keys::webhooks(tenant)).await
     }
 
     /// The secrets and headers of an endpoint.
