@@ -398,7 +398,8 @@ fn call(call: &Call) -> wit::Call {
     }
 }
 
-pub(crate) fn event(event: &Event) -> wit::Event {
+/// The event as plugins see it; `None` for one that their contract has no word for.
+pub(crate) fn event(event: &Event) -> Option<wit::Event> {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
         Fact::MessageState { message, whatsapp_id, chat, state, reason } => wit::Fact::MessageState(wit::MessageProgress {
@@ -432,14 +433,15 @@ pub(crate) fn event(event: &Event) -> wit::Event {
         Fact::CallEnded { call: ended, reason } => {
             wit::Fact::CallEnded(wit::CallEnd { call: call(ended), reason: reason.clone() })
         }
+        Fact::WebhookDisabled { .. } => return None,
     };
-    wit::Event {
+    Some(wit::Event {
         number: event.n,
         kind: event.fact.type_name().to_owned(),
         at_ms: event.at.0,
         session: event.session.0,
         fact,
-    }
+    })
 }
 
 pub(crate) fn quota_standing(limit: LimitStanding) -> wit::QuotaStanding {

@@ -360,21 +360,14 @@ impl DeliveryWorker {
     /// Keeps since when an endpoint only fails, and switches it off when that is too long.
     async fn note_health(&self, endpoint: &WebhookEndpoint, verdict: Verdict, now: Timestamp) -> Result<(), StorageError> {
         let (tenant, id) = (endpoint.tenant, endpoint.id);
-        let change = |failing: Option<Timestamp>, disabled: Option<String>| async move {
-            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| {
-                endpoint.failing_since = failing;
-                if let Some(reason) = &disabled {
-                    endpoint.active = false;
-                    endpoint.disabled_reason = Some(reason.clone());
-                    endpoint.updated_at = now;
-                }
-            };
+        let failing = |since: Option<Timestamp>| async move {
+            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| endpoint.failing_since = since;
             self.storage.change_webhook(tenant, id, apply).await
         };
         let reason = match (verdict, endpoint.failing_since) {
             (Verdict::Delivered, None) => return Ok(()),
             (Verdict::Delivered, Some(since)) => {
-                change(None, None).await?;
+                failing(None).await?;
                 if now.since(since) >= OUTAGE_MIN {
                     let hastened = self.storage.hasten_deliveries(tenant, id, now, since, OUTAGE_DELIVERIES_MIN).await?;
                     tracing::info!(%tenant, webhook = %id, hastened, "a webhook receiver is back");
@@ -382,12 +375,15 @@ impl DeliveryWorker {
                 return Ok(());
             }
             (Verdict::SwitchOff, _) => "the receiver answered 410 Gone".to_owned(),
-            (_, None) => return change(Some(now), None).await.map(|_| ()),
+            (_, None) => return failing(Some(now)).await.map(|_| ()),
             (_, Some(since)) if failed_too_long(since, now) => format!("every attempt since {} failed", iso_8601(since)),
             (_, Some(_)) => return Ok(()),
         };
-        tracing::warn!(%tenant, webhook = %id, reason, "a webhook is switched off");
-        change(endpoint.failing_since.or(Some(now)), Some(reason)).await.map(|_| ())
+        if self.storage.switch_off_webhook(tenant, id, &reason, now).await?.is_some() {
+            tracing::warn!(%tenant, webhook = %id, reason, "a webhook is switched off");
+            self.wakes.events_have_more(tenant);
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Extras, Person};
-use super::id::{MessageId, SessionId};
+use super::id::{MessageId, SessionId, WebhookId};
 use super::message::MessageState;
 use super::session::SessionState;
 use crate::clock::Timestamp;
@@ -166,6 +166,13 @@ pub enum Fact {
         /// Why: `missed`, `accepted_elsewhere`, `rejected_elsewhere`, `rejected`, `ended` or WhatsApp's own word.
         reason: String,
     },
+    /// The host switched a webhook endpoint off, because of what its receiver does.
+    WebhookDisabled {
+        /// The endpoint.
+        webhook: WebhookId,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Fact {
@@ -198,6 +205,7 @@ impl Fact {
             Self::ChatState { .. } => "chat.state",
             Self::CallReceived(_) => "call.received",
             Self::CallEnded { .. } => "call.ended",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
 
@@ -209,7 +217,7 @@ impl Fact {
             Self::GroupChanged(change) => Some(&change.chat),
             Self::PresenceChanged { person, .. } => Some(&person.jid),
             Self::CallReceived(call) | Self::CallEnded { call, .. } => Some(call.group.as_ref().unwrap_or(&call.from.jid)),
-            Self::SessionState { .. } => None,
+            Self::SessionState { .. } | Self::WebhookDisabled { .. } => None,
         }
     }
 
@@ -283,7 +291,7 @@ pub struct Event {
     pub n: u64,
     /// When it was recorded.
     pub at: Timestamp,
-    /// The session it happened to.
+    /// The session it happened to; [`SessionId::NONE`] for what concerns the tenant as a whole.
     pub session: SessionId,
     /// What happened.
     pub fact: Fact,

@@ -7,8 +7,8 @@ use super::keys::RecordType;
 use super::work::Cursor;
 use super::{CONFLICT_TRIES_MAX, CursorStep, Storage, StorageError, keys};
 use crate::clock::Timestamp;
-use crate::records::event::Event;
-use crate::records::id::{TenantId, WebhookId};
+use crate::records::event::{Event, Fact};
+use crate::records::id::{SessionId, TenantId, WebhookId};
 use crate::records::webhook::{Delivery, WebhookEndpoint, WebhookSeal, event_webhook_id};
 use crate::rules::event_filter;
 
@@ -110,6 +110,43 @@ impl Storage {
             if seal != before {
                 self.put_webhook_seal(&mut batch, tenant, id, &seal)?;
             }
+            match self.engine.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                other => return other.map(|_| Some(endpoint)),
+            }
+        }
+        Err(StorageError::Conflict)
+    }
+
+    /// Switches an endpoint off because of what its receiver does, and tells so in the event log, in one commit. `None` when it
+    /// is gone or off already.
+    ///
+    /// # Errors
+    /// When the engine fails, or when others kept changing it.
+    pub async fn switch_off_webhook(
+        &self,
+        tenant: TenantId,
+        id: WebhookId,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<Option<WebhookEndpoint>, StorageError> {
+        let key = keys::of_webhook(tenant, RecordType::Webhook, id);
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+            let mut endpoint: WebhookEndpoint = decode(&key, &value)?;
+            if !endpoint.active {
+                return Ok(None);
+            }
+            endpoint.active = false;
+            endpoint.disabled_reason = Some(reason.to_owned());
+            endpoint.failing_since.get_or_insert(at);
+            endpoint.updated_at = at;
+            let fact = Fact::WebhookDisabled { webhook: id, reason: reason.to_owned() };
+            let event = Event { n: 0, at, session: endpoint.session.unwrap_or(SessionId::NONE), fact };
+            let mut batch = Batch::default();
+            batch.check(Check::Equals { key: key.clone(), value });
+            batch.put(key.clone(), encode(&key, &endpoint)?);
+            Self::append_event(&mut batch, tenant, &event)?;
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
                 other => return other.map(|_| Some(endpoint)),
