@@ -3,6 +3,7 @@
 mod deliveries;
 mod delivery_order;
 mod intake;
+mod outages;
 mod outbox;
 mod quota;
 mod responders;

@@ -16,7 +16,7 @@ mod events;
 mod failure;
 mod history;
 mod keys;
-mod memory_engine;
+pub(crate) mod memory_engine;
 mod messages;
 mod once;
 mod outbox;
