@@ -16,9 +16,9 @@ use crate::records::id::{MessageId, SessionId, TenantId, WebhookId};
 use crate::records::message::{Message, MessageState};
 
 /// Rows that one commit removes. Tests have few rows, and want many steps.
-pub(super) const CLEANUP_ROWS_MAX: usize = if cfg!(test) { 4 } else { 256 };
+pub(super) const CLEANUP_ROWS_MAX: usize = if cfg!(test) { 16 } else { 256 };
 /// Messages that one commit lets fail: each has several rows, and an event.
-const CLEANUP_MESSAGES_MAX: usize = if cfg!(test) { 2 } else { 32 };
+const CLEANUP_MESSAGES_MAX: usize = if cfg!(test) { 4 } else { 32 };
 
 /// What is left, and of what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

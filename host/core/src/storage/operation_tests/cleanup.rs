@@ -357,8 +357,8 @@ async fn no_commit_of_a_deletion_removes_more_than_a_few_rows() {
     assert!(storage.delete_session(ACME, SESSION, LATER).await.unwrap());
     assert!(storage.delete_webhook(ACME, HOOK).await.unwrap());
     let widest = engine.rows.load(Ordering::Relaxed);
-    // A message that fails has its places, its record, its event and two counts.
-    assert!((4..=16).contains(&widest), "{widest} writes in one commit");
+    // A message that fails has two places in the outbox, its record, and its event with two counts.
+    assert!((16..=24).contains(&widest), "{widest} writes in one commit");
 }
 
 async fn busy_plugin_and_endpoint(storage: &Storage) {
