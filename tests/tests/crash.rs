@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const SEND_PAUSE: Duration = Duration::from_millis(40);
 const REFUSED_ONE_IN: u64 = 400;
 /// Pause of a phone between two messages.
 const WRITE_PAUSE: Duration = Duration::from_millis(120);
+/// While more than this is on its way nobody writes more: a host that hardly lives sends less than clients can ask for.
+const BACKLOG_MAX: usize = 300;
 
 fn number_of(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -42,6 +44,21 @@ struct Ledger {
     written: Mutex<Vec<(String, &'static str)>>,
     /// Sends that got no answer, because the host was killed under them.
     unanswered: AtomicU64,
+    /// Messages that phones have shown when they were last looked at.
+    shown: AtomicUsize,
+}
+
+impl Ledger {
+    /// Waits until there is room for more on the way.
+    async fn room(&self) {
+        let backlog = || {
+            let asked = self.accepted.lock().unwrap().len() + self.written.lock().unwrap().len();
+            asked.saturating_sub(self.shown.load(Ordering::Relaxed))
+        };
+        while backlog() > BACKLOG_MAX {
+            pause(SEND_PAUSE).await;
+        }
+    }
 }
 
 struct Scene {
@@ -105,6 +122,7 @@ fn verdict(request: &Received) -> u16 {
 /// Sends texts from a session to a customer for ever, whether or not a host is there.
 async fn send_for_ever(account: Account, session: TestSession, to: &'static str, ledger: Arc<Ledger>) {
     for n in 0_u64.. {
+        ledger.room().await;
         let text = format!("{} to {to}: {n}", session.id);
         let body = json!({ "to": to, "text": text });
         match account.http.json("POST", "/api/v1/send-message", Some(&session.key), Some(&body)).await {
@@ -122,6 +140,7 @@ async fn send_for_ever(account: Account, session: TestSession, to: &'static str,
 /// Lets a customer write to a session for ever.
 async fn write_for_ever(control: switchboard::http::LocalClient, from: &'static str, to: &'static str, ledger: Arc<Ledger>) {
     for n in 0_u64.. {
+        ledger.room().await;
         let id = write(control, ADMIN_KEY, from, to, &format!("ping {n}")).await;
         ledger.written.lock().unwrap().push((id, from));
         pause(WRITE_PAUSE).await;
@@ -138,7 +157,7 @@ struct Shown {
 }
 
 impl Shown {
-    async fn look(&mut self, scene: &Scene) {
+    async fn look(&mut self, scene: &Scene, ledger: &Ledger) {
         for number in CUSTOMER_NUMBERS {
             let all = self.phones.entry(number).or_default();
             loop {
@@ -156,6 +175,7 @@ impl Shown {
             self.told.insert((text(&event["type"]), text(&event["data"]["whatsapp_id"])));
             self.requests += 1;
         }
+        ledger.shown.store(self.phones.values().map(Vec::len).sum(), Ordering::Relaxed);
     }
 
     fn is_told(&self, event: &str, id: &str) -> bool {
@@ -268,18 +288,19 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
         traffic.spawn(send_for_ever(scene.account.clone(), session.clone(), CUSTOMER_NUMBERS[at], Arc::clone(&ledger)));
         traffic.spawn(write_for_ever(scene.sim.http(), CUSTOMER_NUMBERS[at], SESSION_NUMBERS[at], Arc::clone(&ledger)));
     }
+    let mut shown = Shown::default();
     for _ in 0..points {
+        shown.look(&scene, &ledger).await;
         pause(Duration::from_millis(entropy.next_u64() % LIFE_MS_MAX)).await;
         host.kill().await;
         assert!(traffic.try_join_next().is_none(), "a client broke down");
         host = start_host(&scene.folder, &scene.sim, &scene.listen).await;
     }
     traffic.shutdown().await;
-    let mut shown = Shown::default();
     // What waits grows with the kills, and a host that lives sends it.
     let patience = PATIENCE * 10 + Duration::from_secs(points);
     let settled = until(patience, async || {
-        shown.look(&scene).await;
+        shown.look(&scene, &ledger).await;
         shown.missing(&ledger).is_empty()
     });
     let settled = settled.await;

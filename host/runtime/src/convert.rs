@@ -2,7 +2,7 @@
 
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content as core;
-use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming};
+use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::message::{Message, MessageState};
 use switchboard_core::records::session::{Session, SessionState};
 
@@ -398,8 +398,21 @@ fn call(call: &Call) -> wit::Call {
     }
 }
 
-/// The event as plugins see it; `None` for one that their contract has no word for.
-pub(crate) fn event(event: &Event) -> Option<wit::Event> {
+fn stored_media(stored: &StoredMedia) -> wit::StoredMedia {
+    wit::StoredMedia {
+        event: stored.event,
+        whatsapp_id: stored.whatsapp_id.clone(),
+        chat: stored.chat.clone(),
+        media: stored.media.clone(),
+        mime: stored.mime.clone(),
+        size: stored.size,
+        sha256: stored.sha256.clone(),
+        file_name: stored.file_name.clone(),
+        expires_at_ms: stored.expires_at.0,
+    }
+}
+
+pub(crate) fn event(event: &Event) -> wit::Event {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
         Fact::MessageState { message, whatsapp_id, chat, state, reason } => wit::Fact::MessageState(wit::MessageProgress {
@@ -433,15 +446,24 @@ pub(crate) fn event(event: &Event) -> Option<wit::Event> {
         Fact::CallEnded { call: ended, reason } => {
             wit::Fact::CallEnded(wit::CallEnd { call: call(ended), reason: reason.clone() })
         }
-        Fact::WebhookDisabled { .. } => return None,
+        Fact::MediaStored(stored) => wit::Fact::MediaStored(stored_media(stored)),
+        Fact::MediaFailed { event, whatsapp_id, chat, reason } => wit::Fact::MediaFailed(wit::FailedMedia {
+            event: *event,
+            whatsapp_id: whatsapp_id.clone(),
+            chat: chat.clone(),
+            reason: reason.clone(),
+        }),
+        Fact::WebhookDisabled { webhook, reason } => {
+            wit::Fact::WebhookDisabled(wit::DisabledWebhook { webhook: webhook.0, reason: reason.clone() })
+        }
     };
-    Some(wit::Event {
+    wit::Event {
         number: event.n,
         kind: event.fact.type_name().to_owned(),
         at_ms: event.at.0,
         session: event.session.0,
         fact,
-    })
+    }
 }
 
 pub(crate) fn quota_standing(limit: LimitStanding) -> wit::QuotaStanding {

@@ -249,7 +249,7 @@ impl Runtime {
     ) -> Called<Vec<Command>> {
         let Some(pre) = &plugin.responder else { return not_served("responder") };
         let run = wit_responder::Run { run_id: run_id.to_owned(), now_ms: context.now_ms };
-        let Some(event) = convert::event(event) else { return unsaid(Vec::new()) };
+        let event = convert::event(event);
         let called = self
             .call(context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
@@ -348,11 +348,6 @@ impl std::io::Write for ByteCount {
 pub(crate) fn not_served<T>(interface: &str) -> Called<T> {
     let outcome = Outcome::PluginError(format!("does not export {interface}"));
     Called { outcome, report: CallReport::default() }
-}
-
-/// No call, for an event that plugins have no word for.
-pub(crate) fn unsaid<T>(answer: T) -> Called<T> {
-    Called { outcome: Outcome::Reply(answer), report: CallReport::default() }
 }
 
 fn core_command(command: wit_responder::Command) -> Command {

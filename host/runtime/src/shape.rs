@@ -8,7 +8,7 @@ use crate::bindings::webhook_world::exports::switchboard::plugin::webhook as wit
 use crate::convert;
 use crate::log::short_words;
 use crate::outcome::{Called, Limit, Outcome};
-use crate::runtime::{CallContext, LoadedPlugin, Runtime, not_served, unsaid};
+use crate::runtime::{CallContext, LoadedPlugin, Runtime, not_served};
 
 impl Runtime {
     /// Calls `webhook.shape`. `None` leaves the event out.
@@ -21,8 +21,7 @@ impl Runtime {
         format: &str,
     ) -> Called<Option<Payload>> {
         let Some(pre) = &plugin.webhook else { return not_served("webhook") };
-        let Some(event) = convert::event(event) else { return unsaid(None) };
-        let session = convert::session(session);
+        let (event, session) = (convert::event(event), convert::session(session));
         let called = self
             .call(context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;

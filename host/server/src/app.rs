@@ -13,6 +13,7 @@ use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::delivery_worker::DeliveryWorker;
 use switchboard_core::flow::housekeeper::Housekeeper;
 use switchboard_core::flow::intake::Intake;
+use switchboard_core::flow::media_worker::MediaWorker;
 use switchboard_core::flow::responder_worker::ResponderWorker;
 use switchboard_core::flow::schedule_worker::ScheduleWorker;
 use switchboard_core::flow::wakes::Wakes;
@@ -28,7 +29,7 @@ use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
 use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
-use crate::media::{LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
+use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
 use crate::secrets::AdminKey;
@@ -165,6 +166,7 @@ impl Host {
         let uploader = Uploader::new(Arc::clone(&media), Arc::clone(&basics.clock));
         let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
         let sessions = Arc::new(Sessions::new(session_deps));
+        let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let verbs = basics.verbs(&accounts, &intake, &sessions);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
@@ -184,6 +186,7 @@ impl Host {
             limits: Limits::new(settings.http),
             sim: settings.sim,
             media: Arc::clone(&media),
+            downloads: Arc::clone(&downloads),
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
@@ -197,7 +200,8 @@ impl Host {
         doors.push(tokio::spawn(listener.serve(front_door, stop_seen)));
         plugins.restore().await?;
         let keeper = basics.keeper(settings.retention);
-        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media));
+        let fetcher = basics.media_worker(&downloads);
+        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
@@ -363,6 +367,16 @@ impl Basics {
         }
     }
 
+    fn media_worker(&self, downloads: &Arc<Downloads>) -> MediaWorker {
+        MediaWorker {
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
+            fetcher: Arc::clone(downloads) as _,
+        }
+    }
+
     fn keeper(&self, retention: Retention) -> Housekeeper {
         Housekeeper { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
     }
@@ -391,6 +405,7 @@ fn start_workers(
     deliverer: Arc<DeliveryWorker>,
     keeper: Housekeeper,
     media: Arc<MediaRoom>,
+    fetcher: MediaWorker,
 ) -> Vec<JoinHandle<()>> {
     let Basics { storage, clock, entropy, wakes } = basics;
     let responders = ResponderWorker {
@@ -408,5 +423,6 @@ fn start_workers(
         tokio::spawn(deliverer.run()),
         tokio::spawn(async move { keeper.run().await }),
         tokio::spawn(async move { media.keep_house().await }),
+        tokio::spawn(fetcher.run()),
     ]
 }

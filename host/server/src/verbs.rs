@@ -19,6 +19,7 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_phone;
 use switchboard_core::rules::plan::{PACING_SETTING, PlanError, SessionRules};
 use switchboard_core::rules::quota::{self, Charge, Reached, Scope, Standing};
+use switchboard_core::rules::session_settings::{SettingError, fetches_media, watched};
 use switchboard_core::storage::{BatchProgress, Cancelled, SessionChange, Storage, StorageError};
 use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, LimitStanding, NewMessage, NewSession, QrCode, VerbError, Verbs};
 
@@ -90,11 +91,14 @@ fn check_settings(count: usize, settings: &Map<String, Value>) -> Result<(), Ver
             return invalid(format!("an entry has {bytes} bytes; the limit is {SETTING_BYTES_MAX}"));
         }
     }
-    check_pacing(settings)
+    check_heeded(settings)
 }
 
-/// Whether a session can keep the rules that its settings give it.
-fn check_pacing(settings: &Map<String, Value>) -> Result<(), VerbError> {
+/// Whether the settings that the host itself heeds say something that it understands.
+fn check_heeded(settings: &Map<String, Value>) -> Result<(), VerbError> {
+    let unread = |error: SettingError| VerbError::Invalid { field: error.setting.to_owned(), why: error.why };
+    fetches_media(settings).map_err(unread)?;
+    watched(settings).map_err(unread)?;
     let invalid = |error: PlanError| VerbError::Invalid { field: PACING_SETTING.to_owned(), why: error.to_string() };
     SessionRules::read(settings).map(|_| ()).map_err(invalid)
 }
@@ -161,7 +165,9 @@ impl HostVerbs {
         check_settings(there.settings.len() + added.count(), &settings)?;
         let change = SessionChange { name, settings, ..SessionChange::default() };
         let changed = self.storage.change_session(caller.tenant, id, self.clock.now(), &change).await;
-        changed.map_err(unavailable)?.ok_or(VerbError::NotFound)
+        let changed = changed.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
+        self.sessions.settings_changed(&there, &changed);
+        Ok(changed)
     }
 
     /// A code that links the session when it is typed into the phone of this number.
@@ -269,7 +275,7 @@ impl HostVerbs {
                 Err(error) => return invalid(name, format!("is not JSON: {error}")),
             }
         }
-        check_pacing(&settings)?;
+        check_heeded(&settings)?;
         Ok(settings)
     }
 }

@@ -7,6 +7,7 @@ use switchboard_core::records::content::{Content, Extras, MediaSource, Poll};
 use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
 use switchboard_tests::account::{Account, TestSession, phone};
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const SHOP: &str = "491510000001";
@@ -204,5 +205,53 @@ async fn calls_and_typing_are_events() {
         let data = account.event("chat.state", |data| data["state"] == told).await;
         assert_eq!(data["person"]["phone"], CUSTOMER, "{data:#}");
     }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_watched_comes_and_goes_as_events_and_others_do_not() {
+    let (stage, account, session) = shop().await;
+    let set = async |settings: Value| {
+        let path = format!("/switchboard/v1/sessions/{}", session.id);
+        let body = json!({ "settings": settings });
+        account.http.json("PATCH", &path, Some(&account.tenant_key), Some(&body)).await.unwrap()
+    };
+    // From now on both of the customer's names are known.
+    let question = stage.phone_sends(CUSTOMER, SHOP, json!({ "text": "Are you there?" })).await;
+    told(&account, "message.received", &question).await;
+    let refused = set(json!({ "watch_presence": ["nobody"] })).await;
+    assert!(refused.status == 422 && refused.json().to_string().contains("nobody"), "{refused:?}");
+    assert_eq!(set(json!({ "watch_presence": [CUSTOMER] })).await.status, 200);
+    let comes = async |number: &str, there: bool| {
+        stage
+            .sim(
+                "POST",
+                &format!("phones/{number}/presence"),
+                json!({ "state": if there { "available" } else { "unavailable" } }),
+            )
+            .await;
+    };
+    comes(FRIEND, true).await;
+    comes(CUSTOMER, true).await;
+    let came = account.event("presence.changed", |data| data["person"]["phone"] == CUSTOMER && data["online"] == true).await;
+    assert!(is_lid(&came["person"]["lid"]), "{came:#}");
+    comes(CUSTOMER, false).await;
+    // How it stood when the watch began has no such moment.
+    let went = account.event("presence.changed", |data| data["last_seen"].is_u64()).await;
+    assert_eq!((&went["person"]["phone"], &went["online"]), (&json!(CUSTOMER), &json!(false)), "{went:#}");
+    // A new connection watches as well.
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    account.wait_for(&session, "connected").await;
+    let before = account.events().await.len();
+    stage.sim("POST", &format!("phones/{CUSTOMER}/presence"), json!({ "state": "available" })).await;
+    let again = async || {
+        let events = account.events().await;
+        events.iter().skip(before).any(|event| event["type"] == "presence.changed" && event["data"]["online"] == true)
+    };
+    assert!(until(PATIENCE, again).await, "nobody came: {:#?}", account.events().await);
+    let told = account.events().await;
+    let friend = told.iter().any(|event| event["data"]["person"]["phone"] == FRIEND);
+    assert!(!friend, "nobody watches the friend");
     stage.stop().await;
 }

@@ -13,6 +13,7 @@ mod native;
 mod path;
 mod plugins;
 mod quota;
+mod received_media;
 mod sending;
 mod sessions;
 mod stop;

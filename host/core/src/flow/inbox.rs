@@ -35,6 +35,9 @@ impl Inbox {
         let new = self.storage.record_facts(self.tenant, self.session, self.clock.now(), facts).await?;
         if new > 0 {
             self.wakes.events_have_more(self.tenant);
+            if facts.iter().any(|new| new.fact.has_file()) {
+                self.wakes.files_may_have_more();
+            }
         }
         Ok(new)
     }

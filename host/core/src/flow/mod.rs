@@ -9,6 +9,7 @@ pub mod housekeeper;
 pub mod inbox;
 pub mod intake;
 pub mod media;
+pub mod media_worker;
 mod outage;
 pub mod outbox_worker;
 pub mod responder_worker;

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod delivery_order;
+mod files;
 mod intake;
 mod outages;
 mod outbox;

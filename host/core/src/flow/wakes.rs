@@ -15,6 +15,7 @@ pub struct Wakes {
     webhooks: TenantBell,
     readers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
     timers: Notify,
+    files: Notify,
 }
 
 /// Tenants for whom there is something new, and the bell that says so.
@@ -70,6 +71,16 @@ impl Wakes {
     /// Waits until a timer was set.
     pub async fn timers_have_more(&self) {
         self.timers.notified().await;
+    }
+
+    /// Files may be owed that were not before, or can be had now.
+    pub fn files_may_have_more(&self) {
+        self.files.notify_one();
+    }
+
+    /// Waits until files may be owed.
+    pub async fn files_have_more(&self) {
+        self.files.notified().await;
     }
 
     /// There is a new event of `tenant`.

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::entropy::Entropy;
 
 /// Random bytes of a handle: nobody guesses one.
-const ID_BYTES: usize = 16;
+pub const ID_BYTES: usize = 16;
 /// What a handle begins with, so that people can tell it from other ids.
 const ID_PREFIX: &str = "med_";
 
@@ -22,6 +22,11 @@ impl BlobId {
     pub fn draw(entropy: &dyn Entropy) -> Self {
         let mut random = [0; ID_BYTES];
         entropy.fill(&mut random);
+        Self::from_random(random)
+    }
+
+    /// A handle of bytes that nobody else can guess.
+    pub fn from_random(random: [u8; ID_BYTES]) -> Self {
         Self(format!("{ID_PREFIX}{}", hex::encode(random)))
     }
 

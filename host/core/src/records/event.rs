@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Extras, Person};
+use super::content::{Content, Extras, MediaSource, Person};
 use super::id::{MessageId, SessionId, WebhookId};
 use super::message::MessageState;
 use super::session::SessionState;
@@ -98,6 +98,29 @@ pub struct Call {
     pub called_at: Timestamp,
 }
 
+/// The file of a message that came in, as the tenant now keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredMedia {
+    /// Number of the event of the message that it came with.
+    pub event: u64,
+    /// WhatsApp id of that message.
+    pub whatsapp_id: String,
+    /// JID of its chat.
+    pub chat: String,
+    /// The file's handle.
+    pub media: String,
+    /// Its MIME type.
+    pub mime: String,
+    /// How many bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// The name that it came with.
+    pub file_name: Option<String>,
+    /// When the tenant keeps it no longer.
+    pub expires_at: Timestamp,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -166,6 +189,19 @@ pub enum Fact {
         /// Why: `missed`, `accepted_elsewhere`, `rejected_elsewhere`, `rejected`, `ended` or WhatsApp's own word.
         reason: String,
     },
+    /// The file of a message that came in was fetched.
+    MediaStored(Box<StoredMedia>),
+    /// The file of a message that came in cannot be had.
+    MediaFailed {
+        /// Number of the event of that message.
+        event: u64,
+        /// Its WhatsApp id.
+        whatsapp_id: String,
+        /// JID of its chat.
+        chat: String,
+        /// Why.
+        reason: String,
+    },
     /// The host switched a webhook endpoint off, because of what its receiver does.
     WebhookDisabled {
         /// The endpoint.
@@ -205,15 +241,27 @@ impl Fact {
             Self::ChatState { .. } => "chat.state",
             Self::CallReceived(_) => "call.received",
             Self::CallEnded { .. } => "call.ended",
+            Self::MediaStored(_) => "media.stored",
+            Self::MediaFailed { .. } => "media.failed",
             Self::WebhookDisabled { .. } => "webhook.disabled",
         }
+    }
+
+    /// Whether a file belongs to it that lies with WhatsApp.
+    pub fn has_file(&self) -> bool {
+        let Self::MessageReceived(incoming) = self else { return false };
+        incoming.content.media().is_some_and(|media| matches!(media.source, MediaSource::WhatsApp(_)))
     }
 
     /// The chat it belongs to; what happens in one chat is handled in order.
     pub fn chat(&self) -> Option<&str> {
         match self {
             Self::MessageReceived(incoming) => Some(&incoming.chat),
-            Self::MessageState { chat, .. } | Self::Receipt { chat, .. } | Self::ChatState { chat, .. } => Some(chat),
+            Self::MessageState { chat, .. }
+            | Self::Receipt { chat, .. }
+            | Self::ChatState { chat, .. }
+            | Self::MediaFailed { chat, .. } => Some(chat),
+            Self::MediaStored(stored) => Some(&stored.chat),
             Self::GroupChanged(change) => Some(&change.chat),
             Self::PresenceChanged { person, .. } => Some(&person.jid),
             Self::CallReceived(call) | Self::CallEnded { call, .. } => Some(call.group.as_ref().unwrap_or(&call.from.jid)),

@@ -16,6 +16,9 @@ pub const RESPONDER: Backoff = Backoff { first: Duration::from_secs(1), longest:
 /// Sending a message again that WhatsApp's server did not acknowledge.
 pub const RESEND: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
+/// Fetching a file again that WhatsApp did not give.
+pub const FETCH: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(3600) };
+
 impl Backoff {
     /// The wait before try number `tries + 1`: doubled each time, then between a half and all of that, as `random` decides,
     /// so that many who failed together do not come back together.

@@ -23,6 +23,10 @@ pub fn fact_json(fact: &Fact) -> Value {
         Fact::ChatState { chat, person, activity } => json!({ "chat": chat, "person": person, "state": activity }),
         Fact::CallReceived(call) => json!(call),
         Fact::CallEnded { call, reason } => call_end_json(call, reason),
+        Fact::MediaStored(stored) => json!(stored),
+        Fact::MediaFailed { event, whatsapp_id, chat, reason } => json!({
+            "event": event, "whatsapp_id": whatsapp_id, "chat": chat, "reason": reason,
+        }),
         Fact::WebhookDisabled { webhook, reason } => json!({ "webhook_id": webhook, "reason": reason }),
     }
 }

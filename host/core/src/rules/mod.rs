@@ -17,6 +17,7 @@ pub mod plan;
 pub mod quota;
 pub mod rate;
 pub mod retention;
+pub mod session_settings;
 pub mod spread;
 pub mod typing;
 pub mod vcard;

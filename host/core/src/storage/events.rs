@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::codec::{decode, encode};
 use super::counted::Counted;
-use super::engine::{Batch, Check, KeyRange};
+use super::engine::{Batch, Check, Entry, KeyRange};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::{Event, Incoming, KnownPoll, NewFact};
@@ -14,6 +14,16 @@ use crate::records::message::Message;
 impl Storage {
     /// Puts an event at the end of the log and on the list of its chat, and counts its bytes.
     pub(super) fn append_event(batch: &mut Batch, tenant: TenantId, event: &Event) -> Result<(), StorageError> {
+        Self::append_event_and(batch, tenant, event, None)
+    }
+
+    /// The same with one more place, which has the event's number as well.
+    fn append_event_and(
+        batch: &mut Batch,
+        tenant: TenantId,
+        event: &Event,
+        also: Option<Entry>,
+    ) -> Result<(), StorageError> {
         let place = keys::events(tenant);
         let value = encode(&place, event)?;
         batch.count(Counted::Event(event.fact.type_name()));
@@ -24,6 +34,7 @@ impl Storage {
             let value = encode(&place, &(event.session, event.fact.type_name()))?;
             places.push((place, value));
         }
+        places.extend(also);
         batch.append_all(keys::event_counter(tenant), places);
         Ok(())
     }
@@ -56,6 +67,7 @@ impl Storage {
         at: Timestamp,
         facts: &[NewFact],
     ) -> Result<usize, StorageError> {
+        let fetches = self.fetches_files(tenant, session, facts).await?;
         for _ in 0..CONFLICT_TRIES_MAX {
             let mut batch = Batch::default();
             batch.check(Self::owner_check(tenant, session));
@@ -74,7 +86,8 @@ impl Storage {
                 if let (Some(poll), Some(once)) = (poll, once) {
                     self.put_poll(&mut batch, tenant, session, &once.id, poll).await?;
                 }
-                Self::append_event(&mut batch, tenant, &Event { n: 0, at, session, fact: fact.clone() })?;
+                let job = if fetches { Self::media_job(tenant, session, at, fact)? } else { None };
+                Self::append_event_and(&mut batch, tenant, &Event { n: 0, at, session, fact: fact.clone() }, job)?;
                 new += 1;
             }
             if new == 0 {
@@ -223,7 +236,7 @@ impl Storage {
     ///
     /// # Errors
     /// When the engine fails or the record is damaged.
-    pub(super) async fn event(&self, tenant: TenantId, n: u64) -> Result<Option<Event>, StorageError> {
+    pub async fn event(&self, tenant: TenantId, n: u64) -> Result<Option<Event>, StorageError> {
         let Some(before) = n.checked_sub(1) else { return Ok(None) };
         Ok(self.events(tenant, before, 1).await?.into_iter().find(|event| event.n == n))
     }

@@ -63,6 +63,8 @@ pub(super) enum RecordType {
     BlobUses = 52,
     BlobBytes = 53,
     Cleanup = 54,
+    MediaJob = 60,
+    MediaRetry = 61,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -95,6 +97,25 @@ pub(super) fn is_sealed(key: &[u8]) -> bool {
 
 fn length(text: &str) -> [u8; 4] {
     u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// Files that are to be fetched, by the number of the event that they came with. Of every tenant, as one worker fetches them.
+pub(super) fn media_jobs_of(tenant: TenantId) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaJob, &[&tenant.0.to_be_bytes()])
+}
+
+pub(super) fn media_jobs() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaJob, &[])
+}
+
+/// Files that could not be fetched, in the order of the next try.
+pub(super) fn media_retry(at: Timestamp, tenant: TenantId, event: u64) -> Vec<u8> {
+    let parts = [at.0, tenant.0, event].map(u64::to_be_bytes);
+    key(TenantId::OPERATOR, RecordType::MediaRetry, &parts.each_ref().map(|part| &part[..]))
+}
+
+pub(super) fn media_retries() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::MediaRetry, &[])
 }
 
 pub(super) fn master_key_proof() -> Vec<u8> {
@@ -453,6 +474,12 @@ pub(super) fn cleanups() -> Vec<u8> {
 /// What is left of one thing: `kind` tells things of different kinds apart, `id` those of one kind.
 pub(super) fn cleanup(kind: u8, id: &[u8]) -> Vec<u8> {
     key(TenantId::OPERATOR, RecordType::Cleanup, &[&[kind], id])
+}
+
+/// The tenant and the number at the end of a key.
+pub(super) fn tenant_and_number(key: &[u8]) -> (TenantId, u64) {
+    let tenant = key.get(..key.len().saturating_sub(8)).map_or(0, trailing_number);
+    (TenantId(tenant), trailing_number(key))
 }
 
 /// The number at the end of a key.

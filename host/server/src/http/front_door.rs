@@ -27,7 +27,7 @@ use super::mounts::Lookup;
 use super::native::Streams;
 use super::problem::{Answer, Problem, json as json_answer, whole};
 use crate::accounts::{Accounts, CredentialError};
-use crate::media::{LINK_PATH, MediaRoom};
+use crate::media::{Downloads, LINK_PATH, MediaRoom};
 use crate::metrics::MetricsPage;
 use crate::plugins::{ActivePlugin, Plugins};
 use crate::secrets::AdminKey;
@@ -75,6 +75,8 @@ pub struct FrontDoor {
     pub sim: Option<Arc<dyn SimControl>>,
     /// Media of tenants.
     pub media: Arc<MediaRoom>,
+    /// Who fetches the files of messages that came in.
+    pub downloads: Arc<Downloads>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What the host does for callers.

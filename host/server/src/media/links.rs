@@ -41,6 +41,13 @@ impl Links {
         URL_SAFE_NO_PAD.encode(token)
     }
 
+    /// The handle of the file that came with an event: the same each time, and one that nobody guesses.
+    pub(super) fn handle_of(&self, tenant: TenantId, event: u64) -> BlobId {
+        let named = [b"file of event".as_slice(), &tenant.0.to_be_bytes(), &event.to_be_bytes()].concat();
+        let mac = self.mac(&named).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+        BlobId::from_random(mac.first_chunk().copied().unwrap_or_default())
+    }
+
     /// What an address names, if it is one of ours and its time is not over.
     pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<(TenantId, BlobId)> {
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
@@ -58,6 +65,18 @@ impl Links {
 mod tests {
     use super::*;
     use switchboard_core::entropy::SeededEntropy;
+
+    #[test]
+    fn the_file_of_an_event_has_one_handle_which_is_nobody_elses() {
+        let links = Links::new([7; 32]);
+        let handle = links.handle_of(TenantId(1), 2);
+        assert_eq!(handle, links.handle_of(TenantId(1), 2));
+        assert_eq!(BlobId::parse(handle.as_str()), Some(handle.clone()));
+        for other in [links.handle_of(TenantId(2), 1), links.handle_of(TenantId(1), 3)] {
+            assert_ne!(handle, other);
+        }
+        assert_ne!(handle, Links::new([8; 32]).handle_of(TenantId(1), 2));
+    }
 
     #[test]
     fn an_address_is_good_for_its_blob_and_its_time_alone() {

@@ -6,6 +6,7 @@
 mod desk;
 mod fetch;
 mod links;
+mod received;
 mod recent;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use recent::Recent;
 pub(crate) use desk::LINK_PATH;
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use links::{KEY_PURPOSE as LINK_KEY_PURPOSE, Links};
+pub use received::Downloads;
 
 #[cfg(test)]
 mod tests;
@@ -255,10 +257,25 @@ impl MediaRoom {
         facts: BlobFacts,
         file_name: Option<&str>,
     ) -> Result<Blob, MediaRefusal> {
+        let id = BlobId::draw(&*self.entropy);
+        self.keep_as(tenant, written, facts, file_name, id).await.map_err(|error| match error {
+            full @ BlobError::Full { .. } => MediaRefusal::Full(full.to_string()),
+            error => host(&error),
+        })
+    }
+
+    async fn keep_as(
+        &self,
+        tenant: TenantId,
+        written: Written,
+        facts: BlobFacts,
+        file_name: Option<&str>,
+        id: BlobId,
+    ) -> Result<Blob, BlobError> {
         let settings = self.settings_of(tenant).await?;
         let now = self.clock.now();
         let blob = Blob {
-            id: BlobId::draw(&*self.entropy),
+            id,
             sha256: written.sha256.clone(),
             bytes: written.bytes,
             facts,
@@ -266,15 +283,12 @@ impl MediaRoom {
             created_at: now,
             expires_at: now.plus(Duration::from_secs(settings.days.saturating_mul(86_400))),
         };
-        match self.files.keep(tenant, written, &blob, settings.bytes_max).await {
-            Ok(()) => Ok(blob),
-            Err(full @ BlobError::Full { .. }) => Err(MediaRefusal::Full(full.to_string())),
-            Err(error) => Err(host(&error)),
-        }
+        self.files.keep(tenant, written, &blob, settings.bytes_max).await?;
+        Ok(blob)
     }
 
-    async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, MediaRefusal> {
-        let record = self.storage.tenant(tenant).await.map_err(storage_fault)?;
+    async fn settings_of(&self, tenant: TenantId) -> Result<MediaSettings, StorageError> {
+        let record = self.storage.tenant(tenant).await?;
         let figure = |name: &str| record.as_ref().and_then(|tenant| tenant.limits.get(name).copied());
         Ok(MediaSettings {
             bytes_max: figure(LIMIT_BYTES).unwrap_or(self.settings.bytes_max),

@@ -17,6 +17,8 @@ use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
 use switchboard_core::rules::spread::Spread;
 
+use super::barrier::{Barrier, Held};
+
 /// The longest a connect keeps its place while it has not come to a login: others go on even if the server stalls.
 const ON_THE_WAY_MAX: Duration = Duration::from_secs(10);
 /// How long a reconnect waits for its slot; the client gives up a connect after 20 s, and comes back after its own backoff.
@@ -85,12 +87,16 @@ impl Door {
 
 /// What the client library takes.
 #[derive(Clone)]
-pub(super) struct DoorFactory(pub(super) Arc<Door>);
+pub(super) struct DoorFactory {
+    pub(super) door: Arc<Door>,
+    /// What every connection says passes through it.
+    pub(super) barrier: Arc<Barrier>,
+}
 
 #[async_trait]
 impl TransportFactory for DoorFactory {
     async fn create_transport(&self) -> Result<(Arc<dyn Transport>, Receiver<TransportEvent>), anyhow::Error> {
-        let Self(door) = self;
+        let Self { door, barrier } = self;
         let ticket = door.state.lock().ok().and_then(|mut state| {
             state.on_the_way = None;
             state.ticket.take()
@@ -102,7 +108,7 @@ impl TransportFactory for DoorFactory {
                 turn.ok_or_else(|| anyhow::anyhow!("too many sessions connect just now"))?
             }
         };
-        let made = door.transports.create_transport().await?;
+        let (transport, heard) = door.transports.create_transport().await?;
         let (on_the_way, arrived) = oneshot::channel();
         let clock = Arc::clone(&door.connects.clock);
         tokio::spawn(async move {
@@ -115,7 +121,7 @@ impl TransportFactory for DoorFactory {
         if let Ok(mut state) = door.state.lock() {
             state.on_the_way = Some(on_the_way);
         }
-        Ok(made)
+        Ok((Arc::new(Held::new(transport, Arc::clone(barrier))), heard))
     }
 }
 

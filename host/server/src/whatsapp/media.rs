@@ -74,7 +74,7 @@ impl Uploader {
         // A single message has its bytes since it was accepted; one of a batch gets them now.
         let until = self.clock.now();
         let content = self.room.prepare(tenant, sent.content.clone(), Moment::Turn, until).await?;
-        let (media, kind) = file_of(&content).ok_or_else(|| UploadFault::Refused("there is no file in it".to_owned()))?;
+        let (media, kind) = kind_of(&content).ok_or_else(|| UploadFault::Refused("there is no file in it".to_owned()))?;
         let MediaSource::Blob(id) = &media.source else {
             return Err(UploadFault::Later("the file is not kept".to_owned()));
         };
@@ -92,7 +92,8 @@ impl Uploader {
     }
 }
 
-fn file_of(content: &Content) -> Option<(&Media, MediaType)> {
+/// The file of a message, and what WhatsApp calls its kind.
+pub(super) fn kind_of(content: &Content) -> Option<(&Media, MediaType)> {
     Some(match content {
         Content::Image(media) => (media, MediaType::Image),
         Content::Video(media) => (media, MediaType::Video),
@@ -105,7 +106,7 @@ fn file_of(content: &Content) -> Option<(&Media, MediaType)> {
 
 /// Whether content brings a file along.
 pub(super) fn has_file(content: &Content) -> bool {
-    file_of(content).is_some()
+    kind_of(content).is_some()
 }
 
 /// A file that was uploaded, and what it is to be.

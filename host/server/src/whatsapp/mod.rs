@@ -1,12 +1,14 @@
 //! WhatsApp sessions: the only room that knows the client library.
 //!
 //! One task owns one session and its client. What the client must remember goes through `storage`, what comes in through
-//! the durability hook in `inbound`, what goes out through `outbound`. `liveness` doubts connections that are silent, `connects`
-//! keeps sessions from coming all at once.
+//! the durability hook in `inbound` or, where the library has none, through `observed` and the `barrier`; what goes out goes
+//! through `outbound`. `liveness` doubts connections that are silent, `connects` keeps sessions from coming all at once.
 
+mod barrier;
 mod bearings;
 mod connects;
 mod content;
+mod downloads;
 mod inbound;
 mod linking;
 mod liveness;
@@ -16,6 +18,7 @@ mod names;
 mod network;
 mod observed;
 mod outbound;
+mod presence;
 mod reasons;
 mod received;
 mod session_task;

@@ -1,10 +1,12 @@
-//! What a client hears beside messages: changes of groups, receipts in groups, presence, typing, calls. Each becomes an event.
+//! What a client hears beside messages: receipts, changes of groups, presence, typing, calls. Each becomes an event.
 //!
-//! WhatsApp is told that they arrived before they are durable: the library offers no hook for them. They wait in a bounded
-//! queue for a task of the session, which writes down in one commit whatever has come together.
+//! They wait in a bounded queue for a task of the session, which writes down in one commit whatever has come together. Until
+//! then the `barrier` keeps the client from telling WhatsApp that they arrived; only presence and typing, which come and go,
+//! wait for nothing and are left out when there is no room.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::stanza::groups::{GroupNotificationAction, GroupParticipantInfo};
@@ -20,10 +22,11 @@ use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::inbox::Inbox;
 use switchboard_core::records::content::Person;
 use switchboard_core::records::event::{Call, ChatActivity, Fact, GroupChange, NewFact, Once};
-use switchboard_core::records::message::MessageState;
+use switchboard_core::records::message::{self, MessageState};
 use switchboard_core::rules::ephemeral::EphemeralGate;
 use switchboard_core::storage::StorageError;
 
+use super::barrier::Barrier;
 use super::inbound;
 use super::names::Names;
 
@@ -36,21 +39,59 @@ const TOGETHER_MAX: usize = 64;
 /// Calls that are remembered until they end. Beyond that the memory begins anew; an end is told with less then.
 const CALLS_MAX: usize = 256;
 
-/// Lets what is of interest here into the queue.
-pub(super) fn offer(queue: &mpsc::Sender<Arc<Event>>, event: &Arc<Event>) {
-    let passing = match &**event {
-        Event::GroupUpdate(_) | Event::IncomingCall(_) | Event::MissedCall(_) | Event::CallEndedElsewhere(_) => false,
-        Event::PictureUpdate(update) if is_group(&update.jid) => false,
-        Event::Receipt(receipt) if is_group(&receipt.source.chat) => false,
-        Event::Messages(batch) if batch.iter().any(passed_the_hook_by) => false,
-        Event::Presence(_) | Event::ChatPresence(_) => true,
-        _ => return,
-    };
-    if passing && queue.capacity() < KEPT_FREE {
-        return;
+/// How long the task rests after storage failed.
+const STORAGE_REST: Duration = Duration::from_secs(1);
+
+/// Where the library's events begin their way.
+pub(super) struct Ear {
+    queue: mpsc::Sender<Arc<Event>>,
+    barrier: Arc<Barrier>,
+}
+
+impl Ear {
+    pub(super) fn new(barrier: Arc<Barrier>) -> (Self, mpsc::Receiver<Arc<Event>>) {
+        let (queue, heard) = mpsc::channel(OBSERVED_MAX);
+        (Self { queue, barrier }, heard)
     }
-    if queue.try_send(Arc::clone(event)).is_err() {
-        tracing::error!(limit = OBSERVED_MAX, "too much waits to be written down; an event is lost");
+
+    /// Lets what is of interest here into the queue.
+    pub(super) fn hear(&self, event: &Arc<Event>) {
+        if comes_and_goes(event) {
+            if self.queue.capacity() >= KEPT_FREE {
+                // There is no room: the next one tells more anyway.
+                let _ = self.queue.try_send(Arc::clone(event));
+            }
+        } else if must_be_told(event) {
+            self.barrier.heard();
+            if self.queue.try_send(Arc::clone(event)).is_err() {
+                tracing::warn!(limit = OBSERVED_MAX, "too much waits to be written down; WhatsApp is to tell it again");
+                self.barrier.lost();
+            }
+        }
+    }
+}
+
+fn comes_and_goes(event: &Event) -> bool {
+    matches!(event, Event::Presence(_) | Event::ChatPresence(_))
+}
+
+fn must_be_told(event: &Event) -> bool {
+    match event {
+        Event::GroupUpdate(_) | Event::IncomingCall(_) | Event::MissedCall(_) | Event::CallEndedElsewhere(_) => true,
+        Event::PictureUpdate(update) => update.jid.is_group(),
+        Event::Receipt(receipt) => state_of(&receipt.r#type).is_some(),
+        Event::Messages(batch) => batch.iter().any(passed_the_hook_by),
+        _ => false,
+    }
+}
+
+/// How far a receipt says that messages have come.
+fn state_of(receipt: &ReceiptType) -> Option<MessageState> {
+    match receipt {
+        ReceiptType::Delivered => Some(MessageState::Delivered),
+        ReceiptType::Read => Some(MessageState::Read),
+        ReceiptType::Played => Some(MessageState::Played),
+        _ => None,
     }
 }
 
@@ -59,27 +100,25 @@ fn passed_the_hook_by(message: &InboundMessage) -> bool {
     message.info.source.chat.is_newsletter() || message.info.unavailable_request_id.is_some()
 }
 
-fn is_group(jid: &Jid) -> bool {
-    jid.is_group()
-}
-
 /// Writes down what one session's client hears.
 pub(super) struct Observer {
     client: Arc<Client>,
     inbox: Inbox,
+    barrier: Arc<Barrier>,
     gate: EphemeralGate,
     calls: HashMap<String, Call>,
 }
 
 impl Observer {
-    pub(super) fn new(client: Arc<Client>, inbox: Inbox) -> Self {
-        Self { client, inbox, gate: EphemeralGate::default(), calls: HashMap::new() }
+    pub(super) fn new(client: Arc<Client>, inbox: Inbox, barrier: Arc<Barrier>) -> Self {
+        Self { client, inbox, barrier, gate: EphemeralGate::default(), calls: HashMap::new() }
     }
 
     /// Runs until `stop` and then until the queue is empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Arc<Event>>, mut stop: oneshot::Receiver<()>) {
         let mut events = Vec::with_capacity(TOGETHER_MAX);
         let mut stopped = false;
+        let mut broken = None;
         loop {
             tokio::select! {
                 taken = queue.recv_many(&mut events, TOGETHER_MAX) => if taken == 0 { return },
@@ -88,11 +127,28 @@ impl Observer {
                     queue.close();
                 }
             }
-            if let Err(error) = self.write(&events).await {
+            while let Err(error) = self.write(&events).await {
                 let session = self.inbox.session;
-                tracing::error!(%session, %error, events = events.len(), "what a session heard could not be written down");
+                tracing::error!(%session, %error, events = events.len(), "what a session heard cannot be written down");
+                if stopped || matches!(error, StorageError::Closed) {
+                    // WhatsApp was not told that it arrived, and tells it again.
+                    return;
+                }
+                tokio::select! {
+                    () = self.inbox.clock.sleep_until(self.inbox.clock.now().plus(STORAGE_REST)) => {}
+                    _ = &mut stop => {
+                        stopped = true;
+                        queue.close();
+                    }
+                }
             }
+            self.barrier.written(events.iter().filter(|event| !comes_and_goes(event)).count() as u64);
             events.clear();
+            if !stopped && self.barrier.broken() != broken {
+                broken = self.barrier.broken();
+                let client = Arc::clone(&self.client);
+                tokio::spawn(async move { client.reconnect_immediately().await });
+            }
         }
     }
 
@@ -103,7 +159,7 @@ impl Observer {
         }
         match self.inbox.record(&facts).await {
             // The session was deleted meanwhile.
-            Ok(_) | Err(StorageError::Conflict | StorageError::Closed) => Ok(()),
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -180,16 +236,16 @@ impl Observer {
         NewFact { fact: Fact::GroupChanged(Box::new(change)), once: Some(once), poll: None }
     }
 
-    /// In a group each member's receipt is a fact of its own: the message's state tells only of the first.
+    /// Brings messages further. In a group each member's receipt is a fact of its own as well: the message's state tells only
+    /// of the first.
     async fn receipt(&self, receipt: &Receipt, facts: &mut Vec<NewFact>) -> Result<(), StorageError> {
-        let state = match receipt.r#type {
-            ReceiptType::Delivered => MessageState::Delivered,
-            ReceiptType::Read => MessageState::Read,
-            ReceiptType::Played => MessageState::Played,
-            _ => return Ok(()),
-        };
+        let Some(state) = state_of(&receipt.r#type) else { return Ok(()) };
+        let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+        let from = receipt.source.sender.to_non_ad_string();
+        self.inbox.receipt(&message::Receipt { whatsapp_ids, from, state }).await?;
         let own = [self.client.pn(), self.client.lid()];
-        if own.into_iter().flatten().any(|own| own.user == receipt.source.sender.user) {
+        let by_own = own.into_iter().flatten().any(|own| own.user == receipt.source.sender.user);
+        if by_own || !receipt.source.chat.is_group() {
             return Ok(());
         }
         let by = self.person(&receipt.source.sender, receipt.source.sender_alt.as_ref()).await;
@@ -238,7 +294,7 @@ impl Observer {
                 (call_id, call_creator, caller_pn.as_ref(), group_jid.as_ref(), *is_video)
             }
             CallAction::OfferNotice { call_id, call_creator, is_video, .. } => {
-                let group = Some(&incoming.from).filter(|from| is_group(from));
+                let group = Some(&incoming.from).filter(|from| from.is_group());
                 (call_id, call_creator, None, group, *is_video)
             }
             CallAction::Terminate { call_id, reason, .. } => {
@@ -334,33 +390,52 @@ fn what_changed(action: &GroupNotificationAction) -> (Option<String>, Vec<Named<
 
 #[cfg(test)]
 mod tests {
+    use whatsapp_rust::bytes::Bytes;
+    use whatsapp_rust::transport::Transport;
     use whatsapp_rust::types::message::MessageSource;
+    use whatsapp_rust::{anyhow, async_trait};
 
+    use super::super::barrier::Held;
     use super::*;
 
+    struct Nowhere;
+
+    #[async_trait]
+    impl Transport for Nowhere {
+        async fn send(&self, _: Bytes) -> Result<(), anyhow::Error> {
+            Ok(())
+        }
+
+        async fn disconnect(&self) {}
+    }
+
     #[test]
-    fn what_comes_and_goes_leaves_room_for_what_must_be_told() {
-        let (queue, mut heard) = mpsc::channel(OBSERVED_MAX);
+    fn what_comes_and_goes_leaves_room_for_what_must_be_told_and_what_finds_none_breaks_the_connection() {
+        let barrier = Arc::<Barrier>::default();
+        let (ear, mut heard) = Ear::new(Arc::clone(&barrier));
         let jid: Jid = "491520000001@s.whatsapp.net".parse().unwrap();
         let presence = Arc::new(Event::Presence(PresenceUpdate::builder().from(jid).unavailable(false).build()));
-        (0..OBSERVED_MAX * 2).for_each(|_| offer(&queue, &presence));
-        assert!(queue.capacity() >= KEPT_FREE - 1, "{}", queue.capacity());
-        let receipt = |chat: &str| {
-            let source = MessageSource { chat: chat.parse().unwrap(), ..MessageSource::default() };
+        (0..OBSERVED_MAX * 2).for_each(|_| ear.hear(&presence));
+        assert!(ear.queue.capacity() >= KEPT_FREE - 1, "{}", ear.queue.capacity());
+        let receipt = |r#type: ReceiptType| {
+            let source = MessageSource { chat: "120363041234567890@g.us".parse().unwrap(), ..MessageSource::default() };
             let receipt = Receipt::builder()
                 .source(source)
                 .message_ids(Vec::new())
                 .timestamp(whatsapp_rust::wacore::time::now_utc())
-                .r#type(ReceiptType::Read)
+                .r#type(r#type)
                 .offline(false)
                 .build();
             Arc::new(Event::Receipt(receipt))
         };
-        let before = queue.capacity();
-        offer(&queue, &receipt("491520000001@s.whatsapp.net"));
-        assert_eq!(queue.capacity(), before, "outside of groups the message's state tells it");
-        (0..OBSERVED_MAX * 2).for_each(|_| offer(&queue, &receipt("120363041234567890@g.us")));
-        assert_eq!(queue.capacity(), 0, "the limit holds");
+        let before = ear.queue.capacity();
+        ear.hear(&receipt(ReceiptType::Retry));
+        assert_eq!(ear.queue.capacity(), before, "a retry is the library's own affair");
+        (0..before).for_each(|_| ear.hear(&receipt(ReceiptType::Read)));
+        let _connection = Held::new(Arc::new(Nowhere), Arc::clone(&barrier));
+        assert_eq!((ear.queue.capacity(), barrier.broken()), (0, None));
+        ear.hear(&receipt(ReceiptType::Read));
+        assert_eq!((ear.queue.capacity(), barrier.broken()), (0, Some(1)), "the limit holds");
         assert!(matches!(&*heard.try_recv().unwrap(), Event::Presence(_)));
     }
 

@@ -1,6 +1,6 @@
 //! The life of one session: it owns the client, follows its changes, and keeps the session's record true.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,10 +12,10 @@ use whatsapp_rust::{Client, TokioRuntime};
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::inbox::Inbox;
 use switchboard_core::flow::outbox_worker::OutboxWorker;
-use switchboard_core::records::message::Receipt;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::{DeviceStorage, SessionChange, StorageError};
 
+use super::barrier::Barrier;
 use super::bearings::Compass;
 use super::connects::{Door, DoorFactory};
 use super::inbound::DurableInbox;
@@ -24,6 +24,7 @@ use super::liveness::{Finding, Watch};
 use super::lost::{self, LostInbound};
 use super::observed::Observer;
 use super::outbound::ClientSender;
+use super::presence;
 use super::reasons;
 use super::sessions::{Live, LiveQr, SessionDeps};
 use super::signals::{Life, SignalQueues, Signals};
@@ -56,7 +57,9 @@ pub(super) struct SessionTask {
     live: watch::Sender<Live>,
     online: watch::Sender<bool>,
     door: Arc<Door>,
+    barrier: Arc<Barrier>,
     watch: Option<Watch>,
+    shared: Arc<OnceLock<Weak<Client>>>,
     paired: bool,
 }
 
@@ -70,7 +73,14 @@ impl Drop for AbortOnDrop {
 }
 
 impl SessionTask {
-    pub(super) fn new(deps: SessionDeps, session: Session, live: watch::Sender<Live>, door: Door) -> Self {
+    /// A task that puts its client into `shared` once it has one.
+    pub(super) fn new(
+        deps: SessionDeps,
+        session: Session,
+        live: watch::Sender<Live>,
+        door: Door,
+        shared: Arc<OnceLock<Weak<Client>>>,
+    ) -> Self {
         let inbox = Inbox {
             storage: deps.storage.clone(),
             clock: Arc::clone(&deps.clock),
@@ -80,8 +90,8 @@ impl SessionTask {
         };
         let paired = session.jid.is_some();
         let device = deps.storage.device(session.tenant, session.id);
-        let (online, door) = (watch::channel(false).0, Arc::new(door));
-        Self { deps, inbox, device, live, online, door, watch: None, paired, session }
+        let (online, door, barrier) = (watch::channel(false).0, Arc::new(door), Arc::default());
+        Self { deps, inbox, device, live, online, door, barrier, watch: None, shared, paired, session }
     }
 
     /// Runs until the session is stopped or cannot go on; the record as it is then.
@@ -98,7 +108,7 @@ impl SessionTask {
             _ = wish_to_stop(&mut stopped) => {}
             () = self.door.turn() => {}
         }
-        let (signals, mut queues) = Signals::new();
+        let (signals, mut queues) = Signals::new(Arc::clone(&self.barrier));
         let (lost, mut lost_queue) = LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
         let bot = match self.build(signals, lost).await {
             Ok(bot) => bot,
@@ -109,6 +119,8 @@ impl SessionTask {
             }
         };
         let client = bot.client();
+        // It is the first, as each run of a session has a task of its own.
+        let _ = self.shared.set(Arc::downgrade(&client));
         let (stop_outbox, outbox_stopped) = watch::channel(false);
         let mut outbox = AbortOnDrop(self.spawn_outbox(&client, &queues, outbox_stopped));
         let asking = Arc::clone(&client);
@@ -118,7 +130,7 @@ impl SessionTask {
             }
         }));
         let (stop_observing, observing) = oneshot::channel();
-        let observer = Observer::new(Arc::clone(&client), self.inbox.clone());
+        let observer = Observer::new(Arc::clone(&client), self.inbox.clone(), Arc::clone(&self.barrier));
         let observer = queues.observed.take().map(|queue| tokio::spawn(observer.run(queue, observing)));
         let linking = linking::answer(Arc::clone(&client), Arc::clone(&self.deps.clock), links);
         let linking = AbortOnDrop(tokio::spawn(linking));
@@ -147,7 +159,7 @@ impl SessionTask {
         forgotten.map_err(|error| BotBuilderError::Store(StoreError::Database(Box::new(error))))?;
         let mut builder = Bot::builder()
             .with_backend(DeviceBackend::new(self.device.clone()).with_repetitions(lost))
-            .with_transport_factory(DoorFactory(Arc::clone(&self.door)))
+            .with_transport_factory(DoorFactory { door: Arc::clone(&self.door), barrier: Arc::clone(&self.barrier) })
             .with_http_client(self.deps.network.http())
             .with_runtime(TokioRuntime)
             .with_event_handler(signals)
@@ -205,10 +217,11 @@ impl SessionTask {
                     }
                     if connected {
                         self.begin_watch(client);
+                        let (client, settings) = (Arc::clone(client), self.session.settings.clone());
+                        tokio::spawn(async move { presence::watch(&client, &Default::default(), &settings).await });
                     }
                 }
                 finding = Watch::next(&mut self.watch) => self.found(client, finding).await,
-                Some(receipt) = queues.receipts.recv() => self.receipt(receipt).await,
                 () = run_over(run) => {
                     // What the client said last may still be in the queue.
                     while let Ok(life) = queues.life.try_recv() {
@@ -250,12 +263,6 @@ impl SessionTask {
             // It first tries to get rid of what it still has to say, which takes seconds on a dead connection.
             let client = Arc::clone(client);
             tokio::spawn(async move { client.reconnect_immediately().await });
-        }
-    }
-
-    async fn receipt(&self, receipt: Receipt) {
-        if let Err(error) = self.inbox.receipt(&receipt).await {
-            tracing::error!(session = %self.session.id, %error, "a receipt could not be written down");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Every session of this process: starts them, stops them, brings them back, and tells how they are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinError;
+use whatsapp_rust::Client;
 
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
@@ -20,6 +21,7 @@ use super::connects::{Connects, Door};
 use super::linking::{LINK_REQUESTS_MAX, LinkRequest, PairingCode, PairingCodeError};
 use super::media::Uploader;
 use super::network::WhatsAppNetwork;
+use super::presence;
 use super::session_task::{SessionTask, Stop};
 use crate::metrics::Metrics;
 
@@ -104,6 +106,7 @@ struct Running {
     stop: watch::Sender<Option<Stop>>,
     ended: watch::Receiver<bool>,
     links: mpsc::Sender<LinkRequest>,
+    client: Arc<OnceLock<Weak<Client>>>,
 }
 
 /// The sessions of this host.
@@ -176,10 +179,11 @@ impl Sessions {
         let (end, ended) = watch::channel(false);
         let (links, link_requests) = mpsc::channel(LINK_REQUESTS_MAX);
         let tenant = session.tenant;
-        running.insert(id, Running { tenant, live: live_seen, stop, ended, links });
+        let client = Arc::<OnceLock<Weak<Client>>>::default();
+        running.insert(id, Running { tenant, live: live_seen, stop, ended, links, client: Arc::clone(&client) });
         drop(running);
         let door = Door::new(Arc::clone(&self.connects), self.deps.network.transports());
-        let task = SessionTask::new(self.deps.clone(), session, live, door);
+        let task = SessionTask::new(self.deps.clone(), session, live, door, client);
         let sessions = self.clone();
         tokio::spawn(async move {
             // In a task of its own, so that one that breaks down can still be started anew.
@@ -261,6 +265,22 @@ impl Sessions {
     /// How a session is now, to look at and to wait on; `None` when it does not run.
     pub fn live(&self, id: SessionId) -> Option<watch::Receiver<Live>> {
         self.running.lock().ok()?.get(&id).map(|running| running.live.clone())
+    }
+
+    /// The client of a session of this tenant while it is connected.
+    pub(super) fn client(&self, tenant: TenantId, id: SessionId) -> Option<Arc<Client>> {
+        let running = self.running.lock().ok()?;
+        let there = running.get(&id).filter(|there| there.tenant == tenant)?;
+        let connected = there.live.borrow().state == SessionState::Connected;
+        there.client.get().filter(|_| connected)?.upgrade()
+    }
+
+    /// The settings of a session changed: what is heeded while it is connected takes effect.
+    pub fn settings_changed(&self, before: &Session, after: &Session) {
+        if let Some(client) = self.client(after.tenant, after.id) {
+            let (before, after) = (before.settings.clone(), after.settings.clone());
+            tokio::spawn(async move { presence::watch(&client, &before, &after).await });
+        }
     }
 
     /// A code that links the session when it is typed into the phone of this number, digits only.

@@ -7,17 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::types::events::{Event, EventHandler};
-use whatsapp_rust::wacore::types::presence::ReceiptType;
 
-use switchboard_core::records::message::{MessageState, Receipt};
-
-use super::observed::{self, OBSERVED_MAX};
+use super::barrier::Barrier;
+use super::observed::Ear;
 use super::reasons;
 
 /// Changes of the session's life that may wait for its task.
 const LIFE_SIGNALS_MAX: usize = 64;
-/// Receipts that may wait for the session's task. What is over is dropped: a later receipt of the same message tells more.
-const RECEIPTS_MAX: usize = 4096;
 
 /// A change of the session's life.
 #[derive(Debug)]
@@ -87,32 +83,24 @@ impl AckWaiters {
 /// Receives everything that the client library tells.
 pub(super) struct Signals {
     life: mpsc::Sender<Life>,
-    receipts: mpsc::Sender<Receipt>,
-    observed: mpsc::Sender<Arc<Event>>,
+    ear: Ear,
     acks: Arc<AckWaiters>,
 }
 
 /// The other end of [`Signals`].
 pub(super) struct SignalQueues {
     pub(super) life: mpsc::Receiver<Life>,
-    pub(super) receipts: mpsc::Receiver<Receipt>,
     pub(super) observed: Option<mpsc::Receiver<Arc<Event>>>,
     pub(super) acks: Arc<AckWaiters>,
 }
 
 impl Signals {
-    pub(super) fn new() -> (Self, SignalQueues) {
+    pub(super) fn new(barrier: Arc<Barrier>) -> (Self, SignalQueues) {
         let (life, life_queue) = mpsc::channel(LIFE_SIGNALS_MAX);
-        let (receipts, receipt_queue) = mpsc::channel(RECEIPTS_MAX);
-        let (observed, observed_queue) = mpsc::channel(OBSERVED_MAX);
+        let (ear, heard) = Ear::new(barrier);
         let acks = Arc::<AckWaiters>::default();
-        let queues = SignalQueues {
-            life: life_queue,
-            receipts: receipt_queue,
-            observed: Some(observed_queue),
-            acks: Arc::clone(&acks),
-        };
-        (Self { life, receipts, observed, acks }, queues)
+        let queues = SignalQueues { life: life_queue, observed: Some(heard), acks: Arc::clone(&acks) };
+        (Self { life, ear, acks }, queues)
     }
 
     fn life(&self, life: Life) {
@@ -124,7 +112,7 @@ impl Signals {
 
 impl EventHandler for Signals {
     fn handle_event(&self, event: Arc<Event>) {
-        observed::offer(&self.observed, &event);
+        self.ear.hear(&event);
         match &*event {
             Event::PairingQrCode(qr) => self.life(Life::Qr(qr.code.clone(), qr.timeout)),
             Event::PairSuccess(pair) => {
@@ -145,19 +133,6 @@ impl EventHandler for Signals {
             Event::ClientOutdated(_) => self.life(Life::Refused(reasons::OUTDATED.to_owned())),
             Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
                 self.acks.tell(&ack.id, ack.error.clone().map_or(Ok(()), Err));
-            }
-            Event::Receipt(receipt) => {
-                let state = match receipt.r#type {
-                    ReceiptType::Delivered => MessageState::Delivered,
-                    ReceiptType::Read => MessageState::Read,
-                    ReceiptType::Played => MessageState::Played,
-                    _ => return,
-                };
-                let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
-                let from = receipt.source.sender.to_non_ad_string();
-                if self.receipts.try_send(Receipt { whatsapp_ids, from, state }).is_err() {
-                    tracing::warn!(limit = RECEIPTS_MAX, "too many receipts wait; one was dropped");
-                }
             }
             _ => {}
         }

@@ -14,6 +14,19 @@ impl Shop {
         let entries = journal["entries"].as_array().unwrap_or_else(|| panic!("{journal}"));
         entries.iter().filter(|entry| entry["id"] == whatsapp_id).count()
     }
+
+    /// Sends a file to the customer; the WhatsApp id of the message.
+    async fn sends_a_file(&self) -> String {
+        let key = &self.account.tenant_key;
+        let file = self.account.post("/switchboard/v1/media", key, json!({ "base64": "c2xvdw==" })).await;
+        assert_eq!(file.status, 201, "{file:?}");
+        let document = json!({ "source": { "blob": file.json()["id"] }, "file_name": "slow.txt" });
+        let content = json!({ "type": "document", "value": document });
+        let wish = json!({ "session_id": self.session.id, "to": CUSTOMER, "content": content });
+        let sent = self.account.post("/switchboard/v1/messages", key, wish).await;
+        assert_eq!(sent.status, 202, "{sent:?}");
+        sent.json()["whatsapp_id"].as_str().unwrap().to_owned()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,5 +142,40 @@ async fn a_session_whose_server_has_another_clock_works() {
     let (first, last) = (times.first().unwrap(), times.last().unwrap());
     assert!(last - first < 3_600_000, "events carry the host's own time: {times:?}");
     assert!(events.iter().any(|event| event["data"]["chat"].as_str().is_some_and(|chat| !chat.contains(SHOP))));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_without_any_keys_is_written_to_as_soon_as_there_are_some() {
+    let shop = Shop::open().await;
+    // Nobody has written to this one yet.
+    let nothing = json!({ "fault": "missing_prekeys", "number": OTHER_CUSTOMER, "device": 0, "keys": "all" });
+    shop.fault(nothing).await;
+    let (text, to_another) = (shop.text(), shop.text());
+    let sent = shop.account.send(&shop.session, OTHER_CUSTOMER, &text).await;
+    assert_eq!(sent.status, 200, "{sent:?}");
+    // Another chat does not wait for it.
+    shop.sends(&to_another).await;
+    shop.arrives(&to_another).await;
+    shop.fault(json!({ "fault": "clear", "number": OTHER_CUSTOMER, "device": 0 })).await;
+    switchboard_tests::account::shows(shop.stage.control(), ADMIN_KEY, OTHER_CUSTOMER, &text).await;
+    shop.message_is(sent.json()["messageId"].as_str().unwrap(), "delivered").await;
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_on_a_slow_media_host_holds_up_no_other_chat_and_arrives() {
+    let shop = Shop::open().await;
+    shop.sim_fault(json!({ "fault": "media_slow", "delay_ms": 3_000, "count": 1 })).await;
+    let id = shop.sends_a_file().await;
+    let text = shop.text();
+    let sent = shop.account.send(&shop.session, OTHER_CUSTOMER, &text).await;
+    assert_eq!(sent.status, 200, "{sent:?}");
+    switchboard_tests::account::shows(shop.stage.control(), ADMIN_KEY, OTHER_CUSTOMER, &text).await;
+    assert!(!shop.way_of(&id).await.contains(&"acknowledged".to_owned()), "the text came while the file was on its way");
+    shop.message_is(&id, "delivered").await;
+    shop.sim_fault(json!({ "fault": "media_clear" })).await;
+    shop.trades().await;
     shop.close().await;
 }

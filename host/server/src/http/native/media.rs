@@ -12,7 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use switchboard_core::flow::media::MediaRefusal;
+use switchboard_core::flow::media_worker::{FetchFault, FileFetcher};
 use switchboard_core::records::blob::Blob;
+use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
 
 use super::super::front_door::FrontDoor;
@@ -38,6 +40,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "media/{id}", |door, call| Box::pin(door.show_media(call))),
     route("DELETE", "media/{id}", |door, call| Box::pin(door.delete_media(call))),
     route("GET", "media/{id}/content", |door, call| Box::pin(door.media_content(call))),
+    route("POST", "events/{n}/media", |door, call| Box::pin(door.fetch_media(call))),
     route("POST", "media/{id}/link", |door, call| Box::pin(door.link_media(call))),
 ];
 
@@ -159,6 +162,32 @@ impl FrontDoor {
             }
             _ => Err(Problem::invalid("url", "one of url and base64 is needed, and not both")),
         }
+    }
+
+    /// Fetches the file of a message that came in from WhatsApp, unless it is kept already.
+    async fn fetch_media(&self, call: Call) -> Answered {
+        let caller = self.tenant(call.headers(), "messages", "write").await?;
+        let missing = || Problem::not_found("there is no event of this number");
+        let event = self.storage.event(caller.tenant, call.id(0)?).await?.ok_or_else(missing)?;
+        if caller.session.is_some_and(|own| own != event.session) {
+            return Err(missing());
+        }
+        let Fact::MessageReceived(incoming) = &event.fact else {
+            let why = format!("event {} is {}: no file comes with it", event.n, event.fact.type_name());
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "no_file"));
+        };
+        let fetched = self.downloads.fetch(caller.tenant, event.session, event.n, incoming).await;
+        let blob = fetched.map_err(|fault| match fault {
+            FetchFault::NotConnected => Problem::new(StatusCode::CONFLICT, fault.to_string()).with("code", "not_connected"),
+            FetchFault::Later(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
+            FetchFault::Never(_) if event.fact.has_file() => {
+                Problem::new(StatusCode::GONE, fault.to_string()).with("code", "gone")
+            }
+            FetchFault::Never(_) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, fault.to_string()).with("code", "no_file")
+            }
+        })?;
+        Ok(json_answer(StatusCode::OK, &media_json(&blob)))
     }
 
     async fn show_media(&self, call: Call) -> Answered {

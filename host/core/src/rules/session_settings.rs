@@ -1,0 +1,105 @@
+//! Settings of a session that the host itself heeds, beside those of its pacing. Others are kept for whoever set them.
+
+use serde_json::{Map, Value};
+
+use super::address::{JidServer, parse_recipient};
+
+/// Whether files of messages are fetched as they come in: `true` or `false`.
+pub const FETCH_MEDIA: &str = "fetch_media";
+/// Whose coming and going is told as events: a list of numbers or JIDs.
+pub const WATCH_PRESENCE: &str = "watch_presence";
+/// Most people of whom that is told.
+pub const WATCHED_MAX: usize = 100;
+
+/// A setting that the host does not understand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct SettingError {
+    /// Which setting.
+    pub setting: &'static str,
+    /// Why, for the customer.
+    pub why: String,
+}
+
+/// Whether files are fetched as they come in.
+///
+/// # Errors
+/// When the setting is no truth value.
+pub fn fetches_media(settings: &Map<String, Value>) -> Result<bool, SettingError> {
+    match settings.get(FETCH_MEDIA) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(fetches)) => Ok(*fetches),
+        Some(other) => {
+            let why = format!("{}: true or false is needed", shortened(other));
+            Err(SettingError { setting: FETCH_MEDIA, why })
+        }
+    }
+}
+
+/// Whose presence is watched: JIDs.
+///
+/// # Errors
+/// When the setting is no list of people, or one of too many.
+pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingError> {
+    let refused = |why: String| SettingError { setting: WATCH_PRESENCE, why };
+    let people = match settings.get(WATCH_PRESENCE) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(people)) => people,
+        Some(other) => return Err(refused(format!("{}: a list of numbers is needed", shortened(other)))),
+    };
+    if people.len() > WATCHED_MAX {
+        return Err(refused(format!("has {} people; the limit is {WATCHED_MAX}", people.len())));
+    }
+    let person = |value: &Value| {
+        let text = value.as_str().ok_or_else(|| refused(format!("{}: a number as text is needed", shortened(value))))?;
+        let jid = parse_recipient(text).map_err(|error| refused(error.to_string()))?;
+        if jid.server == JidServer::Group {
+            return Err(refused(format!("{jid} is a group, which does not come and go")));
+        }
+        Ok(jid.to_string())
+    };
+    people.iter().map(person).collect()
+}
+
+fn shortened(value: &Value) -> String {
+    value.to_string().chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(name: &str, value: Value) -> Map<String, Value> {
+        Map::from_iter([(name.to_owned(), value)])
+    }
+
+    #[test]
+    fn files_are_fetched_when_that_is_wished_and_a_wish_that_is_none_is_named() {
+        for (value, fetches) in [(json!(true), true), (json!(false), false), (json!(null), false)] {
+            assert_eq!(fetches_media(&settings(FETCH_MEDIA, value)), Ok(fetches));
+        }
+        assert_eq!(fetches_media(&Map::new()), Ok(false));
+        let error = fetches_media(&settings(FETCH_MEDIA, json!("yes"))).unwrap_err();
+        assert_eq!((error.setting, error.to_string().as_str()), (FETCH_MEDIA, "\"yes\": true or false is needed"));
+    }
+
+    #[test]
+    fn people_are_watched_by_number_or_jid_and_nothing_else_is_a_person() {
+        let told = watched(&settings(WATCH_PRESENCE, json!(["+49 151 23456789", "98765432101234@lid"])));
+        assert_eq!(told.unwrap(), ["4915123456789@s.whatsapp.net", "98765432101234@lid"]);
+        assert_eq!(watched(&settings(WATCH_PRESENCE, json!(null))), Ok(Vec::new()));
+        let many: Vec<String> = (0..=WATCHED_MAX).map(|n| format!("4915100000{n:03}")).collect();
+        for (value, words) in [
+            (json!("+4915123456789"), "a list of numbers"),
+            (json!([4_915_123_456_789_u64]), "as text"),
+            (json!(["ada"]), "ada"),
+            (json!(["120363041234567890@g.us"]), "is a group"),
+            (json!(many), "has 101 people; the limit is 100"),
+        ] {
+            let error = watched(&settings(WATCH_PRESENCE, value)).unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}
