@@ -453,6 +453,9 @@ pub(crate) fn event(event: &Event) -> wit::Event {
             chat: chat.clone(),
             reason: reason.clone(),
         }),
+        Fact::WebhookDisabled { webhook, reason } => {
+            wit::Fact::WebhookDisabled(wit::DisabledWebhook { webhook: webhook.0, reason: reason.clone() })
+        }
     };
     wit::Event {
         number: event.n,

@@ -11,12 +11,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::delivery_worker::DeliveryWorker;
+use switchboard_core::flow::housekeeper::Housekeeper;
 use switchboard_core::flow::intake::Intake;
 use switchboard_core::flow::media_worker::MediaWorker;
-use switchboard_core::flow::once_sweeper::OnceSweeper;
-use switchboard_core::flow::quota_sweeper::QuotaSweeper;
 use switchboard_core::flow::responder_worker::ResponderWorker;
-use switchboard_core::flow::retention_worker::RetentionWorker;
 use switchboard_core::flow::schedule_worker::ScheduleWorker;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::id::SessionId;
@@ -379,8 +377,8 @@ impl Basics {
         }
     }
 
-    fn keeper(&self, retention: Retention) -> RetentionWorker {
-        RetentionWorker { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
+    fn keeper(&self, retention: Retention) -> Housekeeper {
+        Housekeeper { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
     }
 
     fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>) -> Arc<Plugins> {
@@ -405,7 +403,7 @@ fn start_workers(
     intake: Intake,
     plugins: &Arc<Plugins>,
     deliverer: Arc<DeliveryWorker>,
-    keeper: RetentionWorker,
+    keeper: Housekeeper,
     media: Arc<MediaRoom>,
     fetcher: MediaWorker,
 ) -> Vec<JoinHandle<()>> {
@@ -418,14 +416,10 @@ fn start_workers(
         intake,
         responders: Arc::clone(plugins) as _,
     };
-    let quota_sweeper = QuotaSweeper { storage: storage.clone(), clock: Arc::clone(&clock) };
-    let sweeper = OnceSweeper { storage: storage.clone(), clock: Arc::clone(&clock) };
     let timers = ScheduleWorker { storage, clock, wakes };
     vec![
-        tokio::spawn(async move { quota_sweeper.run().await }),
         tokio::spawn(async move { responders.run().await }),
         tokio::spawn(async move { timers.run().await }),
-        tokio::spawn(async move { sweeper.run().await }),
         tokio::spawn(deliverer.run()),
         tokio::spawn(async move { keeper.run().await }),
         tokio::spawn(async move { media.keep_house().await }),

@@ -255,16 +255,12 @@ impl Plugins {
     /// Takes a plugin out of service and removes its record. `false` when there was none.
     ///
     /// # Errors
-    /// When storage fails.
+    /// When storage fails; then it is out of service, and is to be deleted again.
     pub async fn delete(&self, tenant: TenantId, name: &str) -> Result<bool, InstallError> {
         let _turn = self.activation.acquire().await;
-        let tenants: Vec<TenantId> = match tenant {
-            TenantId::OPERATOR => self.storage.tenants().await?.iter().map(|tenant| tenant.id).collect(),
-            tenant => vec![tenant],
-        };
-        let deleted = self.storage.delete_plugin(tenant, name, &full_name(tenant, name), &tenants).await?;
+        // Out of service first: a responder that still ran would go on from what is being forgotten.
         self.swap(None, Some((tenant, name)))?;
-        Ok(deleted)
+        Ok(self.storage.delete_plugin(tenant, name, &full_name(tenant, name)).await?)
     }
 
     /// A responder answers what happens from now on, not what happened before it came.

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 
 pub use super::endpoint_lanes::{EndpointState, Rest};
+use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -171,12 +172,15 @@ impl DeliveryWorker {
     /// Delivers until the future is dropped. Dropping it loses nothing: what was not settled is delivered again.
     pub async fn run(self: Arc<Self>) {
         let mut tasks = Tasks { running: JoinSet::new(), states: BTreeMap::new(), names: HashMap::new() };
+        let mut outage = Outage::default();
         loop {
             match self.storage.tenants().await {
                 Ok(tenants) => break tenants.iter().for_each(|tenant| self.wakes.webhooks_have_more(tenant.id)),
                 Err(StorageError::Closed) => return,
                 Err(error) => {
-                    tracing::error!(%error, "the webhooks that are owed cannot be looked up");
+                    if outage.begins(self.clock.now()) {
+                        tracing::error!(%error, "the webhooks that are owed cannot be looked up");
+                    }
                     self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)).await;
                 }
             }
@@ -186,10 +190,16 @@ impl DeliveryWorker {
                 tenants = self.wakes.tenants_with_webhooks() => {
                     for tenant in tenants {
                         match self.wake_endpoints(&mut tasks, tenant).await {
-                            Ok(()) => {}
+                            Ok(()) => {
+                                if let Some(lasted) = outage.ends(self.clock.now()) {
+                                    tracing::info!(lasted_s = lasted.as_secs(), "webhooks are looked up again");
+                                }
+                            }
                             Err(StorageError::Closed) => return,
                             Err(error) => {
-                                tracing::error!(%tenant, %error, "the webhooks of a tenant cannot be looked up");
+                                if outage.begins(self.clock.now()) {
+                                    tracing::error!(%tenant, %error, "the webhooks of a tenant cannot be looked up");
+                                }
                                 self.wakes.webhooks_have_more(tenant);
                                 self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)).await;
                             }
@@ -228,8 +238,15 @@ impl DeliveryWorker {
 
     /// Serves one endpoint until it is gone or switched off.
     async fn run_endpoint(&self, tenant: TenantId, id: WebhookId, state: &EndpointState) {
+        let mut outage = Outage::default();
         loop {
-            match self.serve(tenant, id, state).await {
+            let served = self.serve(tenant, id, state).await;
+            if served.is_ok()
+                && let Some(lasted) = outage.ends(self.clock.now())
+            {
+                tracing::info!(%tenant, webhook = %id, lasted_s = lasted.as_secs(), "a webhook is served again");
+            }
+            match served {
                 Ok(Rest::Ended) | Err(StorageError::Closed) => return,
                 Ok(Rest::Idle) => state.bell.notified().await,
                 Ok(Rest::Until(due)) => tokio::select! {
@@ -237,7 +254,9 @@ impl DeliveryWorker {
                     () = self.clock.sleep_until(due) => {}
                 },
                 Err(error) => {
-                    tracing::error!(%tenant, webhook = %id, %error, "a webhook cannot be served");
+                    if outage.begins(self.clock.now()) {
+                        tracing::error!(%tenant, webhook = %id, %error, "a webhook cannot be served");
+                    }
                     self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)).await;
                 }
             }
@@ -360,21 +379,14 @@ impl DeliveryWorker {
     /// Keeps since when an endpoint only fails, and switches it off when that is too long.
     async fn note_health(&self, endpoint: &WebhookEndpoint, verdict: Verdict, now: Timestamp) -> Result<(), StorageError> {
         let (tenant, id) = (endpoint.tenant, endpoint.id);
-        let change = |failing: Option<Timestamp>, disabled: Option<String>| async move {
-            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| {
-                endpoint.failing_since = failing;
-                if let Some(reason) = &disabled {
-                    endpoint.active = false;
-                    endpoint.disabled_reason = Some(reason.clone());
-                    endpoint.updated_at = now;
-                }
-            };
+        let failing = |since: Option<Timestamp>| async move {
+            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| endpoint.failing_since = since;
             self.storage.change_webhook(tenant, id, apply).await
         };
         let reason = match (verdict, endpoint.failing_since) {
             (Verdict::Delivered, None) => return Ok(()),
             (Verdict::Delivered, Some(since)) => {
-                change(None, None).await?;
+                failing(None).await?;
                 if now.since(since) >= OUTAGE_MIN {
                     let hastened = self.storage.hasten_deliveries(tenant, id, now, since, OUTAGE_DELIVERIES_MIN).await?;
                     tracing::info!(%tenant, webhook = %id, hastened, "a webhook receiver is back");
@@ -382,12 +394,15 @@ impl DeliveryWorker {
                 return Ok(());
             }
             (Verdict::SwitchOff, _) => "the receiver answered 410 Gone".to_owned(),
-            (_, None) => return change(Some(now), None).await.map(|_| ()),
+            (_, None) => return failing(Some(now)).await.map(|_| ()),
             (_, Some(since)) if failed_too_long(since, now) => format!("every attempt since {} failed", iso_8601(since)),
             (_, Some(_)) => return Ok(()),
         };
-        tracing::warn!(%tenant, webhook = %id, reason, "a webhook is switched off");
-        change(endpoint.failing_since.or(Some(now)), Some(reason)).await.map(|_| ())
+        if self.storage.switch_off_webhook(tenant, id, &reason, now).await?.is_some() {
+            tracing::warn!(%tenant, webhook = %id, reason, "a webhook is switched off");
+            self.wakes.events_have_more(tenant);
+        }
+        Ok(())
     }
 }
 

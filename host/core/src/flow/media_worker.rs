@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::{JoinError, JoinSet};
 
+use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -91,13 +92,21 @@ impl MediaWorker {
     pub async fn run(self) {
         let worker = Arc::new(self);
         let mut under_way = UnderWay::default();
+        let mut outage = Outage::default();
         loop {
             let more = worker.wakes.files_have_more();
             let next = match worker.begin(&mut under_way).await {
-                Ok(next) => next,
+                Ok(next) => {
+                    if let Some(lasted) = outage.ends(worker.clock.now()) {
+                        tracing::info!(lasted_s = lasted.as_secs(), "owed files are read again");
+                    }
+                    next
+                }
                 Err(StorageError::Closed) => return,
                 Err(error) => {
-                    tracing::error!(%error, "owed files cannot be read");
+                    if outage.begins(worker.clock.now()) {
+                        tracing::error!(%error, "owed files cannot be read");
+                    }
                     Some(worker.clock.now().plus(STORAGE_REST))
                 }
             };

@@ -5,15 +5,14 @@
 
 pub mod delivery_worker;
 mod endpoint_lanes;
+pub mod housekeeper;
 pub mod inbox;
 pub mod intake;
 pub mod media;
 pub mod media_worker;
-pub mod once_sweeper;
+mod outage;
 pub mod outbox_worker;
-pub mod quota_sweeper;
 pub mod responder_worker;
-pub mod retention_worker;
 pub mod schedule_worker;
 pub mod wakes;
 

@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
+use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -88,11 +89,14 @@ impl OutboxWorker {
     /// Sends until `stop` says so or the session is gone: then what is under way is waited for, and leases are handed back.
     /// Dropping the future loses nothing either: what was not settled is sent again.
     pub async fn run(&self, sender: &dyn Sender, mut stop: watch::Receiver<bool>) {
+        let mut outage = Outage::default();
         loop {
-            match self.serve(sender, &mut stop).await {
+            match self.serve(sender, &mut stop, &mut outage).await {
                 Ok(()) | Err(StorageError::Closed | StorageError::Conflict) => return,
                 Err(error) => {
-                    tracing::error!(session = %self.session, %error, "the outbox cannot be read or written");
+                    if outage.begins(self.clock.now()) {
+                        tracing::error!(session = %self.session, %error, "the outbox cannot be read or written");
+                    }
                     tokio::select! {
                         () = self.clock.sleep_until(self.clock.now().plus(STORAGE_REST)) => {}
                         () = stopped(&mut stop) => return,
@@ -102,7 +106,19 @@ impl OutboxWorker {
         }
     }
 
-    async fn serve(&self, sender: &dyn Sender, stop: &mut watch::Receiver<bool>) -> Result<(), StorageError> {
+    /// Storage works again: that is told once, and only when there is nothing it might still fail at.
+    fn note_recovery(&self, outage: &mut Outage) {
+        if let Some(lasted) = outage.ends(self.clock.now()) {
+            tracing::info!(session = %self.session, lasted_s = lasted.as_secs(), "the outbox is read and written again");
+        }
+    }
+
+    async fn serve(
+        &self,
+        sender: &dyn Sender,
+        stop: &mut watch::Receiver<bool>,
+        outage: &mut Outage,
+    ) -> Result<(), StorageError> {
         let bell = self.wakes.outbox(self.session);
         let last_send = self.storage.last_send(self.tenant, self.session).await?;
         let (pace, typing) = self.storage.sending_rules(self.tenant, self.session).await?;
@@ -122,6 +138,10 @@ impl OutboxWorker {
             if look {
                 look_at = self.lease(&mut hand).await?;
                 look = false;
+                // What was read may still not be writable: with a message in hand, its end tells.
+                if hand.pool.is_empty() && hand.sends.is_empty() {
+                    self.note_recovery(outage);
+                }
             }
             // Nothing new is begun off line, or while nobody knows whether the server still answers.
             let online = sender.ready().now_or_never().is_some();
@@ -131,6 +151,7 @@ impl OutboxWorker {
                 () = stopped(stop) => return self.wind_up(hand).await,
                 Some((due, outcome)) = hand.sends.next() => {
                     self.take_back(&mut hand, due, outcome?);
+                    self.note_recovery(outage);
                     look = hand.pool.len() < LEASED_MAX;
                 }
                 () = bell.notified() => look = true,

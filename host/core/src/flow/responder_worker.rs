@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use super::intake::{Intake, IntakeError, SendWish};
+use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -93,12 +94,16 @@ impl ResponderWorker {
     /// Serves until the future is dropped. Dropping it loses nothing: what was not settled runs again.
     pub async fn run(&self) {
         let mut sleepers: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
+        let mut outages: BTreeMap<TenantId, Outage> = BTreeMap::new();
+        let mut start = Outage::default();
         loop {
             match self.storage.tenants().await {
                 Ok(tenants) => break tenants.iter().for_each(|tenant| self.wakes.events_have_more(tenant.id)),
                 Err(StorageError::Closed) => return,
                 Err(error) => {
-                    tracing::error!(%error, "what responders owe cannot be looked up");
+                    if start.begins(self.clock.now()) {
+                        tracing::error!(%error, "what responders owe cannot be looked up");
+                    }
                     self.clock.sleep_until(self.clock.now().plus(RESPONDER.first)).await;
                 }
             }
@@ -117,12 +122,19 @@ impl ResponderWorker {
             let turns = all_of(turns.collect(), TENANTS_AT_ONCE).await;
             for (tenant, turn) in turns {
                 sleepers.remove(&tenant);
+                if turn.is_ok()
+                    && let Some(lasted) = outages.remove(&tenant).and_then(|mut outage| outage.ends(now))
+                {
+                    tracing::info!(%tenant, lasted_s = lasted.as_secs(), "responders are served again");
+                }
                 match turn {
                     Ok(None) => {}
                     Ok(Some(wake)) => drop(sleepers.insert(tenant, wake)),
                     Err(StorageError::Closed) => return,
                     Err(error) => {
-                        tracing::error!(%tenant, %error, "responders cannot be served");
+                        if outages.entry(tenant).or_default().begins(now) {
+                            tracing::error!(%tenant, %error, "responders cannot be served");
+                        }
                         sleepers.insert(tenant, now.plus(RESPONDER.first));
                     }
                 }

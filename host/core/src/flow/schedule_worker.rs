@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::storage::{Storage, StorageError};
@@ -27,13 +28,21 @@ pub struct ScheduleWorker {
 impl ScheduleWorker {
     /// Rings until the future is dropped. Dropping it loses nothing: a timer that was not handled rings again.
     pub async fn run(&self) {
+        let mut outage = Outage::default();
         loop {
             let more = self.wakes.timers_have_more();
             let next = match self.turn().await {
-                Ok(next) => next,
+                Ok(next) => {
+                    if let Some(lasted) = outage.ends(self.clock.now()) {
+                        tracing::info!(lasted_s = lasted.as_secs(), "timers are read and written again");
+                    }
+                    next
+                }
                 Err(StorageError::Closed) => return,
                 Err(error) => {
-                    tracing::error!(%error, "timers cannot be read or written");
+                    if outage.begins(self.clock.now()) {
+                        tracing::error!(%error, "timers cannot be read or written");
+                    }
                     Some(self.clock.now().plus(STORAGE_REST))
                 }
             };

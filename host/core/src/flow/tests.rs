@@ -4,6 +4,7 @@ mod deliveries;
 mod delivery_order;
 mod files;
 mod intake;
+mod outages;
 mod outbox;
 mod quota;
 mod responders;
@@ -60,6 +61,14 @@ impl Host {
     async fn set_state(&self, state: SessionState) {
         let change = SessionChange::state(state, None);
         self.storage.change_session(TENANT, SESSION, self.clock.now(), &change).await.unwrap();
+    }
+
+    /// Moves the clock on a little whenever nobody else has anything to do, for those who rest between their steps.
+    async fn pass_time(&self) -> std::convert::Infallible {
+        loop {
+            tokio::task::yield_now().await;
+            self.clock.advance(std::time::Duration::from_millis(20));
+        }
     }
 
     async fn accept_text(&self, text: &str) -> Message {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Extras, MediaSource, Person};
-use super::id::{MessageId, SessionId};
+use super::id::{MessageId, SessionId, WebhookId};
 use super::message::MessageState;
 use super::session::SessionState;
 use crate::clock::Timestamp;
@@ -202,6 +202,13 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// The host switched a webhook endpoint off, because of what its receiver does.
+    WebhookDisabled {
+        /// The endpoint.
+        webhook: WebhookId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// The type of every event that is ever written. What a message waits in before it is sent (`queued`, `leased`) is none.
@@ -262,6 +269,7 @@ impl Fact {
             Self::CallEnded { .. } => "call.ended",
             Self::MediaStored(_) => "media.stored",
             Self::MediaFailed { .. } => "media.failed",
+            Self::WebhookDisabled { .. } => "webhook.disabled",
         }
     }
 
@@ -283,7 +291,7 @@ impl Fact {
             Self::GroupChanged(change) => Some(&change.chat),
             Self::PresenceChanged { person, .. } => Some(&person.jid),
             Self::CallReceived(call) | Self::CallEnded { call, .. } => Some(call.group.as_ref().unwrap_or(&call.from.jid)),
-            Self::SessionState { .. } => None,
+            Self::SessionState { .. } | Self::WebhookDisabled { .. } => None,
         }
     }
 
@@ -357,7 +365,7 @@ pub struct Event {
     pub n: u64,
     /// When it was recorded.
     pub at: Timestamp,
-    /// The session it happened to.
+    /// The session it happened to; [`SessionId::NONE`] for what concerns the tenant as a whole.
     pub session: SessionId,
     /// What happened.
     pub fact: Fact,

@@ -61,6 +61,11 @@ impl TenantId {
     pub const OPERATOR: Self = Self(0);
 }
 
+impl SessionId {
+    /// No session: what happened concerns the tenant as a whole.
+    pub const NONE: Self = Self(0);
+}
+
 /// First millisecond counted in a [`MessageId`]: 2025-01-01T00:00:00Z.
 const MESSAGE_EPOCH_MS: u64 = 1_735_689_600_000;
 /// Random low bits of a [`MessageId`]: two messages of one tenant in one millisecond rarely meet, and storage refuses the second.

@@ -6,11 +6,12 @@ use super::calendar;
 use super::fact_json::fact_json;
 use crate::clock::Timestamp;
 use crate::records::event::Event;
+use crate::records::id::SessionId;
 
 /// The event as the native API shows it: `{"n","at","session_id","type","data"}`.
 pub fn event_json(event: &Event) -> Value {
     json!({
-        "n": event.n, "at": event.at, "session_id": event.session, "type": event.fact.type_name(), "data": fact_json(&event.fact),
+        "n": event.n, "at": event.at, "session_id": session_json(event), "type": event.fact.type_name(), "data": fact_json(&event.fact),
     })
 }
 
@@ -18,11 +19,16 @@ pub fn event_json(event: &Event) -> Value {
 pub fn standard_body(event: &Event) -> Vec<u8> {
     let mut data = Map::new();
     data.insert("n".to_owned(), event.n.into());
-    data.insert("session_id".to_owned(), event.session.0.into());
+    data.insert("session_id".to_owned(), session_json(event));
     if let Value::Object(fact) = fact_json(&event.fact) {
         data.extend(fact);
     }
     body(event.fact.type_name(), event.at, Value::Object(data))
+}
+
+/// The session of an event; null for what concerns the tenant as a whole.
+fn session_json(event: &Event) -> Value {
+    if event.session == SessionId::NONE { Value::Null } else { event.session.0.into() }
 }
 
 /// The body of a test: an event of type `webhook.test`, which says which endpoint is tested.
@@ -47,7 +53,7 @@ pub fn iso_8601(at: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::records::event::Fact;
-    use crate::records::id::SessionId;
+    use crate::records::id::WebhookId;
     use crate::records::session::SessionState;
 
     #[test]
@@ -71,5 +77,18 @@ mod tests {
         let body: Value = serde_json::from_slice(&standard_body(&event)).unwrap();
         let data = json!({ "n": 7, "session_id": 12_345, "state": "connected", "reason": null });
         assert_eq!(body, json!({ "type": "session.state", "timestamp": "2025-01-01T00:00:00.000Z", "data": data }));
+    }
+
+    #[test]
+    fn what_concerns_the_tenant_as_a_whole_names_no_session() {
+        let fact = Fact::WebhookDisabled { webhook: WebhookId(9), reason: "gone".to_owned() };
+        let event = Event { n: 7, at: Timestamp(1), session: SessionId::NONE, fact };
+        let data = json!({ "webhook_id": 9, "reason": "gone" });
+        assert_eq!(
+            event_json(&event),
+            json!({ "n": 7, "at": 1, "session_id": null, "type": "webhook.disabled", "data": data })
+        );
+        let body: Value = serde_json::from_slice(&standard_body(&event)).unwrap();
+        assert_eq!(body["data"], json!({ "n": 7, "session_id": null, "webhook_id": 9, "reason": "gone" }));
     }
 }

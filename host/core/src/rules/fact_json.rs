@@ -27,6 +27,7 @@ pub fn fact_json(fact: &Fact) -> Value {
         Fact::MediaFailed { event, whatsapp_id, chat, reason } => json!({
             "event": event, "whatsapp_id": whatsapp_id, "chat": chat, "reason": reason,
         }),
+        Fact::WebhookDisabled { webhook, reason } => json!({ "webhook_id": webhook, "reason": reason }),
     }
 }
 

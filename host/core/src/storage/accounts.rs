@@ -3,13 +3,13 @@
 use sha2::{Digest, Sha256};
 
 use super::codec::{decode, encode};
-use super::engine::{Batch, Check, KeyRange};
+use super::engine::{Batch, Check, Entry, KeyRange};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::records::account::{ApiKey, Tenant};
 use crate::records::id::{KeyId, SessionId, TenantId};
 
-/// Most tenants or keys that one listing returns.
-const LISTING_MAX: usize = 10_000;
+/// Entries that a listing reads at once; it goes on until there are no more.
+const LISTING_PAGE: usize = 1000;
 
 /// A key that was just drawn: the record, and the text that is shown once.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn tenants(&self) -> Result<Vec<Tenant>, StorageError> {
-        self.list(&keys::tenants(), LISTING_MAX).await
+        self.list(&keys::tenants()).await
     }
 
     /// Changes a tenant through `change`; `None` when there is none.
@@ -115,7 +115,7 @@ impl Storage {
         let hash = Sha256::digest(text.as_bytes());
         let found: Option<(TenantId, KeyId)> = self.read(&keys::key_by_hash(&hash)).await?;
         match found {
-            Some((tenant, id)) => self.read(&keys::api_key(tenant, id)).await,
+            Some((tenant, id)) => self.key(tenant, id).await,
             None => Ok(None),
         }
     }
@@ -125,7 +125,17 @@ impl Storage {
     /// # Errors
     /// When the engine fails or the record is damaged.
     pub async fn key(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
-        self.read(&keys::api_key(tenant, id)).await
+        let record: Option<ApiKey> = self.read(&keys::api_key(tenant, id)).await?;
+        match record {
+            Some(record) if self.outlived_its_session(&record).await? => Ok(None),
+            record => Ok(record),
+        }
+    }
+
+    /// Whether a key is only left over from a session that was deleted, and opens nothing any more.
+    async fn outlived_its_session(&self, record: &ApiKey) -> Result<bool, StorageError> {
+        let Some(session) = record.session else { return Ok(false) };
+        Ok(self.engine.get(&keys::owner_epoch(record.tenant, session)).await?.is_none())
     }
 
     /// Every key of a tenant.
@@ -133,7 +143,13 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn keys(&self, tenant: TenantId) -> Result<Vec<ApiKey>, StorageError> {
-        self.list(&keys::api_keys(tenant), LISTING_MAX).await
+        let mut keys = Vec::new();
+        for record in self.list(&keys::api_keys(tenant)).await? {
+            if !self.outlived_its_session(&record).await? {
+                keys.push(record);
+            }
+        }
+        Ok(keys)
     }
 
     /// Removes a key; whether there was one.
@@ -177,12 +193,23 @@ impl Storage {
         self.engine.get(key).await?.map(|value| decode(key, &value)).transpose()
     }
 
-    pub(super) async fn list<T: serde::de::DeserializeOwned>(
-        &self,
-        prefix: &[u8],
-        limit: usize,
-    ) -> Result<Vec<T>, StorageError> {
-        let entries = self.engine.range(&KeyRange::prefix(prefix, limit)).await?;
-        entries.iter().map(|(key, value)| decode(key, value)).collect()
+    /// Every record whose key begins with `prefix`.
+    pub(super) async fn list<T: serde::de::DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, StorageError> {
+        self.entries(prefix).await?.iter().map(|(key, value)| decode(key, value)).collect()
+    }
+
+    /// Every entry whose key begins with `prefix`, read a page at a time: one that comes or goes meanwhile may be missed.
+    pub(super) async fn entries(&self, prefix: &[u8]) -> Result<Vec<Entry>, StorageError> {
+        let mut range = KeyRange::prefix(prefix, LISTING_PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = self.engine.range(&range).await?;
+            let full = page.len() == LISTING_PAGE;
+            all.extend(page);
+            match all.last() {
+                Some((last, _)) if full => range = range.after(last),
+                _ => return Ok(all),
+            }
+        }
     }
 }

@@ -301,7 +301,7 @@ impl Storage {
     /// Owes an endpoint a test. `number` is drawn, [`TEST_NUMBER_FIRST`] or more.
     ///
     /// # Errors
-    /// When the engine fails or the number is taken.
+    /// [`StorageError::Conflict`] when the number is taken or the endpoint is gone; else when the engine fails.
     pub async fn owe_test(
         &self,
         endpoint: &WebhookEndpoint,
@@ -314,6 +314,7 @@ impl Storage {
         }
         let place = keys::in_webhook(tenant, RecordType::Delivery, id, number.max(TEST_NUMBER_FIRST));
         let mut batch = Batch::default();
+        batch.check(self.webhook_check(tenant, id).await?.ok_or(StorageError::Conflict)?);
         batch.check(Check::Absent { key: place.clone() });
         batch.put(place.clone(), encode(&place, delivery)?);
         batch.add(keys::of_webhook(tenant, RecordType::WebhookCount, id), 1);
@@ -324,12 +325,13 @@ impl Storage {
     /// Owes deliveries once more, under the ids they had. What is owed already becomes due now.
     ///
     /// # Errors
-    /// When the engine fails or a record is damaged.
+    /// [`StorageError::Conflict`] when the endpoint is gone; else when the engine fails or a record is damaged.
     pub async fn replay(&self, endpoint: &WebhookEndpoint, what: Replay, now: Timestamp) -> Result<Replayed, StorageError> {
         if self.owed_count(endpoint.tenant, endpoint.id).await? >= OWED_MAX {
             return Ok(Replayed::TooMuchOwed);
         }
         for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(there) = self.webhook_check(endpoint.tenant, endpoint.id).await? else { break };
             let mut batch = Batch::default();
             let replayed = match what {
                 Replay::Event { n, force } => self.replay_one(&mut batch, endpoint, (n, force), now).await?,
@@ -339,6 +341,7 @@ impl Storage {
             if batch.is_empty() {
                 return Ok(replayed);
             }
+            batch.check(there);
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
                 other => return other.map(|_| replayed),

@@ -1,11 +1,12 @@
 //! A WhatsApp device's own storage: sealed rows in tables, of one session.
 //!
 //! What a row means is the business of the client library's storage traits. Every commit carries the session's owner epoch:
-//! once the session is deleted or owned elsewhere, nothing more is written.
+//! once the session is deleted or owned elsewhere, nothing more is written. Nor is it while an earlier device is being forgotten.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::cleanup::Leftover;
 use super::engine::{Batch, Check, KeyRange};
 use super::{Storage, StorageError, keys};
 use crate::records::id::{SessionId, TenantId};
@@ -23,7 +24,8 @@ pub struct Stamp(Vec<u8>);
 pub struct DeviceStorage {
     storage: Storage,
     base: Vec<u8>,
-    owner: Check,
+    /// What must hold for whatever it writes.
+    checks: [Check; 2],
     /// Set once the device is to write nothing more. Clones share it.
     over: Arc<AtomicBool>,
 }
@@ -49,20 +51,32 @@ impl Storage {
         DeviceStorage {
             storage: self.clone(),
             base: keys::device(tenant, session),
-            owner: Self::owner_check(tenant, session),
+            // What is written while an earlier device is being forgotten would be forgotten with it.
+            checks: [Self::owner_check(tenant, session), Leftover::Device { tenant, session }.absent()],
             over: Arc::default(),
         }
     }
 
-    /// Forgets everything the device knew, as after a logout: the next pairing starts from nothing.
+    /// Forgets everything the device knew, as after a logout: the next pairing starts from nothing. When this returns `Ok`,
+    /// nothing is left.
     ///
     /// # Errors
-    /// When the engine fails or the session is gone.
+    /// [`StorageError::Conflict`] when the session is gone; else when the engine fails: then [`Storage::finish_forgetting`] goes on.
     pub async fn forget_device(&self, tenant: TenantId, session: SessionId) -> Result<(), StorageError> {
+        let left = Leftover::Device { tenant, session };
         let mut batch = Batch::default();
         batch.check(Self::owner_check(tenant, session));
-        batch.delete_prefix(keys::device(tenant, session));
-        self.engine.commit(batch).await.map(|_| ())
+        left.put(&mut batch)?;
+        self.engine.commit(batch).await?;
+        self.finish_cleanup(&left).await
+    }
+
+    /// Goes on with forgetting a device, if that was broken off. Before it is finished no device of the session writes anything.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn finish_forgetting(&self, tenant: TenantId, session: SessionId) -> Result<(), StorageError> {
+        self.finish_cleanup(&Leftover::Device { tenant, session }).await
     }
 }
 
@@ -139,8 +153,8 @@ impl DeviceStorage {
     /// Keeps the batch; it is durable when this returns `Ok`.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when an `unchanged` does not hold or the session is gone, [`StorageError::Closed`] after
-    /// [`DeviceStorage::close`]; else when the engine fails.
+    /// [`StorageError::Conflict`] when an `unchanged` does not hold, the session is gone or an earlier device of it is not yet
+    /// forgotten, [`StorageError::Closed`] after [`DeviceStorage::close`]; else when the engine fails.
     pub async fn commit(&self, batch: DeviceBatch) -> Result<(), StorageError> {
         // Rows of another device are none of this one's business.
         if batch.base != self.base {
@@ -153,7 +167,7 @@ impl DeviceStorage {
             return Err(StorageError::Closed);
         }
         let mut batch = batch.batch;
-        batch.check(self.owner.clone());
+        batch.checks.extend(self.checks.iter().cloned());
         self.storage.engine.commit(batch).await.map(|_| ())
     }
 }

@@ -62,6 +62,7 @@ pub(super) enum RecordType {
     BlobExpiry = 51,
     BlobUses = 52,
     BlobBytes = 53,
+    Cleanup = 54,
     MediaJob = 60,
     MediaRetry = 61,
 }
@@ -463,6 +464,16 @@ pub(super) fn once_since_parts(tenant: TenantId, key: &[u8]) -> Option<(Timestam
     let session = Some(u64::from_be_bytes(*session)).filter(|session| *session != 0).map(SessionId);
     let once = OnceKey { tenant, session, sha256: sha256.try_into().ok()? };
     Some((Timestamp(u64::from_be_bytes(*at)), once))
+}
+
+/// What is left of things that were deleted, of all tenants: few at a time, and one worker looks for them.
+pub(super) fn cleanups() -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::Cleanup, &[])
+}
+
+/// What is left of one thing: `kind` tells things of different kinds apart, `id` those of one kind.
+pub(super) fn cleanup(kind: u8, id: &[u8]) -> Vec<u8> {
+    key(TenantId::OPERATOR, RecordType::Cleanup, &[&[kind], id])
 }
 
 /// The tenant and the number at the end of a key.

@@ -6,6 +6,7 @@
 mod accounts;
 mod batches;
 mod blobs;
+mod cleanup;
 mod codec;
 mod counted;
 mod deliveries;
@@ -16,7 +17,7 @@ mod failure;
 mod history;
 mod keys;
 mod media_jobs;
-mod memory_engine;
+pub(crate) mod memory_engine;
 mod messages;
 mod once;
 mod outbox;

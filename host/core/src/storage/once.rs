@@ -98,27 +98,51 @@ impl Storage {
                 break;
             }
             looked_at += 1;
-            let mut old = self.engine.range(&KeyRange::prefix(&keys::once_marks(&key), usize::MAX)).await?;
-            old.retain(|(key, value)| decode(key, value).is_ok_and(|mark: OnceMark| !counts(mark.at, now)));
-            let answer = keys::once_answer(&key);
-            if let Some(value) = self.engine.get(&answer).await?
-                && decode(&answer, &value).is_ok_and(|kept: KeptAnswer| !counts(kept.at, now))
-            {
-                old.push((answer, value));
+            let swept = self.sweep_key(&mut batch, &key, now).await;
+            // Used again meanwhile: the next sweep looks anew.
+            if matches!(swept, Err(StorageError::Conflict)) {
+                return Ok(0);
             }
-            for (key, value) in old {
-                batch.check(Check::Equals { key: key.clone(), value });
-                batch.delete(key);
-            }
+            swept?;
             batch.delete(entry.clone());
         }
-        if looked_at > 0 {
-            match self.engine.commit(batch).await {
-                // Used again meanwhile: the next sweep looks anew.
-                Err(StorageError::Conflict) => return Ok(0),
-                other => other?,
-            };
+        match self.commit_sweep(&mut batch, 1).await {
+            Err(StorageError::Conflict) => Ok(0),
+            done => done.map(|()| looked_at),
         }
-        Ok(looked_at)
+    }
+
+    /// Removes what a key has left and no longer counts. However many steps its request had, no commit has more than a few rows.
+    async fn sweep_key(&self, batch: &mut Batch, key: &OnceKey, now: Timestamp) -> Result<(), StorageError> {
+        let mut marks = KeyRange::prefix(&keys::once_marks(key), SWEEP_PAGE);
+        loop {
+            let page = self.engine.range(&marks).await?;
+            let Some((last, _)) = page.last() else { break };
+            marks = marks.after(last);
+            for (place, value) in page {
+                let mark: OnceMark = decode(&place, &value)?;
+                if !counts(mark.at, now) {
+                    batch.check(Check::Equals { key: place.clone(), value });
+                    batch.delete(place);
+                }
+            }
+            self.commit_sweep(batch, SWEEP_PAGE).await?;
+        }
+        let place = keys::once_answer(key);
+        if let Some(value) = self.engine.get(&place).await?
+            && !counts(decode::<KeptAnswer>(&place, &value)?.at, now)
+        {
+            batch.check(Check::Equals { key: place.clone(), value });
+            batch.delete(place);
+        }
+        Ok(())
+    }
+
+    /// Commits what has come together, if that is at least so many rows.
+    async fn commit_sweep(&self, batch: &mut Batch, at_least: usize) -> Result<(), StorageError> {
+        if batch.writes.len() < at_least {
+            return Ok(());
+        }
+        self.engine.commit(std::mem::take(batch)).await.map(|_| ())
     }
 }

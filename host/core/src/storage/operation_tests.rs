@@ -2,6 +2,7 @@
 
 mod accounts;
 mod blobs;
+mod cleanup;
 mod events;
 mod facts;
 mod history;

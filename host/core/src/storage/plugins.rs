@@ -1,5 +1,6 @@
 //! Plugins: the record of what is active, and the components by their hash.
 
+use super::cleanup::Leftover;
 use super::codec::encode;
 use super::engine::Batch;
 use super::{Storage, StorageError, keys};
@@ -8,8 +9,6 @@ use crate::records::plugin::Plugin;
 
 /// Most bytes of an uploaded component.
 pub const ARTIFACT_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Most plugins of one tenant that are listed.
-const LISTING_MAX: usize = 1000;
 
 impl Storage {
     /// Makes a plugin active together with its component.
@@ -40,7 +39,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn plugins(&self, tenant: TenantId) -> Result<Vec<Plugin>, StorageError> {
-        self.list(&keys::plugins(tenant), LISTING_MAX).await
+        self.list(&keys::plugins(tenant)).await
     }
 
     /// A tenant's component by its hexadecimal SHA-256.
@@ -52,27 +51,19 @@ impl Storage {
     }
 
     /// Removes a plugin; whether there was one. Its component stays for the record of what ran. Where it stood in the event
-    /// logs of `tenants` and the runs it owed are forgotten, so that one of the same name begins with what happens then.
+    /// logs, as `subscription`, and the runs it owed are forgotten, so that one of the same name begins with what happens then.
     ///
     /// # Errors
-    /// When the engine fails.
-    pub async fn delete_plugin(
-        &self,
-        tenant: TenantId,
-        name: &str,
-        subscription: &str,
-        tenants: &[TenantId],
-    ) -> Result<bool, StorageError> {
+    /// When the engine fails: if the plugin is gone by then, what is left of it is removed later.
+    pub async fn delete_plugin(&self, tenant: TenantId, name: &str, subscription: &str) -> Result<bool, StorageError> {
         if self.plugin(tenant, name).await?.is_none() {
             return Ok(false);
         }
+        let left = Leftover::Subscription { owner: tenant, name: subscription.to_owned() };
         let mut batch = Batch::default();
         batch.delete(keys::plugin(tenant, name));
-        for tenant in tenants {
-            batch.delete(keys::cursor(*tenant, subscription));
-            batch.delete_prefix(keys::works(*tenant, subscription));
-            batch.delete_prefix(keys::parked_works(*tenant, subscription));
-        }
-        self.engine.commit(batch).await.map(|_| true)
+        left.put(&mut batch)?;
+        self.engine.commit(batch).await?;
+        self.finish_cleanup(&left).await.map(|()| true)
     }
 }

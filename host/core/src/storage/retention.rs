@@ -12,8 +12,6 @@ use crate::rules::retention::{MARKS_KEPT, Oldest, POLLS_KEPT, Retention, goes};
 
 /// Entries that one step looks at.
 const STEP: usize = 256;
-/// Most subscriptions of one tenant.
-const SUBSCRIPTIONS_MAX: usize = 10_000;
 
 /// Records that go after a time. To sweep another kind, name it here and say in `Sweep::is_over` when it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +109,7 @@ impl Storage {
     async fn oldest_owed_event(&self, tenant: TenantId) -> Result<Option<u64>, StorageError> {
         let prefix = keys::cursors(tenant);
         let mut oldest: Option<u64> = None;
-        for (key, value) in self.engine.range(&KeyRange::prefix(&prefix, SUBSCRIPTIONS_MAX)).await? {
+        for (key, value) in self.entries(&prefix).await? {
             let passed: u64 = decode(&key, &value)?;
             let mut owed = passed.saturating_add(1);
             if let Some(name) = key.get(prefix.len()..).and_then(|name| std::str::from_utf8(name).ok()) {

@@ -1,15 +1,14 @@
 //! Sessions: their records, and the owner epoch that every write of a session carries.
 
+use super::cleanup::Leftover;
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check};
-use super::{CONFLICT_TRIES_MAX, NewKey, SendOutcome, Storage, StorageError, keys};
+use super::{CONFLICT_TRIES_MAX, NewKey, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::{Event, Fact};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::session::{Session, SessionState};
 
-/// Most sessions that one listing returns.
-const LISTING_MAX: usize = 10_000;
 /// The epoch of an owner while there is one machine.
 const OWNER_EPOCH: u64 = 1;
 
@@ -20,7 +19,8 @@ pub struct SessionChange {
     pub state: Option<(SessionState, Option<String>)>,
     /// The JIDs that pairing gave it, by number and by LID.
     pub paired: Option<(String, Option<String>)>,
-    /// Forget the JIDs: it is no longer linked.
+    /// Forget the JIDs: it is no longer linked. From then on its device writes nothing until [`Storage::forget_device`] or
+    /// [`Storage::finish_forgetting`] has removed its rows.
     pub unpaired: bool,
     /// The name that people give it.
     pub name: Option<String>,
@@ -122,7 +122,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn sessions(&self, tenant: TenantId) -> Result<Vec<Session>, StorageError> {
-        self.list(&keys::sessions(tenant), LISTING_MAX).await
+        self.list(&keys::sessions(tenant)).await
     }
 
     /// Changes a session's record; a new state, or a new reason for it, becomes an event in the same commit. `None` when the session is gone.
@@ -146,6 +146,10 @@ impl Storage {
             batch.check(Check::Equals { key: key.clone(), value });
             batch.check(Self::owner_check(tenant, id));
             batch.put(key.clone(), encode(&key, &session)?);
+            if change.unpaired {
+                // Whatever happens next, no later pairing finds rows of the device that was unlinked.
+                Leftover::Device { tenant, session: id }.put(&mut batch)?;
+            }
             // Another reason for the same state is news, too: it tells how far a recovery has come.
             if (session.state, &session.reason) != (before.0, &before.1) {
                 let fact = Fact::SessionState { state: session.state, reason: session.reason.clone() };
@@ -160,41 +164,25 @@ impl Storage {
     }
 
     /// Removes a session with its keys, its device and its outbox; whether there was one. Its messages and events stay; what
-    /// still waited to be sent has failed.
+    /// still waited to be sent has failed, and what waits for its time fails when that comes.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails: if the session is gone by then, what is left of it is removed later.
     pub async fn delete_session(&self, tenant: TenantId, id: SessionId, at: Timestamp) -> Result<bool, StorageError> {
         if self.session(tenant, id).await?.is_none() {
             return Ok(false);
         }
-        let failed = SendOutcome::Failed("the session was deleted".to_owned());
-        // What waits for its time fails when that comes.
-        while let Some(due) = self.next_due_send(tenant, id).await? {
-            self.settle_send(tenant, &due, &failed, at).await?;
-        }
+        let left = Leftover::Session { tenant, session: id, at };
         let mut batch = Batch::default();
-        // Of two who delete it at once, one counts it off.
+        // Of two who delete it at once, one counts it off. Without its epoch nothing more is written for it.
         batch.check(Self::owner_check(tenant, id));
         batch.add(keys::session_count(tenant), -1);
-        for record in self.keys(tenant).await?.iter().filter(|record| record.session == Some(id)) {
-            Self::remove_key(&mut batch, record);
-        }
         batch.delete(keys::session(tenant, id));
         batch.delete(keys::session_key(tenant, id));
         batch.delete(keys::owner_epoch(tenant, id));
-        batch.delete(keys::outbox_counter(tenant, id));
-        batch.delete(keys::last_send(tenant, id));
-        batch.delete_prefix(keys::device(tenant, id));
-        batch.delete(keys::outbox_size(tenant, id));
-        batch.delete_prefix(keys::outbox(tenant, id));
-        batch.delete_prefix(keys::chat_queues(tenant, id));
-        batch.delete_prefix(keys::all_unconfirmed(tenant, id));
-        batch.delete_prefix(keys::messages_by_whatsapp_id(tenant, id));
-        batch.delete_prefix(keys::inbound_seen_of(tenant, id));
-        batch.delete_prefix(keys::known_polls_of(tenant, id));
+        left.put(&mut batch)?;
         match self.engine.commit(batch).await {
-            Ok(_) => Ok(true),
+            Ok(_) => self.finish_cleanup(&left).await.map(|()| true),
             Err(StorageError::Conflict) => Ok(false),
             Err(error) => Err(error),
         }

@@ -1,12 +1,14 @@
 //! Webhook endpoints: their records, their sealed secrets and headers, and where each stands in the event log.
 
+use super::cleanup::Leftover;
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check, KeyRange};
 use super::keys::RecordType;
+use super::work::Cursor;
 use super::{CONFLICT_TRIES_MAX, CursorStep, Storage, StorageError, keys};
 use crate::clock::Timestamp;
-use crate::records::event::Event;
-use crate::records::id::{TenantId, WebhookId};
+use crate::records::event::{Event, Fact};
+use crate::records::id::{SessionId, TenantId, WebhookId};
 use crate::records::webhook::{Delivery, WebhookEndpoint, WebhookSeal, event_webhook_id};
 use crate::rules::event_filter;
 
@@ -72,7 +74,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn webhooks(&self, tenant: TenantId) -> Result<Vec<WebhookEndpoint>, StorageError> {
-        self.list(&keys::webhooks(tenant), WEBHOOKS_MAX).await
+        self.list(&keys::webhooks(tenant)).await
     }
 
     /// The secrets and headers of an endpoint.
@@ -116,36 +118,73 @@ impl Storage {
         Err(StorageError::Conflict)
     }
 
-    /// Removes an endpoint with everything it owes and logged; whether there was one. No event goes with it.
+    /// Switches an endpoint off because of what its receiver does, and tells so in the event log, in one commit. `None` when it
+    /// is gone or off already.
     ///
     /// # Errors
-    /// When the engine fails.
-    pub async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool, StorageError> {
+    /// When the engine fails, or when others kept changing it.
+    pub async fn switch_off_webhook(
+        &self,
+        tenant: TenantId,
+        id: WebhookId,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<Option<WebhookEndpoint>, StorageError> {
         let key = keys::of_webhook(tenant, RecordType::Webhook, id);
         for _ in 0..CONFLICT_TRIES_MAX {
-            let Some(value) = self.engine.get(&key).await? else { return Ok(false) };
+            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+            let mut endpoint: WebhookEndpoint = decode(&key, &value)?;
+            if !endpoint.active {
+                return Ok(None);
+            }
+            endpoint.active = false;
+            endpoint.disabled_reason = Some(reason.to_owned());
+            endpoint.failing_since.get_or_insert(at);
+            endpoint.updated_at = at;
+            let fact = Fact::WebhookDisabled { webhook: id, reason: reason.to_owned() };
+            let event = Event { n: 0, at, session: endpoint.session.unwrap_or(SessionId::NONE), fact };
             let mut batch = Batch::default();
             batch.check(Check::Equals { key: key.clone(), value });
-            Self::remove_webhook(&mut batch, tenant, id);
+            batch.put(key.clone(), encode(&key, &endpoint)?);
+            Self::append_event(&mut batch, tenant, &event)?;
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                other => return other.map(|_| true),
+                other => return other.map(|_| Some(endpoint)),
             }
         }
         Err(StorageError::Conflict)
     }
 
-    fn remove_webhook(batch: &mut Batch, tenant: TenantId, id: WebhookId) {
-        use RecordType::{
-            Attempt, AttemptCounter, DeadDelivery, Delivery, Webhook, WebhookCount, WebhookCursor, WebhookSeal,
-        };
-        for record in [Webhook, WebhookSeal, WebhookCursor, AttemptCounter, WebhookCount] {
-            batch.delete(keys::of_webhook(tenant, record, id));
+    /// Removes an endpoint with everything it owes and logged; whether there was one. No event goes with it.
+    ///
+    /// # Errors
+    /// When the engine fails: if the endpoint is gone by then, what is left of it is removed later.
+    pub async fn delete_webhook(&self, tenant: TenantId, id: WebhookId) -> Result<bool, StorageError> {
+        let key = keys::of_webhook(tenant, RecordType::Webhook, id);
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(value) = self.engine.get(&key).await? else { return Ok(false) };
+            let left = Leftover::Webhook { tenant, webhook: id };
+            let mut batch = Batch::default();
+            batch.check(Check::Equals { key: key.clone(), value });
+            for record in [RecordType::Webhook, RecordType::WebhookSeal, RecordType::WebhookCursor] {
+                batch.delete(keys::of_webhook(tenant, record, id));
+            }
+            batch.add(keys::webhook_count(tenant), -1);
+            left.put(&mut batch)?;
+            match self.engine.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                Ok(_) => return self.finish_cleanup(&left).await.map(|()| true),
+                Err(error) => return Err(error),
+            }
         }
-        for record in [Delivery, DeadDelivery, Attempt] {
-            batch.delete_prefix(keys::of_webhook(tenant, record, id));
-        }
-        batch.add(keys::webhook_count(tenant), -1);
+        Err(StorageError::Conflict)
+    }
+
+    /// Holds while there is the endpoint and its record is as it is now; `None` when it is gone. What is owed to it anew is owed
+    /// under this check: nothing may join what a deletion has left.
+    pub(super) async fn webhook_check(&self, tenant: TenantId, id: WebhookId) -> Result<Option<Check>, StorageError> {
+        let key = keys::of_webhook(tenant, RecordType::Webhook, id);
+        Ok(self.engine.get(&key).await?.map(|value| Check::Equals { key, value }))
     }
 
     /// Moves an endpoint's cursor over up to `limit` events and owes a delivery for each that it wants.
@@ -167,7 +206,7 @@ impl Storage {
             }
             Self::put_delivery(batch, endpoint, event, now).map(|()| true)
         };
-        self.pass_events(tenant, cursor, Some(before), limit, owe).await
+        self.pass_events(tenant, Cursor { key: cursor, before: Some(before), guard: None }, limit, owe).await
     }
 
     pub(super) fn put_delivery(

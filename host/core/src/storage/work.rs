@@ -3,6 +3,7 @@
 //! A run becomes a durable work record in the commit that moves the cursor past its event, and is removed in the commit that
 //! keeps its effects: a crash repeats a run, and never half of one.
 
+use super::cleanup::Leftover;
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check, KeyRange};
 use super::{Storage, StorageError, keys};
@@ -20,6 +21,16 @@ pub struct CursorStep {
     pub events: usize,
     /// Runs that are owed since.
     pub owed: usize,
+}
+
+/// A cursor that is to be moved.
+pub(super) struct Cursor {
+    /// Where it is kept.
+    pub key: Vec<u8>,
+    /// What it reads.
+    pub before: Option<Vec<u8>>,
+    /// What else must hold.
+    pub guard: Option<Check>,
 }
 
 /// A run that a subscription owes.
@@ -66,19 +77,21 @@ impl Storage {
         };
         let key = keys::cursor(tenant, subscription);
         let before = self.engine.get(&key).await?;
-        self.pass_events(tenant, key, before, limit, owe).await
+        // While what a deleted plugin has left is removed, nothing joins it.
+        let guard = Some(Leftover::absent_subscription(subscription));
+        self.pass_events(tenant, Cursor { key, before, guard }, limit, owe).await
     }
 
-    /// Moves the cursor at `key`, which reads `before`, over up to `limit` events. What `owe` writes for an event is kept in the
-    /// same commit; it says whether it wrote anything.
+    /// Moves a cursor over up to `limit` events. What `owe` writes for an event is kept in the same commit; it says whether it
+    /// wrote anything.
     pub(super) async fn pass_events(
         &self,
         tenant: TenantId,
-        key: Vec<u8>,
-        before: Option<Vec<u8>>,
+        cursor: Cursor,
         limit: usize,
         owe: impl Fn(&mut Batch, &Event) -> Result<bool, StorageError> + Send + Sync,
     ) -> Result<CursorStep, StorageError> {
+        let Cursor { key, before, guard } = cursor;
         let after = before.as_deref().map(|value| decode::<u64>(&key, value)).transpose()?.unwrap_or(0);
         let events = self.events(tenant, after, limit).await?;
         let Some(last) = events.last() else { return Ok(CursorStep { events: 0, owed: 0 }) };
@@ -87,6 +100,7 @@ impl Storage {
             Some(value) => Check::Equals { key: key.clone(), value },
             None => Check::Absent { key: key.clone() },
         });
+        batch.checks.extend(guard);
         batch.put(key.clone(), encode(&key, &last.n)?);
         let mut owed = 0;
         for event in &events {
@@ -99,11 +113,13 @@ impl Storage {
         }
     }
 
-    /// Lets a subscription begin with what happens from now on. One that has a cursor keeps it.
+    /// Lets a subscription begin with what happens from now on. One that has a cursor keeps it. What an earlier one of this name
+    /// has left is gone by then.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn start_cursor_at_end(&self, tenant: TenantId, subscription: &str) -> Result<(), StorageError> {
+        self.finish_cleanup_at(&Leftover::subscription_key(subscription)).await?;
         let key = keys::cursor(tenant, subscription);
         let last = self.last_event_number(tenant).await?;
         let mut batch = Batch::default();

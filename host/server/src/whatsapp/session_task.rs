@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
+use wacore::store::error::StoreError;
 use whatsapp_rust::bot::{Bot, BotBuilderError};
 use whatsapp_rust::{Client, TokioRuntime};
 
@@ -154,6 +155,9 @@ impl SessionTask {
     }
 
     async fn build(&self, signals: Signals, lost: Arc<LostInbound>) -> Result<Bot, BotBuilderError> {
+        // Of an earlier device nothing may be left: a crash or a full disk may have come in between.
+        let forgotten = self.deps.storage.finish_forgetting(self.session.tenant, self.session.id).await;
+        forgotten.map_err(|error| BotBuilderError::Store(StoreError::Database(Box::new(error))))?;
         let mut builder = Bot::builder()
             .with_backend(DeviceBackend::new(self.device.clone()).with_repetitions(lost))
             .with_transport_factory(DoorFactory { door: Arc::clone(&self.door), barrier: Arc::clone(&self.barrier) })

@@ -302,7 +302,8 @@ async fn five_days_without_one_success_switch_an_endpoint_off_and_nothing_is_los
     host.deliver_until_done(&back).await;
     let mut numbers = back.numbers();
     numbers.sort_unstable();
-    assert_eq!(numbers, (1..=n + 1).collect::<Vec<u64>>());
+    // Event n + 1 says that it was switched off, which this endpoint did not ask for.
+    assert_eq!(numbers, (1..=n).chain([n + 2]).collect::<Vec<u64>>());
 }
 
 #[tokio::test]
@@ -326,6 +327,32 @@ async fn a_receiver_that_is_gone_is_switched_off_at_once_and_its_delivery_waits(
     assert_eq!(host.deliver(&receiver).await, Rest::Ended);
     assert_eq!(host.hook().await.disabled_reason.as_deref(), Some("the receiver answered 410 Gone"));
     assert_eq!((receiver.count(), host.owed_numbers().await), (1, vec![1]));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_switched_off_is_told_once_in_the_event_log_and_to_the_other_endpoints() {
+    let host = Host::start_with_hook(|_| {}).await;
+    host.add_hook(WebhookId(50_002), |hook| hook.events = vec!["webhook.disabled".to_owned()]).await;
+    host.add_hook(WebhookId(50_003), |hook| (hook.session, hook.events) = (Some(SESSION), vec!["*".to_owned()])).await;
+    host.receive("a", "IN1").await;
+    host.receive("b", "IN2").await;
+    assert_eq!(host.deliver(&Receiver::answers(410)).await, Rest::Ended);
+    let events = host.storage.events(TENANT, 2, 99).await.unwrap();
+    let reason = "the receiver answered 410 Gone".to_owned();
+    assert_eq!(events.len(), 1, "two deliveries were refused, and it was switched off once: {events:?}");
+    assert_eq!(events[0].fact, crate::records::event::Fact::WebhookDisabled { webhook: HOOK, reason });
+    assert_eq!(events[0].session, crate::records::id::SessionId::NONE);
+    let others = Receiver::answers(200);
+    for id in [WebhookId(50_002), WebhookId(50_003)] {
+        host.deliverer(&others).serve(TENANT, id, &EndpointState::default()).await.unwrap();
+    }
+    let numbers = others.numbers();
+    assert_eq!(numbers, [3, 1, 2], "one that is bound to a session is told nothing of the tenant's other endpoints");
+    // What the customer switches off is no news to them.
+    let off = |hook: &mut WebhookEndpoint, _: &mut WebhookSeal| hook.active = false;
+    host.storage.change_webhook(TENANT, WebhookId(50_002), off).await.unwrap();
+    assert!(host.storage.switch_off_webhook(TENANT, WebhookId(50_002), "late", host.clock.now()).await.unwrap().is_none());
+    assert_eq!(host.storage.last_event_number(TENANT).await.unwrap(), 3);
 }
 
 #[tokio::test]

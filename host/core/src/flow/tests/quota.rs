@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::flow::housekeeper::{Chore, Housekeeper};
 use crate::flow::intake::BatchWish;
-use crate::flow::quota_sweeper::QuotaSweeper;
 use crate::records::account::Tenant;
 use crate::rules::plan::PACING_SETTING;
 use crate::rules::quota::{Reached, Scope};
+use crate::rules::retention::Retention;
 
 /// 2024-02-01T00:00:00Z: the first day of a month with a leap day.
 const FEBRUARY: Timestamp = Timestamp(1_706_745_600_000);
@@ -184,14 +185,21 @@ async fn of_a_thousand_at_once_exactly_the_limit_is_accepted_also_after_a_restar
 #[tokio::test]
 async fn counts_of_days_long_past_are_swept() {
     let host = host_with("starter", &[], json!(null)).await;
-    let sweeper = QuotaSweeper { storage: host.storage.clone(), clock: host.clock.clone() };
+    let retention = Retention { events_age: DAY * 30, events_bytes_max: u64::MAX };
+    let keeper = Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention };
+    let sweep = async || {
+        tokio::select! {
+            swept = keeper.round(Chore::Counts) => swept.unwrap(),
+            never = host.pass_time() => match never {},
+        }
+    };
     for _ in 0..3 {
         accept(&host, 1).await;
         host.clock.advance(DAY * 2);
     }
     // Three minutes and three days; the month is not over.
-    assert_eq!(sweeper.sweep().await.unwrap(), 6);
-    assert_eq!(sweeper.sweep().await.unwrap(), 0);
+    assert_eq!(sweep().await, 6);
+    assert_eq!(sweep().await, 0);
 }
 
 #[tokio::test]

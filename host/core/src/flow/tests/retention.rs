@@ -1,10 +1,10 @@
-//! The retention worker: a round at once, and one each hour.
+//! The housekeeper: a round of each chore at once, and others in their time.
 
 use std::time::Duration;
 
 use super::deliveries::Receiver;
 use super::*;
-use crate::flow::retention_worker::RetentionWorker;
+use crate::flow::housekeeper::{Chore, Housekeeper};
 use crate::records::account::Tenant;
 use crate::records::event::Fact;
 use crate::rules::retention::Retention;
@@ -28,25 +28,19 @@ async fn a_worker_removes_what_is_over_and_leaves_the_rest() {
     host.clock.advance(Duration::from_secs(86_400 + 1));
     host.storage.record_inbound(TENANT, SESSION, host.clock.now(), &[incoming("a", "NEW")]).await.unwrap();
     let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: u64::MAX };
-    let worker = RetentionWorker { storage: host.storage.clone(), clock: host.clock.clone(), retention };
+    let worker = Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention };
     // It rests after a step that removed something: somebody has to move the clock on.
-    let round = worker.round();
-    let moving = async {
-        loop {
-            tokio::task::yield_now().await;
-            host.clock.advance(Duration::from_millis(20));
-        }
-    };
+    let round = worker.round(Chore::Events);
     let removed = tokio::select! {
         removed = round => removed.unwrap(),
-        () = moving => 0,
+        never = host.pass_time() => match never {},
     };
     assert_eq!(removed, 1);
     let left = host.storage.events(TENANT, 0, 10).await.unwrap();
     assert!(
         matches!(left.as_slice(), [event] if matches!(&event.fact, Fact::MessageReceived(it) if it.whatsapp_id == "NEW"))
     );
-    assert_eq!(worker.round().await.unwrap(), 0);
+    assert_eq!(worker.round(Chore::Events).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -60,4 +54,34 @@ async fn what_a_webhook_has_not_been_given_stays_until_it_has() {
     assert_eq!(trim().await, 0, "its cursor has passed nothing");
     host.deliver(&Receiver::answers(200)).await;
     assert_eq!(trim().await, 3);
+}
+
+#[tokio::test]
+async fn a_round_is_done_at_the_start_and_others_follow_in_their_time() {
+    let host = Host::start().await;
+    host.storage.create_tenant(&tenant(host.clock.now())).await.unwrap();
+    let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: u64::MAX };
+    let worker = Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention };
+    let written_by_the_next_device = async || {
+        let device = host.storage.device(TENANT, SESSION);
+        let mut batch = device.batch();
+        batch.put(crate::storage::DeviceTable(1), b"row", b"value");
+        device.commit(batch).await.is_ok()
+    };
+    let days = async {
+        for id in ["FIRST", "SECOND"] {
+            host.storage.record_inbound(TENANT, SESSION, host.clock.now(), &[incoming("a", id)]).await.unwrap();
+            let unlinked = crate::storage::SessionChange { unpaired: true, ..Default::default() };
+            host.storage.change_session(TENANT, SESSION, host.clock.now(), &unlinked).await.unwrap();
+            assert!(!written_by_the_next_device().await, "the last one is not forgotten yet");
+            while !host.storage.events(TENANT, 0, 9).await.unwrap().is_empty() || !written_by_the_next_device().await {
+                tokio::task::yield_now().await;
+                host.clock.advance(Duration::from_secs(60));
+            }
+        }
+    };
+    tokio::select! {
+        () = worker.run() => panic!("it stops only with storage"),
+        () = days => {}
+    }
 }

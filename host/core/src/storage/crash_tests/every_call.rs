@@ -17,7 +17,7 @@ const FAULTS: [Fault; 4] = [
 const FAULTS_PER_CALL: u64 = 1;
 /// One call of so many meets a fault unless `STORAGE_EVERY` says otherwise (1: every call, some minutes in a debug build). Which
 /// ones changes with the stretch, so that every kind of call meets every kind of fault in each run.
-const EVERY: u64 = 16;
+const EVERY: u64 = 20;
 /// Operations that have to be refused before the disk is mended.
 const REFUSALS: u64 = 2;
 /// Operations that have to work after the disk was mended, or after its one error, if the stretch has as many left.

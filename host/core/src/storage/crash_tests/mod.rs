@@ -7,8 +7,10 @@
 mod batches;
 mod every_call;
 mod images;
+mod invariants;
 mod recorder;
 mod script;
+mod script_outside;
 mod stage;
 
 use std::io::Write;

@@ -21,7 +21,7 @@ use crate::storage::{Acceptance, DeviceTable, NewKey, RunEffects, SendOutcome, S
 /// Operations of the script.
 pub(super) const OPERATIONS: u64 = 512;
 /// Whose sessions they are.
-const TENANT: TenantId = TenantId(7);
+pub(super) const TENANT: TenantId = TenantId(7);
 const SUBSCRIPTION: &str = "operator/auto-reply";
 const PEER: &str = "4915100000001@s.whatsapp.net";
 /// Accepts that are asked for at once.
@@ -35,13 +35,15 @@ pub(super) struct Script {
     pub(super) disk: FaultDisk,
 }
 
-type Done = Result<(), StorageError>;
+pub(super) type Done = Result<(), StorageError>;
 
 impl Script {
     /// Runs operation number `n`. One that finds nothing to do, or loses to what is there, is done.
     pub(super) async fn run(&self, n: u64) -> Done {
         let dice = SeededEntropy::new(n);
         let done = match self.some_session(&dice).await? {
+            // The tenant that everything else belongs to.
+            _ if n == 0 => self.create_tenant(n).await,
             None => self.create_session(n).await,
             Some(session) => self.run_on(n, session, &dice).await,
         };
@@ -52,7 +54,7 @@ impl Script {
     }
 
     async fn run_on(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
-        match n % 24 {
+        match n % 32 {
             0 => self.create_tenant(n).await,
             1 | 13 => self.create_session(n).await,
             2 | 9 => self.storage.accept_messages(TENANT, &[message(session, n, 0)]).await,
@@ -68,8 +70,19 @@ impl Script {
             22 => self.forget(n, session, dice).await,
             19 if n.is_multiple_of(5) => self.storage.requeue_unconfirmed(TENANT, session).await.map(drop),
             19 => self.change_records(n, session).await,
+            24 => self.endpoints(n, session, dice).await,
+            25 | 29 => self.deliveries(n, dice).await,
+            26 => self.replays(n, dice).await,
+            27 | 30 => self.once(n, session, dice).await,
+            28 => self.blobs(n, dice).await,
+            31 => self.charged(n, session, dice).await,
             _ => self.wait(n, dice).await,
         }
+    }
+
+    /// What the host does when it starts anew: it goes on with deletions that were broken off.
+    pub(super) async fn recover(&self) -> Done {
+        self.storage.finish_cleanups().await.map(drop)
     }
 
     async fn some_session(&self, dice: &SeededEntropy) -> Result<Option<SessionId>, StorageError> {
@@ -153,7 +166,9 @@ impl Script {
 
     async fn receipts(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
         let messages = self.storage.messages(TENANT, None, 4).await?;
-        let whatsapp_ids = messages.into_iter().filter(|_| dice.next_u64().is_multiple_of(4));
+        // Nobody has what was not handed to the server.
+        let handed = messages.into_iter().filter(|message| message.state != MessageState::Queued);
+        let whatsapp_ids = handed.filter(|_| dice.next_u64().is_multiple_of(4));
         let whatsapp_ids = whatsapp_ids.map(|message| message.whatsapp_id).collect();
         let state = if n.is_multiple_of(3) { MessageState::Read } else { MessageState::Delivered };
         let receipt = Receipt { whatsapp_ids, from: PEER.to_owned(), state };
@@ -191,6 +206,7 @@ impl Script {
     }
 
     async fn device(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
+        self.storage.finish_forgetting(TENANT, session).await?;
         let device = self.storage.device(TENANT, session);
         let mut batch = device.batch();
         for _ in 0..6 {
@@ -227,18 +243,18 @@ impl Script {
         match dice.next_u64() % 3 {
             0 => self.storage.forget_device(TENANT, session).await,
             1 => self.storage.delete_session(TENANT, session, at(n)).await.map(drop),
-            _ => self.storage.delete_plugin(TenantId::OPERATOR, "plugin 0", SUBSCRIPTION, &[TENANT]).await.map(drop),
+            _ => self.storage.delete_plugin(TenantId::OPERATOR, "plugin 0", SUBSCRIPTION).await.map(drop),
         }
     }
 }
 
-fn at(n: u64) -> Timestamp {
+pub(super) fn at(n: u64) -> Timestamp {
     Timestamp(1_750_000_000_000 + n * 1000)
 }
 
 fn tenant(n: u64) -> Tenant {
     Tenant {
-        id: TenantId(100 + n),
+        id: if n == 0 { TENANT } else { TenantId(100 + n) },
         name: format!("tenant {n}"),
         active: true,
         plan: "unlimited".to_owned(),
@@ -295,7 +311,7 @@ fn plugin(n: u64) -> Plugin {
     }
 }
 
-fn message(session: SessionId, n: u64, part: u64) -> Message {
+pub(super) fn message(session: SessionId, n: u64, part: u64) -> Message {
     let id = n * 100 + part + 1;
     Message {
         id: MessageId(id),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::invariants;
 use super::recorder::{History, Recorder};
 use super::script::{OPERATIONS, Script};
 use super::{block_on, open};
@@ -73,6 +74,13 @@ impl Stage {
         self.recorder.settle(history).await;
     }
 
+    /// Goes on with what was broken off, and looks whether all that is stored belongs together.
+    pub(super) async fn hold_invariants(&self, history: &mut History) {
+        self.script.recover().await.unwrap();
+        self.recorder.note(history).await;
+        invariants::hold(&self.script.storage).await;
+    }
+
     /// Closes the storage: what was asked is answered, and the disk is let go.
     pub(super) async fn close(self, history: &mut History) {
         self.script.storage.close();
@@ -112,6 +120,7 @@ pub(super) async fn must_go_on(image: Vec<u8>, mut history: History, operation: 
     let disk = FaultDisk::over(image);
     let stage = Stage::open(&disk, &mut history).await.unwrap();
     stage.settle(&mut history).await;
+    stage.hold_invariants(&mut history).await;
     stage.just_commit(operation, &mut history).await.unwrap();
     stage.run(operation + 1, &mut history).await.unwrap();
     stage.close(&mut history).await;

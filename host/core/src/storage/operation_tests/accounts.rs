@@ -109,3 +109,18 @@ async fn a_key_for_a_session_that_does_not_exist_is_refused() {
     }
     assert!(everything(&storage).await.is_empty());
 }
+
+#[tokio::test]
+async fn listings_leave_nothing_out_however_much_there_is() {
+    const MANY: u64 = 10_050;
+    let storage = storage();
+    for n in 1..=MANY {
+        storage.create_tenant(&tenant(TenantId(n), "one of many")).await.unwrap();
+        add_session(&storage, ACME, SessionId(100_000 + n)).await;
+    }
+    let count = |listed: usize| u64::try_from(listed).unwrap();
+    assert_eq!(count(storage.tenants().await.unwrap().len()), MANY);
+    assert_eq!(count(storage.keys(ACME).await.unwrap().len()), MANY);
+    let sessions: Vec<u64> = storage.sessions(ACME).await.unwrap().iter().map(|session| session.id.0).collect();
+    assert_eq!(sessions, (100_001..=100_000 + MANY).collect::<Vec<_>>(), "each once, in order");
+}

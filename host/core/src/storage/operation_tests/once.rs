@@ -6,7 +6,6 @@ use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::entropy::SeededEntropy;
 use crate::flow::intake::{BatchWish, Intake, IntakeError, SendWish};
-use crate::flow::once_sweeper::OnceSweeper;
 use crate::flow::wakes::Wakes;
 use crate::records::once::{KeptAnswer, ONCE_KEPT, Once, OnceKey};
 use crate::storage::SessionChange;
@@ -194,7 +193,15 @@ async fn a_sweep_forgets_what_is_over_and_keeps_what_was_used_since() {
         let messages = stage.storage.messages(ACME, None, usize::MAX).await.unwrap().len();
         everything(&stage.storage).await.len() - nothing - messages
     };
-    let sweeper = OnceSweeper { storage: stage.storage.clone(), clock: stage.clock.clone() };
+    let sweep = async || {
+        let mut swept = 0;
+        loop {
+            match stage.storage.sweep_once(ACME, stage.clock.now()).await.unwrap() {
+                0 => return swept,
+                some => swept += some,
+            }
+        }
+    };
     for n in 0..600 {
         let key = once_key(&format!("key {n}"));
         stage.storage.keep_answer(&key, &answer(&request("a"), NOW)).await.unwrap();
@@ -203,8 +210,31 @@ async fn a_sweep_forgets_what_is_over_and_keeps_what_was_used_since() {
     stage.clock.advance(ONCE_KEPT);
     let again = Once::new(once_key("key 7"), &[b"b"]);
     stage.storage.keep_answer(&again.key, &answer(&again, stage.clock.now())).await.unwrap();
-    assert_eq!((kept, sweeper.sweep().await.unwrap()), (1200, 600));
+    assert_eq!((kept, sweep().await), (1200, 600));
     assert_eq!(traces().await, 2, "the key that was used again");
     assert!(stage.storage.kept_answer(&again.key, stage.clock.now()).await.unwrap().is_some());
-    assert_eq!(sweeper.sweep().await.unwrap(), 0);
+    assert_eq!(sweep().await, 0);
+}
+
+#[tokio::test]
+async fn a_key_with_more_steps_than_one_commit_removes_is_forgotten_all_the_same() {
+    let stage = stage().await;
+    let nothing = everything(&stage.storage).await.len();
+    let once = request("a");
+    for n in 0..600 {
+        let step = once.next_step();
+        let acceptance =
+            crate::storage::Acceptance { messages: vec![message(SESSION, n)], once: Some(step), ..Default::default() };
+        stage.storage.accept(ACME, &acceptance).await.unwrap();
+    }
+    let due = async || {
+        stage.storage.delete_session(ACME, SESSION, NOW).await.unwrap();
+        everything(&stage.storage).await.len()
+    };
+    let with_marks = due().await;
+    assert!(with_marks > nothing);
+    let at = NOW.plus(ONCE_KEPT);
+    assert_eq!(stage.storage.sweep_once(ACME, at).await.unwrap(), 1);
+    assert_eq!(with_marks - everything(&stage.storage).await.len(), 601, "its marks and its place in the order of use");
+    assert_eq!(stage.storage.sweep_once(ACME, at).await.unwrap(), 0);
 }

@@ -44,8 +44,8 @@ async fn a_new_version_takes_the_place_of_the_old_one_whose_component_stays() {
 async fn a_deleted_plugin_is_gone_and_its_component_stays() {
     let storage = storage();
     storage.activate_plugin(&plugin(ACME, "reply", "aa"), b"component").await.unwrap();
-    assert!(storage.delete_plugin(ACME, "reply", "1/reply", &[ACME]).await.unwrap());
-    assert!(!storage.delete_plugin(ACME, "reply", "1/reply", &[ACME]).await.unwrap());
+    assert!(storage.delete_plugin(ACME, "reply", "1/reply").await.unwrap());
+    assert!(!storage.delete_plugin(ACME, "reply", "1/reply").await.unwrap());
     assert!(storage.plugins(ACME).await.unwrap().is_empty());
     assert!(storage.artifact(ACME, "aa").await.unwrap().is_some());
 }

@@ -181,6 +181,7 @@ async fn runs_are_listed_up_to_the_limit_oldest_first() {
 #[tokio::test]
 async fn a_plugin_that_comes_again_after_it_was_deleted_begins_with_what_happens_then() {
     let storage = storage_with_runs(2).await;
+    storage.create_tenant(&tenant(ACME, "Acme")).await.unwrap();
     let plugin = Plugin {
         tenant: TenantId::OPERATOR,
         name: "reply".to_owned(),
@@ -192,7 +193,7 @@ async fn a_plugin_that_comes_again_after_it_was_deleted_begins_with_what_happens
         activated_at: NOW,
     };
     storage.activate_plugin(&plugin, b"component").await.unwrap();
-    assert!(storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY, &[ACME]).await.unwrap());
+    assert!(storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY).await.unwrap());
     assert!(owed(&storage, REPLY).await.is_empty(), "runs that it owed");
     storage.start_cursor_at_end(ACME, REPLY).await.unwrap();
     assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: 0, owed: 0 });
