@@ -170,8 +170,7 @@ impl Host {
         let verbs = basics.verbs(&accounts, &intake, &sessions);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
-        let page = MetricsPage::new(metrics, storage.clone(), Arc::clone(&sessions), Arc::clone(&basics.clock));
-        let page = Arc::new(page);
+        let page = basics.metrics_page(metrics, &sessions);
 
         let (ready, ready_seen) = watch::channel(false);
         let (stop, stop_seen) = watch::channel(false);
@@ -365,6 +364,10 @@ impl Basics {
             uploader: Some(uploader),
             qr_notices,
         }
+    }
+
+    fn metrics_page(&self, metrics: Arc<Metrics>, sessions: &Arc<Sessions>) -> Arc<MetricsPage> {
+        Arc::new(MetricsPage::new(metrics, self.storage.clone(), Arc::clone(sessions), Arc::clone(&self.clock)))
     }
 
     fn media_worker(&self, downloads: &Arc<Downloads>) -> MediaWorker {

@@ -66,7 +66,7 @@ impl Script {
         let last = self.storage.last_event_number(TENANT).await?;
         let number = 1 + dice.next_u64() % last.max(1);
         let what = match dice.next_u64() % 4 {
-            0 => Replay::Event(number),
+            0 => Replay::Event { n: number, force: true },
             1 => Replay::Range { from: number, to: number + 6 },
             2 => Replay::FailedSince(at(n.saturating_sub(100))),
             _ => {

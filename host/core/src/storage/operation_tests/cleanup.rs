@@ -271,7 +271,7 @@ async fn an_endpoint_whose_deletion_is_broken_off_anywhere_is_owed_nothing_more_
         assert_eq!((step.events, step.owed), (0, 0));
         let test = Delivery::new("test".to_owned(), None, None, LATER);
         refused(storage.owe_test(&endpoint(HOOK), TEST_NUMBER_FIRST, &test).await);
-        refused(storage.replay(&endpoint(HOOK), Replay::Event(1), LATER).await);
+        refused(storage.replay(&endpoint(HOOK), Replay::Event { n: 1, force: false }, LATER).await);
         let owed = storage.oldest_event_owed_to_webhooks(ACME).await.unwrap();
         assert_eq!(owed, Some(1), "the other endpoint's");
         assert_eq!(storage.owed_count(ACME, WebhookId(50_002)).await.unwrap(), 2 * MANY);
