@@ -29,6 +29,8 @@ use crate::storage::{DueSend, SendOutcome, Storage, StorageError};
 const STORAGE_REST: Duration = Duration::from_secs(1);
 /// Messages of one lane that are leased ahead: enough that a lease is not waited for, few enough that most can be taken back.
 const LEASED_MAX: usize = 16;
+/// With this many of them left, more are leased: many leases share one sync of the disk.
+const LEASED_FEW: usize = LEASED_MAX / 2;
 /// Messages that wait for the server's word at once, each of another chat.
 const UNDER_WAY_MAX: usize = 8;
 
@@ -125,6 +127,8 @@ impl OutboxWorker {
         let recent = RecentSends::after_restart(last_send, pace);
         let mut hand = Hand { last_send, pace, typing, recent, random: self.entropy.next_u64(), ..Hand::default() };
         let (mut look, mut look_at) = (true, None::<Timestamp>);
+        // Whether more chats could be written to than there are messages for in hand.
+        let mut idle;
         loop {
             if hand.sends.is_empty() && sender.ready().now_or_never().is_none() {
                 // Off line nobody knows for how long: what was not begun may be taken back meanwhile.
@@ -136,7 +140,7 @@ impl OutboxWorker {
                 }
             }
             if look {
-                look_at = self.lease(&mut hand).await?;
+                look_at = self.lease_beside(&mut hand).await?;
                 look = false;
                 // What was read may still not be writable: with a message in hand, its end tells.
                 if hand.pool.is_empty() && hand.sends.is_empty() {
@@ -146,13 +150,14 @@ impl OutboxWorker {
             // Nothing new is begun off line, or while nobody knows whether the server still answers.
             let online = sender.ready().now_or_never().is_some();
             let wake = if online { self.begin(sender, &mut hand) } else { None };
+            idle = hand.sends.len() < UNDER_WAY_MAX;
             tokio::select! {
                 biased;
                 () = stopped(stop) => return self.wind_up(hand).await,
                 Some((due, outcome)) = hand.sends.next() => {
                     self.take_back(&mut hand, due, outcome?);
                     self.note_recovery(outage);
-                    look = hand.pool.len() < LEASED_MAX;
+                    look = hand.pool.len() <= LEASED_FEW || (idle && hand.pool.len() < LEASED_MAX);
                 }
                 () = bell.notified() => look = true,
                 () = self.until([wake, look_at].into_iter().flatten().min()) => look = true,
@@ -166,6 +171,27 @@ impl OutboxWorker {
             Some(wake) => self.clock.sleep_until(wake).await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Fills the hand while what is under way goes on.
+    async fn lease_beside(&self, hand: &mut Hand<'_>) -> Result<Option<Timestamp>, StorageError> {
+        let mut sends = std::mem::take(&mut hand.sends);
+        let mut ended = Vec::new();
+        let look_at = {
+            let mut leasing = std::pin::pin!(self.lease(hand));
+            loop {
+                tokio::select! {
+                    biased;
+                    leased = &mut leasing => break leased?,
+                    Some(end) = sends.next() => ended.push(end),
+                }
+            }
+        };
+        hand.sends = sends;
+        for (due, outcome) in ended {
+            self.take_back(hand, due, outcome?);
+        }
+        Ok(look_at)
     }
 
     /// Fills the hand from both lanes. A session that keeps a pace leases what goes next when its time has come, and not before,

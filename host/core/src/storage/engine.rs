@@ -188,6 +188,13 @@ impl Batch {
         self.counted.push(what);
     }
 
+    /// Adds what another batch checks, changes and counts as.
+    pub fn extend(&mut self, other: Self) {
+        self.checks.extend(other.checks);
+        self.writes.extend(other.writes);
+        self.counted.extend(other.counted);
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.checks.is_empty() && self.writes.is_empty()

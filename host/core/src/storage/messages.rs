@@ -74,24 +74,67 @@ impl Storage {
         id: MessageId,
         change: impl Fn(&mut Message, &mut Batch) -> Result<bool, StorageError>,
     ) -> Result<Option<Message>, StorageError> {
-        let key = keys::message(tenant, id);
         for _ in 0..CONFLICT_TRIES_MAX {
-            let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
-            let mut message: Message = decode(&key, &value)?;
-            let before = message.state;
             let mut batch = Batch::default();
-            batch.check(Check::Equals { key: key.clone(), value });
-            if !change(&mut message, &mut batch)? {
-                return Ok(None);
-            }
-            Self::count_state(&mut batch, tenant, &message, Some(before));
-            batch.put(key.clone(), encode(&key, &message)?);
+            let Some(message) = self.change_in(&mut batch, tenant, id, &change).await? else { return Ok(None) };
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
                 other => return other.map(|_| Some(message)),
             }
         }
         Err(StorageError::Conflict)
+    }
+
+    /// The same with several messages in one commit, or each on its own when others change them just now. What was not
+    /// written is left out.
+    pub(super) async fn change_messages(
+        &self,
+        tenant: TenantId,
+        ids: &[MessageId],
+        change: impl Fn(&mut Message, &mut Batch) -> Result<bool, StorageError>,
+    ) -> Result<Vec<Message>, StorageError> {
+        let mut batch = Batch::default();
+        let mut written = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut own = Batch::default();
+            if let Some(message) = self.change_in(&mut own, tenant, *id, &change).await? {
+                batch.extend(own);
+                written.push(message);
+            }
+        }
+        if written.is_empty() {
+            return Ok(written);
+        }
+        match self.engine.commit(batch).await {
+            Ok(_) => return Ok(written),
+            Err(StorageError::Conflict) => written.clear(),
+            Err(error) => return Err(error),
+        }
+        for id in ids {
+            written.extend(self.change_message(tenant, *id, &change).await?);
+        }
+        Ok(written)
+    }
+
+    /// Puts a change of a message as it is now into a batch; `None` when nothing is to be written.
+    async fn change_in(
+        &self,
+        batch: &mut Batch,
+        tenant: TenantId,
+        id: MessageId,
+        change: impl Fn(&mut Message, &mut Batch) -> Result<bool, StorageError>,
+    ) -> Result<Option<Message>, StorageError> {
+        let key = keys::message(tenant, id);
+        let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+        let mut message: Message = decode(&key, &value)?;
+        let before = message.state;
+        batch.check(Check::Equals { key: key.clone(), value });
+        if !change(&mut message, batch)? {
+            return Ok(None);
+        }
+        Self::count_state(batch, tenant, &message, Some(before));
+        batch.put(key.clone(), encode(&key, &message)?);
+        Ok(Some(message))
     }
 
     /// A message of a tenant.

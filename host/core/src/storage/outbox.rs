@@ -3,7 +3,7 @@
 //! An entry lies in its lane and in the queue of its chat under the same number. Lanes decide who goes first; within a chat the
 //! order of acceptance holds whatever the lane. A lease is a state of the message, written before it is handed to anybody.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::codec::{decode, encode};
@@ -224,21 +224,27 @@ impl Storage {
         held: &HashSet<MessageId>,
         at: Timestamp,
     ) -> Result<Vec<DueSend>, StorageError> {
-        let mut leased: Vec<DueSend> = Vec::new();
+        let mut chosen = Vec::new();
         for (id, lane, n) in self.choose_sends(tenant, session, lane, limit, held).await? {
-            let mut due = self.due_send(tenant, id, lane, n).await?;
+            let due = self.due_send(tenant, id, lane, n).await?;
             if due.message.state.is_refusal() {
                 self.drop_entry(tenant, &due).await?;
-                continue;
+            } else {
+                chosen.push(due);
             }
-            if due.message.state == MessageState::Queued {
-                // Taken back just now: whatever is behind it in its chat has its turn with the next look.
-                let Some(message) = self.take_lease(tenant, session, id, at).await? else { continue };
-                due.message = message;
-            }
-            leased.push(due);
         }
-        Ok(leased)
+        let queued = chosen.iter().filter(|due| due.message.state == MessageState::Queued).map(|due| due.message.id);
+        let leased = self.take_leases(tenant, session, &queued.collect::<Vec<_>>(), at).await?;
+        let mut leased: HashMap<MessageId, Message> = leased.into_iter().map(|message| (message.id, message)).collect();
+        chosen.retain_mut(|due| match leased.remove(&due.message.id) {
+            Some(message) => {
+                due.message = message;
+                true
+            }
+            // Taken back just now: whatever is behind it in its chat has its turn with the next look.
+            None => due.message.state != MessageState::Queued,
+        });
+        Ok(chosen)
     }
 
     /// Holds while the entry of `due` is in its lane.
@@ -259,14 +265,15 @@ impl Storage {
         }
     }
 
-    async fn take_lease(
+    /// Leases those of these messages that still wait.
+    async fn take_leases(
         &self,
         tenant: TenantId,
         session: SessionId,
-        id: MessageId,
+        ids: &[MessageId],
         at: Timestamp,
-    ) -> Result<Option<Message>, StorageError> {
-        self.change_message(tenant, id, |message, batch| {
+    ) -> Result<Vec<Message>, StorageError> {
+        self.change_messages(tenant, ids, |message, batch| {
             if message.state != MessageState::Queued {
                 return Ok(false);
             }
@@ -317,18 +324,15 @@ impl Storage {
     /// # Errors
     /// When the engine fails.
     pub async fn return_leases(&self, tenant: TenantId, held: &[MessageId], at: Timestamp) -> Result<(), StorageError> {
-        for id in held {
-            self.change_message(tenant, *id, |message, _| {
-                let leased = message.state == MessageState::Leased;
-                if leased {
-                    message.state = MessageState::Queued;
-                    message.updated_at = at;
-                }
-                Ok(leased)
-            })
-            .await?;
-        }
-        Ok(())
+        let returned = self.change_messages(tenant, held, |message, _| {
+            let leased = message.state == MessageState::Leased;
+            if leased {
+                message.state = MessageState::Queued;
+                message.updated_at = at;
+            }
+            Ok(leased)
+        });
+        returned.await.map(|_| ())
     }
 
     /// Writes down how a send ended, with its event, and takes it off the queue unless it is to be sent again.

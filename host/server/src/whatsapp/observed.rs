@@ -4,10 +4,11 @@
 //! then the `barrier` keeps the client from telling WhatsApp that they arrived; only presence and typing, which come and go,
 //! wait for nothing and are left out when there is no room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::stanza::groups::{GroupNotificationAction, GroupParticipantInfo};
 use whatsapp_rust::wacore::types::call::{CallAction, ElsewhereOutcome, IncomingCall};
@@ -153,6 +154,10 @@ impl Observer {
     }
 
     async fn write(&mut self, events: &[Arc<Event>]) -> Result<(), StorageError> {
+        for receipts in side_by_side(events.iter().filter_map(|event| receipt_in(event))) {
+            // They share a sync of the disk.
+            try_join_all(receipts.iter().map(|receipt| self.inbox.receipt(receipt))).await?;
+        }
         let mut facts = Vec::with_capacity(events.len());
         for event in events {
             self.read(event, &mut facts).await?;
@@ -236,13 +241,9 @@ impl Observer {
         NewFact { fact: Fact::GroupChanged(Box::new(change)), once: Some(once), poll: None }
     }
 
-    /// Brings messages further. In a group each member's receipt is a fact of its own as well: the message's state tells only
-    /// of the first.
+    /// In a group each member's receipt is a fact of its own: the message's state tells only of the first.
     async fn receipt(&self, receipt: &Receipt, facts: &mut Vec<NewFact>) -> Result<(), StorageError> {
         let Some(state) = state_of(&receipt.r#type) else { return Ok(()) };
-        let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
-        let from = receipt.source.sender.to_non_ad_string();
-        self.inbox.receipt(&message::Receipt { whatsapp_ids, from, state }).await?;
         let own = [self.client.pn(), self.client.lid()];
         let by_own = own.into_iter().flatten().any(|own| own.user == receipt.source.sender.user);
         if by_own || !receipt.source.chat.is_group() {
@@ -327,6 +328,32 @@ impl Observer {
             }
         }
     }
+}
+
+/// What a receipt says of messages, whatever the chat.
+fn receipt_in(event: &Event) -> Option<message::Receipt> {
+    let Event::Receipt(receipt) = event else { return None };
+    let state = state_of(&receipt.r#type)?;
+    let whatsapp_ids = receipt.message_ids.iter().map(ToString::to_string).collect();
+    Some(message::Receipt { whatsapp_ids, from: receipt.source.sender.to_non_ad_string(), state })
+}
+
+/// Receipts in groups that can be written down at once: one message is not twice in the same group, so that it comes to its
+/// states in order.
+fn side_by_side(receipts: impl Iterator<Item = message::Receipt>) -> Vec<Vec<message::Receipt>> {
+    let mut groups = vec![Vec::new()];
+    let mut seen = HashSet::new();
+    for receipt in receipts {
+        if receipt.whatsapp_ids.iter().any(|id| seen.contains(id)) {
+            seen.clear();
+            groups.push(Vec::new());
+        }
+        seen.extend(receipt.whatsapp_ids.iter().cloned());
+        if let Some(group) = groups.last_mut() {
+            group.push(receipt);
+        }
+    }
+    groups
 }
 
 /// A call ends once, whoever says so again.
@@ -437,6 +464,25 @@ mod tests {
         ear.hear(&receipt(ReceiptType::Read));
         assert_eq!((ear.queue.capacity(), barrier.broken()), (0, Some(1)), "the limit holds");
         assert!(matches!(&*heard.try_recv().unwrap(), Event::Presence(_)));
+    }
+
+    #[test]
+    fn receipts_of_different_messages_are_written_at_once_and_those_of_one_in_order() {
+        let receipt = |ids: &[&str], state| message::Receipt {
+            whatsapp_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            from: "1@lid".to_owned(),
+            state,
+        };
+        let came = [
+            receipt(&["A"], MessageState::Delivered),
+            receipt(&["B", "C"], MessageState::Delivered),
+            receipt(&["C"], MessageState::Read),
+            receipt(&["A"], MessageState::Read),
+            receipt(&["A"], MessageState::Played),
+        ];
+        let sizes: Vec<usize> = side_by_side(came.clone().into_iter()).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 2, 1]);
+        assert_eq!(side_by_side(came.clone().into_iter()).concat(), came);
     }
 
     #[test]
