@@ -105,6 +105,23 @@ pub struct BlobFacts {
     pub demuxer: Option<String>,
 }
 
+impl BlobFacts {
+    /// A file of this kind and MIME type of which nothing else is known.
+    pub fn new(kind: BlobKind, mime: impl Into<String>) -> Self {
+        Self {
+            kind,
+            mime: mime.into(),
+            width: None,
+            height: None,
+            seconds: None,
+            waveform: None,
+            thumbnail: None,
+            voice: false,
+            demuxer: None,
+        }
+    }
+}
+
 /// A tenant's reference to a file. Two references may be to the same bytes, which are stored once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Blob {

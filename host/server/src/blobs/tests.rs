@@ -34,17 +34,7 @@ impl Stage {
 
     fn blob(&mut self, written: &Written) -> Blob {
         self.seed += 1;
-        let facts = BlobFacts {
-            kind: BlobKind::Document,
-            mime: "text/plain".to_owned(),
-            width: None,
-            height: None,
-            seconds: None,
-            waveform: None,
-            thumbnail: None,
-            voice: false,
-            demuxer: None,
-        };
+        let facts = BlobFacts::new(BlobKind::Document, "text/plain");
         Blob {
             id: BlobId::draw(&SeededEntropy::new(self.seed)),
             sha256: written.sha256.clone(),

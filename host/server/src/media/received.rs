@@ -128,15 +128,7 @@ fn said_facts(content: &Content, media: &Media) -> BlobFacts {
         Content::Audio(_) => BlobKind::Audio,
         _ => BlobKind::Document,
     };
-    BlobFacts {
-        kind,
-        mime: media.mime.clone().unwrap_or_else(|| UNTOLD.to_owned()),
-        width: media.width,
-        height: media.height,
-        seconds: media.seconds,
-        waveform: None,
-        thumbnail: None,
-        voice: false,
-        demuxer: None,
-    }
+    let mime = media.mime.clone().unwrap_or_else(|| UNTOLD.to_owned());
+    let (width, height, seconds) = (media.width, media.height, media.seconds);
+    BlobFacts { width, height, seconds, ..BlobFacts::new(kind, mime) }
 }

@@ -29,17 +29,7 @@ impl FileFetcher for Script {
         if let Some(fault) = self.answers.lock().unwrap().pop_front() {
             return Err(fault);
         }
-        let facts = BlobFacts {
-            kind: BlobKind::Document,
-            mime: "text/csv".to_owned(),
-            width: None,
-            height: None,
-            seconds: None,
-            waveform: None,
-            thumbnail: None,
-            voice: false,
-            demuxer: None,
-        };
+        let facts = BlobFacts::new(BlobKind::Document, "text/csv");
         Ok(Blob {
             id: BlobId::from_random([7; 16]),
             sha256: incoming.whatsapp_id.clone(),

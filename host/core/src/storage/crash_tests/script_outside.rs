@@ -178,17 +178,7 @@ fn attempt(n: u64, owed: &OwedDelivery) -> Attempt {
 }
 
 fn blob(n: u64, dice: &SeededEntropy) -> Blob {
-    let facts = BlobFacts {
-        kind: BlobKind::Document,
-        mime: "text/plain".to_owned(),
-        width: None,
-        height: None,
-        seconds: None,
-        waveform: None,
-        thumbnail: None,
-        voice: false,
-        demuxer: None,
-    };
+    let facts = BlobFacts::new(BlobKind::Document, "text/plain");
     Blob {
         id: BlobId::draw(&SeededEntropy::new(n)),
         // The same bytes come again.

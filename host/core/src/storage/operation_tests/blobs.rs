@@ -8,17 +8,7 @@ use crate::storage::Kept;
 const ROOM: u64 = 1000;
 
 fn blob(seed: u64, bytes: u64) -> Blob {
-    let facts = BlobFacts {
-        kind: BlobKind::Document,
-        mime: "text/plain".to_owned(),
-        width: None,
-        height: None,
-        seconds: None,
-        waveform: None,
-        thumbnail: None,
-        voice: false,
-        demuxer: None,
-    };
+    let facts = BlobFacts::new(BlobKind::Document, "text/plain");
     Blob {
         id: BlobId::draw(&SeededEntropy::new(seed)),
         sha256: "aa".repeat(32),
