@@ -37,6 +37,9 @@ pub enum FetchFault {
     /// The session is not connected.
     #[error("the session is not connected")]
     NotConnected,
+    /// The tenant keeps too much already.
+    #[error("{0}")]
+    Full(String),
     /// It may work later.
     #[error("{0}")]
     Later(String),
@@ -175,12 +178,14 @@ impl MediaWorker {
         let now = self.clock.now();
         let fact = match fetched {
             Ok(blob) => stored(job.event, &incoming, &blob),
-            Err(fault) if matches!(fault, FetchFault::Never(_)) || now.since(job.since) > PATIENCE => Fact::MediaFailed {
-                event: job.event,
-                whatsapp_id: incoming.whatsapp_id,
-                chat: incoming.chat,
-                reason: fault.to_string(),
-            },
+            Err(fault) if matches!(fault, FetchFault::Never(_) | FetchFault::Full(_)) || now.since(job.since) > PATIENCE => {
+                Fact::MediaFailed {
+                    event: job.event,
+                    whatsapp_id: incoming.whatsapp_id,
+                    chat: incoming.chat,
+                    reason: fault.to_string(),
+                }
+            }
             Err(FetchFault::NotConnected) => {
                 return self.storage.put_off_media_job(job, now.plus(OFFLINE_REST), false).await;
             }

@@ -212,7 +212,7 @@ pub enum Fact {
 }
 
 /// The type of every event that is ever written. What a message waits in before it is sent (`queued`, `leased`) is none.
-pub const EVENT_TYPES: [&str; 22] = [
+pub const EVENT_TYPES: [&str; 23] = [
     "call.ended",
     "call.received",
     "chat.state",
@@ -235,6 +235,7 @@ pub const EVENT_TYPES: [&str; 22] = [
     "poll.vote",
     "presence.changed",
     "session.state",
+    "webhook.disabled",
 ];
 
 impl Fact {

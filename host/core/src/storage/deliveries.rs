@@ -396,8 +396,8 @@ impl Storage {
         now: Timestamp,
     ) -> Result<Replayed, StorageError> {
         let (tenant, id) = (endpoint.tenant, endpoint.id);
+        let mut count = self.hasten_failing(batch, endpoint, since, now).await?;
         let mut range = KeyRange::prefix(&keys::of_webhook(tenant, RecordType::DeadDelivery, id), REPLAY_MAX);
-        let mut count = 0;
         loop {
             let page = self.engine.range(&range).await?;
             let Some((last, _)) = page.last() else { return Ok(Replayed::Owed { count, next: None }) };
@@ -418,6 +418,27 @@ impl Storage {
                 count += 1;
             }
         }
+    }
+
+    /// Makes due what has failed since `since` and waits for its next try; how many, at most as many as one replay takes.
+    async fn hasten_failing(
+        &self,
+        batch: &mut Batch,
+        endpoint: &WebhookEndpoint,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, StorageError> {
+        let owed = self.owed_deliveries(endpoint.tenant, endpoint.id).await?;
+        let failing = owed.into_iter().filter(|owed| owed.delivery.tries > 0 && owed.delivery.updated_at >= since);
+        let mut count = 0;
+        for waiting in failing.filter(|owed| owed.delivery.due_at > now).take(REPLAY_MAX) {
+            let key = keys::in_webhook(endpoint.tenant, RecordType::Delivery, endpoint.id, waiting.n);
+            batch.check(Check::Equals { key: key.clone(), value: waiting.stored });
+            let value = encode(&key, &Delivery { due_at: now, ..waiting.delivery })?;
+            batch.put(key, value);
+            count += 1;
+        }
+        Ok(count)
     }
 
     async fn owe_again(

@@ -14,7 +14,9 @@ pub enum GuardError {
     #[error("unreachable: {0}")]
     Target(#[from] TargetError),
     /// The name leads to an address that is not on the public internet.
-    #[error("unreachable: {host:?} leads to an address that is not on the public internet")]
+    #[error(
+        "unreachable: {host:?} leads to an address that is not on the public internet, which the operator has not allowed ([egress] allow)"
+    )]
     Inward {
         /// The name.
         host: String,

@@ -306,7 +306,10 @@ async fn a_refused_connection_says_so_and_names_no_address() {
 async fn a_refused_address_is_named_only_as_it_was_given() {
     let (guard, _) = guard(&[], Answers::default());
     let refused = ask(&guard, "http://0x7f.1/").await.unwrap_err();
-    assert_eq!(refused.to_string(), "unreachable: 127.0.0.1 is a loopback address");
+    assert_eq!(
+        refused.to_string(),
+        "unreachable: 127.0.0.1 is a loopback address, which the operator has not allowed ([egress] allow)"
+    );
     assert!(matches!(refused, GuardError::Target(TargetError::Address { .. })));
 }
 

@@ -48,8 +48,8 @@ impl Downloads {
 fn fault(refusal: MediaRefusal) -> FetchFault {
     let why = format!("the media {refusal}");
     match refusal {
-        // Others may end and make room.
-        MediaRefusal::Unavailable(_) | MediaRefusal::Full(_) => FetchFault::Later(why),
+        MediaRefusal::Unavailable(_) => FetchFault::Later(why),
+        MediaRefusal::Full(_) => FetchFault::Full(why),
         _ => FetchFault::Never(why),
     }
 }

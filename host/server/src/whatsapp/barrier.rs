@@ -6,18 +6,22 @@
 //! frames are then never sent: WhatsApp tells it again on the next one.
 //!
 //! For ciphertext the same holds of the encryption's state. The library counts a sending chain as covered before it is stored;
-//! whoever had a message of such a chain and is answered after a crash would hold keys that this side no longer has. So while
-//! a message is on its way, every frame waits until the state behind it is stored.
+//! whoever had a message of such a chain and is answered after a crash would hold keys that this side no longer has. A new
+//! chain comes of a message that was opened. So while a message is on its way out, and one may have come in not long ago, every
+//! frame waits until the state behind it is stored.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use whatsapp_rust::Client;
+use whatsapp_rust::async_channel::{self, Receiver};
 use whatsapp_rust::bytes::Bytes;
-use whatsapp_rust::transport::Transport;
+use whatsapp_rust::transport::{Transport, TransportEvent};
 use whatsapp_rust::{anyhow, async_trait};
+
+use switchboard_core::clock::{Clock, Timestamp};
 
 /// What was heard of one client, and how much of it is durable.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,9 +38,18 @@ struct State {
 /// on to it until this very frame has left.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
+/// A frame with less has no sealed message in it: the smallest one and its stanza take more, acknowledgements and receipts less.
+const MESSAGE_BYTES_MIN: usize = 120;
+/// For so long after a frame came that may have had a message, it may not have been opened yet.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
+/// Frames between the connection and the library.
+const FRAMES_MAX: usize = 64;
+
 /// The barrier of one session.
-#[derive(Default)]
 pub(super) struct Barrier {
+    clock: Arc<dyn Clock>,
+    /// When a frame came last that may have had a message, or the connection began: milliseconds.
+    message_at: AtomicU64,
     state: watch::Sender<State>,
     /// Messages that are being sent.
     sending: AtomicUsize,
@@ -58,6 +71,40 @@ impl Drop for Sending<'_> {
 pub(super) struct Broken;
 
 impl Barrier {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let message_at = AtomicU64::new(clock.now().0);
+        Self { clock, message_at, state: watch::Sender::default(), sending: AtomicUsize::new(0), client: OnceLock::new() }
+    }
+
+    /// Listens to what comes in, on its way to the library.
+    pub(super) fn listen(self: &Arc<Self>, from: Receiver<TransportEvent>) -> Receiver<TransportEvent> {
+        let (to, heard) = async_channel::bounded(FRAMES_MAX);
+        let barrier = Arc::clone(self);
+        tokio::spawn(async move {
+            while let Ok(event) = from.recv().await {
+                barrier.came(&event);
+                // The library is gone, and with it the connection.
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        heard
+    }
+
+    fn came(&self, event: &TransportEvent) {
+        let small = matches!(event, TransportEvent::DataReceived(data) if data.len() < MESSAGE_BYTES_MIN);
+        if !small {
+            self.message_at.store(self.clock.now().0, Ordering::Release);
+        }
+    }
+
+    /// Whether ciphertext of a chain that is not stored yet may be in the next frame.
+    fn may_be_new(&self) -> bool {
+        let message_at = Timestamp(self.message_at.load(Ordering::Acquire));
+        self.sending.load(Ordering::Acquire) > 0 && self.clock.now().since(message_at) < OPENED_WITHIN
+    }
+
     /// Something was heard that must be durable before WhatsApp is told that it arrived.
     pub(super) fn heard(&self) {
         // Whoever waits does so for what was heard before.
@@ -117,7 +164,7 @@ impl Barrier {
 
     /// Stores the state behind ciphertext that may be in the next frame.
     async fn store_sealing(&self) -> Result<(), anyhow::Error> {
-        if self.sending.load(Ordering::Acquire) == 0 {
+        if !self.may_be_new() {
             return Ok(());
         }
         let Some(client) = self.client.get().and_then(Weak::upgrade) else { return Ok(()) };
@@ -181,6 +228,8 @@ impl Transport for Held {
 mod tests {
     use std::sync::Mutex;
 
+    use switchboard_core::clock::ManualClock;
+
     use super::*;
 
     #[derive(Default)]
@@ -196,9 +245,35 @@ mod tests {
         async fn disconnect(&self) {}
     }
 
+    fn barrier() -> (Arc<Barrier>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::at(Timestamp(1_750_000_000_000)));
+        (Arc::new(Barrier::new(Arc::clone(&clock) as _)), clock)
+    }
+
+    #[tokio::test]
+    async fn the_encryption_is_stored_with_every_frame_while_a_message_goes_out_and_one_may_have_come_in() {
+        let (barrier, clock) = barrier();
+        assert!(!barrier.may_be_new(), "nothing is being sent");
+        let sending = barrier.sending();
+        assert!(barrier.may_be_new(), "the connection is young");
+        clock.advance(OPENED_WITHIN);
+        assert!(!barrier.may_be_new());
+        let (network, frames) = async_channel::bounded(4);
+        let heard = barrier.listen(frames);
+        for (bytes, new) in [(MESSAGE_BYTES_MIN - 1, false), (MESSAGE_BYTES_MIN, true)] {
+            network.send(TransportEvent::DataReceived(Bytes::from(vec![0; bytes]))).await.unwrap();
+            assert!(matches!(heard.recv().await.unwrap(), TransportEvent::DataReceived(data) if data.len() == bytes));
+            assert_eq!(barrier.may_be_new(), new, "{bytes} bytes");
+        }
+        drop(sending);
+        assert!(!barrier.may_be_new());
+        drop(network);
+        assert!(heard.recv().await.is_err(), "the end of the connection is heard, too");
+    }
+
     #[tokio::test]
     async fn nothing_is_said_before_what_was_heard_is_durable() {
-        let (barrier, line) = (Arc::<Barrier>::default(), Arc::<Line>::default());
+        let ((barrier, _), line) = (barrier(), Arc::<Line>::default());
         let held = Held::new(Arc::clone(&line) as _, Arc::clone(&barrier));
         held.send(Bytes::from_static(b"hello")).await.unwrap();
         barrier.heard();
@@ -216,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_told_more_than_was_remembered_says_nothing_more_and_the_next_one_does() {
-        let (barrier, line) = (Arc::<Barrier>::default(), Arc::<Line>::default());
+        let ((barrier, _), line) = (barrier(), Arc::<Line>::default());
         let held = Held::new(Arc::clone(&line) as _, Arc::clone(&barrier));
         barrier.heard();
         let mut ack = held.send(Bytes::from_static(b"ack"));

@@ -121,6 +121,7 @@ impl TransportFactory for DoorFactory {
         if let Ok(mut state) = door.state.lock() {
             state.on_the_way = Some(on_the_way);
         }
+        let heard = barrier.listen(heard);
         Ok((Arc::new(Held::new(transport, Arc::clone(barrier))), heard))
     }
 }

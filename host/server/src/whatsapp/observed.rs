@@ -422,6 +422,8 @@ mod tests {
     use whatsapp_rust::types::message::MessageSource;
     use whatsapp_rust::{anyhow, async_trait};
 
+    use switchboard_core::clock::SystemClock;
+
     use super::super::barrier::Held;
     use super::*;
 
@@ -438,7 +440,7 @@ mod tests {
 
     #[test]
     fn what_comes_and_goes_leaves_room_for_what_must_be_told_and_what_finds_none_breaks_the_connection() {
-        let barrier = Arc::<Barrier>::default();
+        let barrier = Arc::new(Barrier::new(Arc::new(SystemClock)));
         let (ear, mut heard) = Ear::new(Arc::clone(&barrier));
         let jid: Jid = "491520000001@s.whatsapp.net".parse().unwrap();
         let presence = Arc::new(Event::Presence(PresenceUpdate::builder().from(jid).unavailable(false).build()));

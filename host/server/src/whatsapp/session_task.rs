@@ -90,7 +90,8 @@ impl SessionTask {
         };
         let paired = session.jid.is_some();
         let device = deps.storage.device(session.tenant, session.id);
-        let (online, door, barrier) = (watch::channel(false).0, Arc::new(door), Arc::default());
+        let (online, door) = (watch::channel(false).0, Arc::new(door));
+        let barrier = Arc::new(Barrier::new(Arc::clone(&deps.clock)));
         Self { deps, inbox, device, live, online, door, barrier, watch: None, shared, paired, session }
     }
 

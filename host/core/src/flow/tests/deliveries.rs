@@ -520,6 +520,24 @@ async fn one_event_a_range_and_all_failed_since_are_replayed_under_the_ids_they_
 }
 
 #[tokio::test]
+async fn what_has_failed_and_waits_for_its_next_try_is_replayed_at_once_with_all_failed_since() {
+    let host = Host::start_with_hook(|_| {}).await;
+    let began = host.clock.now();
+    for id in ["IN1", "IN2"] {
+        host.receive("a", id).await;
+    }
+    host.deliver(&Receiver::answers(500)).await;
+    let later = host.clock.now().plus(HOUR);
+    assert_eq!(host.replay(Replay::FailedSince(later)).await, Replayed::Owed { count: 0, next: None });
+    assert_eq!(host.replay(Replay::FailedSince(began)).await, Replayed::Owed { count: 2, next: None });
+    assert_eq!(host.replay(Replay::FailedSince(began)).await, Replayed::Owed { count: 0, next: None }, "they are due");
+    let back = Receiver::answers(200);
+    host.deliver(&back).await;
+    assert_eq!(back.numbers(), [1, 2]);
+    assert_eq!(host.storage.owed_count(TENANT, HOOK).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_replay_of_more_than_one_call_takes_says_where_to_go_on() {
     let host = Host::start_with_hook(|_| {}).await;
     for n in 1..=1200 {

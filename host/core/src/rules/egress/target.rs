@@ -42,13 +42,13 @@ pub enum TargetError {
         name: String,
     },
     /// A host name of an inner network.
-    #[error("{name:?} is a name of an inner network")]
+    #[error("{name:?} is a name of an inner network, which the operator has not allowed ([egress] allow)")]
     InnerName {
         /// The name.
         name: String,
     },
     /// An address that is not on the public internet.
-    #[error("{address} is {why}")]
+    #[error("{address} is {why}, which the operator has not allowed ([egress] allow)")]
     Address {
         /// The address that the URL means.
         address: IpAddr,

@@ -51,7 +51,8 @@ async fn every_kind_of_redirect_is_judged() {
         assert!(matches!(refused, GuardError::RedirectTarget(_)), "{status}: {refused:?}");
         assert_eq!(
             refused.to_string(),
-            "unreachable: redirected to a URL that is refused: 169.254.169.254 is a link-local address"
+            "unreachable: redirected to a URL that is refused: 169.254.169.254 is a link-local address, which the operator has \
+             not allowed ([egress] allow)"
         );
     }
     for status in [300, 304, 305, 306] {

@@ -207,6 +207,7 @@ impl FrontDoor {
         let fetched = self.downloads.fetch(caller.tenant, event.session, event.n, incoming).await;
         let blob = fetched.map_err(|fault| match fault {
             FetchFault::NotConnected => Problem::new(StatusCode::CONFLICT, fault.to_string()).with("code", "not_connected"),
+            FetchFault::Full(_) => Problem::new(StatusCode::FORBIDDEN, fault.to_string()).with("code", "full"),
             FetchFault::Later(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, fault.to_string()),
             FetchFault::Never(_) if event.fact.has_file() => {
                 Problem::new(StatusCode::GONE, fault.to_string()).with("code", "gone")

@@ -6,7 +6,7 @@ use switchboard_core::records::content::{
     MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
 };
 use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
-use switchboard_core::records::id::{MessageId, SessionId};
+use switchboard_core::records::id::{MessageId, SessionId, WebhookId};
 use switchboard_core::records::message::MessageState;
 use switchboard_core::records::session::SessionState;
 
@@ -143,6 +143,7 @@ pub(super) fn events() -> Vec<Event> {
             expires_at: Timestamp(1),
         })),
         Fact::MediaFailed { event: 1, whatsapp_id: text(), chat: text(), reason: text() },
+        Fact::WebhookDisabled { webhook: WebhookId(1), reason: text() },
     ]);
     (1..).zip(facts).map(|(n, fact)| Event { n, at: Timestamp(1), session: SessionId(1), fact }).collect()
 }
