@@ -1,8 +1,8 @@
 //! Holds back what a client says to WhatsApp until what it heard before is durable.
 //!
 //! The library acknowledges receipts, notifications and calls right after it has told of them, and offers no hook in between.
-//! But it tells of them first, and an acknowledgement is a frame like any other: every frame waits at the barrier until
-//! everything that was heard when it came is written down. What cannot even be remembered breaks the connection, whose
+//! But it tells of them first, and an acknowledgement is a frame like any other: every frame that may be one waits at the barrier
+//! until everything that was heard when it came is written down. What cannot even be remembered breaks the connection, whose
 //! frames are then never sent: WhatsApp tells it again on the next one.
 //!
 //! For ciphertext the same holds of the encryption's state. The library counts a sending chain as covered before it is stored;
@@ -40,6 +40,10 @@ const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
 /// A frame with less has no sealed message in it: the smallest one and its stanza take more, acknowledgements and receipts less.
 const MESSAGE_BYTES_MIN: usize = 120;
+/// A frame with more confirms nothing: an acknowledgement has attributes alone.
+const CONFIRMATION_BYTES_MAX: usize = 200;
+/// Bytes in front of each frame that say how long it is.
+const FRAME_HEAD_BYTES: usize = 3;
 /// For so long after a frame came that may have had a message, it may not have been opened yet.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
 /// Frames between the connection and the library.
@@ -177,10 +181,11 @@ impl Barrier {
         }
     }
 
-    /// Waits until everything is durable that was heard by now.
-    async fn pass(&self, connection: u64) -> Result<(), Broken> {
+    /// Waits until everything is durable that was heard by now, if these frames may confirm it.
+    async fn pass(&self, connection: u64, data: &[u8]) -> Result<(), Broken> {
         let state = *self.state.borrow();
-        let passed = |seen: &State| seen.broken >= connection || seen.written >= state.heard;
+        let confirms = may_confirm(data);
+        let passed = |seen: &State| !confirms || seen.broken >= connection || seen.written >= state.heard;
         let end = if passed(&state) {
             state
         } else {
@@ -206,10 +211,24 @@ impl Held {
     }
 }
 
+/// Whether one of the frames in `data` may confirm something: what is sealed in it is not seen here, but how long it is.
+fn may_confirm(data: &[u8]) -> bool {
+    let mut rest = data;
+    while let Some((head, behind)) = rest.split_first_chunk::<FRAME_HEAD_BYTES>() {
+        let length = head.iter().fold(0_usize, |length, byte| length << 8 | usize::from(*byte));
+        match behind.split_at_checked(length) {
+            Some((frame, next)) if frame.len() > CONFIRMATION_BYTES_MAX => rest = next,
+            // Short, or not framed as it is after the greeting.
+            _ => return true,
+        }
+    }
+    !rest.is_empty() || data.is_empty()
+}
+
 #[async_trait]
 impl Transport for Held {
     async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
-        self.barrier.pass(self.connection).await?;
+        self.barrier.pass(self.connection, &data).await?;
         if let Err(error) = self.barrier.store_sealing().await {
             // Frames are numbered: without this one the next would not be understood.
             self.barrier.break_off(self.connection);
@@ -248,6 +267,27 @@ mod tests {
     fn barrier() -> (Arc<Barrier>, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(Timestamp(1_750_000_000_000)));
         (Arc::new(Barrier::new(Arc::clone(&clock) as _)), clock)
+    }
+
+    #[test]
+    fn long_frames_wait_for_nothing_unless_a_short_one_is_among_them() {
+        let frame = |bytes: usize| [&u32::try_from(bytes).unwrap().to_be_bytes()[1..], &vec![7; bytes]].concat();
+        let (long, short) = (CONFIRMATION_BYTES_MAX + 1, CONFIRMATION_BYTES_MAX);
+        for (frames, waits) in [
+            (vec![long], false),
+            (vec![70_000, long], false),
+            (vec![short], true),
+            (vec![long, 40, long], true),
+            (vec![long, short], true),
+            (vec![], true),
+        ] {
+            let data: Vec<u8> = frames.iter().flat_map(|bytes| frame(*bytes)).collect();
+            assert_eq!(may_confirm(&data), waits, "{frames:?}");
+        }
+        // A greeting, and a frame that breaks off.
+        for data in [b"WA\x06\x03\x00\x00\x24".to_vec(), frame(long)[..100].to_vec(), [frame(long), vec![0, 1]].concat()] {
+            assert!(may_confirm(&data), "{data:?}");
+        }
     }
 
     #[tokio::test]
@@ -300,7 +340,10 @@ mod tests {
         barrier.lost();
         assert!(ack.await.is_err());
         assert_eq!(barrier.broken(), Some(1));
-        assert!(held.send(Bytes::from_static(b"ping")).await.is_err());
+        let message = [&[0, 1, 44][..], &[7; 300]].concat();
+        for frame in [Bytes::from_static(b"ping"), Bytes::from(message)] {
+            assert!(held.send(frame).await.is_err());
+        }
         let next = Held::new(Arc::clone(&line) as _, Arc::clone(&barrier));
         assert_eq!(barrier.broken(), None);
         // The next one waits for what was remembered all the same.
