@@ -179,3 +179,71 @@ async fn a_file_on_a_slow_media_host_holds_up_no_other_chat_and_arrives() {
     shop.trades().await;
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_upload_fails_breaks_off_or_finds_its_permission_expired_is_uploaded_again() {
+    let shop = Shop::open().await;
+    for fault in [
+        json!({ "fault": "media_fail", "count": 1 }),
+        json!({ "fault": "media_cut", "bytes": 8, "count": 1 }),
+        json!({ "fault": "media_expire" }),
+    ] {
+        shop.sim_fault(fault.clone()).await;
+        let id = shop.sends_a_file().await;
+        shop.message_is(&id, "delivered").await;
+        assert_eq!(shop.taken(&id).await, 1, "{fault}");
+    }
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_network_delays_comes_late_in_order_and_once() {
+    let shop = Shop::open().await;
+    shop.fault(json!({ "fault": "delay", "ms": 1_000 })).await;
+    let texts = [shop.text(), shop.text(), shop.text()];
+    for text in &texts {
+        shop.hears_from(CUSTOMER, text).await;
+    }
+    let answer = shop.text();
+    let id = shop.sends(&answer).await;
+    shop.arrives(&answer).await;
+    for text in &texts {
+        shop.is_heard(text).await;
+    }
+    let heard = shop.heard().await;
+    assert!(heard.ends_with(&texts), "{heard:?}");
+    shop.message_is(&id, "delivered").await;
+    shop.clear().await;
+    shop.trades().await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_goes_on_under_faults_at_random_and_loses_and_repeats_nothing() {
+    let shop = Shop::open().await;
+    let kinds = ["drop", "duplicate", "delay", "corrupt"];
+    shop.fault(json!({ "fault": "random", "seed": 7, "rate": 0.1, "kinds": kinds, "ms": 200 })).await;
+    let (mut sent, mut written) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        let (to, from) = (shop.text(), shop.text());
+        shop.sends(&to).await;
+        shop.hears_from(CUSTOMER, &from).await;
+        sent.push(to);
+        written.push(from);
+    }
+    let all_heard = async || {
+        let heard = shop.heard().await;
+        written.iter().all(|text| heard.contains(text))
+    };
+    assert!(until(3 * PATIENCE, all_heard).await, "{written:?} but {:?}", shop.heard().await);
+    shop.clear().await;
+    for text in &sent {
+        shop.arrives(text).await;
+    }
+    for text in &written {
+        shop.is_heard(text).await;
+    }
+    shop.trades().await;
+    shop.close().await;
+}
