@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use whatsapp_rust::async_channel::Receiver;
-use whatsapp_rust::transport::{TokioWebSocketTransportFactory, Transport, TransportEvent, TransportFactory};
+use whatsapp_rust::transport::{Transport, TransportEvent, TransportFactory};
 use whatsapp_rust::{anyhow, async_trait};
 
 use switchboard_core::clock::Clock;
@@ -18,6 +18,7 @@ use switchboard_core::entropy::Entropy;
 use switchboard_core::rules::spread::Spread;
 
 use super::barrier::{Barrier, Held};
+use super::network::WhatsAppNetwork;
 
 /// The longest a connect keeps its place while it has not come to a login: others go on even if the server stalls.
 const ON_THE_WAY_MAX: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Connects {
 /// The door of one session: the only way out for its client.
 pub(super) struct Door {
     connects: Arc<Connects>,
-    transports: TokioWebSocketTransportFactory,
+    network: WhatsAppNetwork,
     state: Mutex<DoorState>,
 }
 
@@ -65,8 +66,8 @@ struct DoorState {
 }
 
 impl Door {
-    pub(super) fn new(connects: Arc<Connects>, transports: TokioWebSocketTransportFactory) -> Self {
-        Self { connects, transports, state: Mutex::default() }
+    pub(super) fn new(connects: Arc<Connects>, network: WhatsAppNetwork) -> Self {
+        Self { connects, network, state: Mutex::default() }
     }
 
     /// Waits until the session may start; its first connect then waits no more.
@@ -108,7 +109,7 @@ impl TransportFactory for DoorFactory {
                 turn.ok_or_else(|| anyhow::anyhow!("too many sessions connect just now"))?
             }
         };
-        let (transport, heard) = door.transports.create_transport().await?;
+        let (transport, heard) = door.network.dial().await?;
         let (on_the_way, arrived) = oneshot::channel();
         let clock = Arc::clone(&door.connects.clock);
         tokio::spawn(async move {

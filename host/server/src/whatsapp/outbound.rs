@@ -36,6 +36,16 @@ pub(super) struct ClientSender {
 }
 
 impl ClientSender {
+    /// Whether what was just sent to `to` was sealed for their phone. When no keys of it are to be had, the client sends to the
+    /// other devices alone, and the server acknowledges that.
+    async fn is_sealed_for(&self, to: &Jid) -> bool {
+        if !(to.is_pn() || to.is_lid()) {
+            return true;
+        }
+        // What cannot be told is not sent again for that.
+        self.client.signal().validate_session(to).await.unwrap_or(true)
+    }
+
     /// The message for WhatsApp; what it brings along is uploaded.
     async fn compose(&self, message: &Message, to: &Jid) -> Result<wa::Message, SendOutcome> {
         let bearings = match self.compass.bearings(message, to).await {
@@ -87,11 +97,16 @@ impl Sender for ClientSender {
         let acked = self.acks.expect(&message.whatsapp_id);
         let options = SendOptions::default().with_message_id(&message.whatsapp_id);
         let sending = self.barrier.sending();
-        let sent = self.client.send_message_with_options(to, protobuf, options).await;
+        let sent = self.client.send_message_with_options(to.clone(), protobuf, options).await;
         drop(sending);
         if let Err(error) = sent {
             self.acks.forget(&message.whatsapp_id);
             return refused(&error, message.attempts, *self.online.borrow());
+        }
+        if !self.is_sealed_for(&to).await {
+            self.acks.forget(&message.whatsapp_id);
+            let why = "no keys of the receiver's phone are to be had".to_owned();
+            return if message.attempts + 1 >= TRIES_MAX { SendOutcome::Failed(why) } else { SendOutcome::Again(why) };
         }
         let outcome = match tokio::time::timeout(self.ack_wait, acked).await {
             Ok(Ok(Ok(()))) => SendOutcome::Acknowledged,

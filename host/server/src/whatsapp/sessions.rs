@@ -182,7 +182,7 @@ impl Sessions {
         let client = Arc::<OnceLock<Weak<Client>>>::default();
         running.insert(id, Running { tenant, live: live_seen, stop, ended, links, client: Arc::clone(&client) });
         drop(running);
-        let door = Door::new(Arc::clone(&self.connects), self.deps.network.transports());
+        let door = Door::new(Arc::clone(&self.connects), self.deps.network.clone());
         let task = SessionTask::new(self.deps.clone(), session, live, door, client);
         let sessions = self.clone();
         tokio::spawn(async move {

@@ -157,6 +157,8 @@ async fn a_customer_without_any_keys_is_written_to_as_soon_as_there_are_some() {
     // Another chat does not wait for it.
     shop.sends(&to_another).await;
     shop.arrives(&to_another).await;
+    let way = shop.way_of(sent.json()["messageId"].as_str().unwrap()).await;
+    assert_eq!(way, [""; 0], "what was sealed for nobody is not acknowledged");
     shop.fault(json!({ "fault": "clear", "number": OTHER_CUSTOMER, "device": 0 })).await;
     switchboard_tests::account::shows(shop.stage.control(), ADMIN_KEY, OTHER_CUSTOMER, &text).await;
     shop.message_is(sent.json()["messageId"].as_str().unwrap(), "delivered").await;
