@@ -1,11 +1,12 @@
 //! Builds the guests that only tests call, and the first-party plugins.
 
+use std::env;
 use std::path::Path;
 
 use switchboard_guest_build::{GuestWorkspace, emit};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("..");
     build(
         &root,
         "tests/guests",

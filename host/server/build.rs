@@ -1,11 +1,12 @@
 //! Builds the plugins that the binary carries.
 
+use std::env;
 use std::path::Path;
 
 use switchboard_guest_build::{GuestWorkspace, emit};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..");
     let plugins = root.join("plugins");
     let watched = vec![plugins.clone(), root.join("guest-sdk"), root.join("wit")];
     let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;

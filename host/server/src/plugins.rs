@@ -168,13 +168,17 @@ impl Plugins {
         for shared in builtins::shared_from_start() {
             let Some(builtin) = builtins::builtin(shared.name) else { continue };
             let stored = self.storage.plugin(TenantId::OPERATOR, shared.name).await?;
-            // Versions before this one took any JSON for a configuration.
-            let config = stored.map(|stored| stored.config).filter(serde_json::Value::is_object).unwrap_or(shared.config);
+            // What the operator set stays. Versions before this one took any JSON for a configuration.
+            let (mounts, config) = match stored {
+                Some(stored) => (stored.mounts, Some(stored.config).filter(serde_json::Value::is_object)),
+                None => (shared.mounts, None),
+            };
+            let config = config.unwrap_or(shared.config);
             self.install(Install {
                 tenant: TenantId::OPERATOR,
                 name: shared.name.to_owned(),
                 component: builtin.component.to_vec(),
-                mounts: Some(shared.mounts),
+                mounts: Some(mounts),
                 config: Some(config),
             })
             .await?;

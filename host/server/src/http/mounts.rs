@@ -37,6 +37,8 @@ pub enum RouteError {
 struct Endpoint {
     plugin: Arc<ActivePlugin>,
     route: u32,
+    /// What this route calls the segments that may be anything, in their order.
+    names: Vec<String>,
 }
 
 /// What the table says of a request.
@@ -74,8 +76,9 @@ impl MountTable {
                 }
                 for (at, route) in (0_u32..).zip(&plugin.loaded.routes) {
                     let path = format!("{}{}", mount.prefix, route.path);
-                    let methods = gathered.entry(path.clone()).or_default();
-                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at };
+                    let (shape, names) = without_names(&path);
+                    let methods = gathered.entry(shape).or_default();
+                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at, names };
                     if let Some(other) = methods.insert(route.method.clone(), endpoint) {
                         let other = other.plugin.full_name();
                         return Err(RouteError::Taken { method: route.method.clone(), path, other });
@@ -114,9 +117,25 @@ impl MountTable {
             return Lookup::WrongMethod { allowed, renderer };
         };
         let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
-        let params = matched.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
+        let values = matched.params.iter().map(|(_, value)| decoded(value));
+        let params = endpoint.names.iter().cloned().zip(values).collect();
         Lookup::Found { plugin: &endpoint.plugin, route: endpoint.route, declared, params }
     }
+}
+
+/// The path with numbers in the place of names in braces, and those names: two plugins may share a path and call its segments
+/// differently.
+fn without_names(path: &str) -> (String, Vec<String>) {
+    let mut names = Vec::new();
+    let segment = |segment: &str| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some(name) => {
+            names.push(name.to_owned());
+            format!("{{{}}}", names.len())
+        }
+        None => segment.to_owned(),
+    };
+    let segments: Vec<String> = path.split('/').map(segment).collect();
+    (segments.join("/"), names)
 }
 
 fn check_prefix(prefix: &str) -> Result<(), RouteError> {
@@ -126,4 +145,17 @@ fn check_prefix(prefix: &str) -> Result<(), RouteError> {
         return Err(RouteError::BadPath { path: prefix.to_owned(), why });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_braces_make_no_difference_between_paths_and_are_kept_in_their_order() {
+        let (ours, names) = without_names("/api/v1/groups/{jid}/people/{person}");
+        assert_eq!((ours.as_str(), names), ("/api/v1/groups/{1}/people/{2}", vec!["jid".to_owned(), "person".to_owned()]));
+        assert_eq!(without_names("/api/v1/groups/{id}/people/{who}").0, ours);
+        assert_eq!(without_names("/api/v1/status"), ("/api/v1/status".to_owned(), Vec::new()));
+    }
 }

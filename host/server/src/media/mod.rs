@@ -190,6 +190,14 @@ fn host(error: &dyn std::fmt::Display) -> MediaRefusal {
     MediaRefusal::Unavailable("the blob store does not answer".to_owned())
 }
 
+/// Why a file that has come is not kept.
+fn not_kept(error: &BlobError) -> MediaRefusal {
+    match error {
+        BlobError::Full { .. } => MediaRefusal::Full(error.to_string()),
+        error => host(error),
+    }
+}
+
 fn storage_fault(error: StorageError) -> MediaRefusal {
     host(&error)
 }
@@ -258,10 +266,7 @@ impl MediaRoom {
         file_name: Option<&str>,
     ) -> Result<Blob, MediaRefusal> {
         let id = BlobId::draw(&*self.entropy);
-        self.keep_as(tenant, written, facts, file_name, id).await.map_err(|error| match error {
-            full @ BlobError::Full { .. } => MediaRefusal::Full(full.to_string()),
-            error => host(&error),
-        })
+        self.keep_as(tenant, written, facts, file_name, id).await.map_err(|error| not_kept(&error))
     }
 
     async fn keep_as(

@@ -17,7 +17,7 @@ use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::storage::StorageError;
 use switchboard_media::InspectError;
 
-use super::{MIB, MediaRoom, SentAs, blob_facts, host, inspect_refusal, storage_fault};
+use super::{MIB, MediaRoom, SentAs, blob_facts, host, inspect_refusal, not_kept, storage_fault};
 use crate::blobs::BlobError;
 use crate::whatsapp::Sessions;
 
@@ -114,8 +114,7 @@ impl MediaRoom {
         match kept {
             // It was fetched twice at once, and the other one was first.
             Err(BlobError::Storage(StorageError::Conflict)) => self.blob(tenant, id.as_str()).await,
-            Err(full @ BlobError::Full { .. }) => Err(MediaRefusal::Full(full.to_string())),
-            other => other.map_err(|error| host(&error)),
+            other => other.map_err(|error| not_kept(&error)),
         }
     }
 }

@@ -128,7 +128,8 @@ impl Observer {
                     queue.close();
                 }
             }
-            while let Err(error) = self.write(&events).await {
+            let mut read = ReadFacts::default();
+            while let Err(error) = self.write(&events, &mut read).await {
                 let session = self.inbox.session;
                 tracing::error!(%session, %error, events = events.len(), "what a session heard cannot be written down");
                 if stopped || matches!(error, StorageError::Closed) {
@@ -153,16 +154,19 @@ impl Observer {
         }
     }
 
-    async fn write(&mut self, events: &[Arc<Event>]) -> Result<(), StorageError> {
+    /// Writes down what `events` tell; what was `read` of them in an earlier try is not read again.
+    async fn write(&mut self, events: &[Arc<Event>], read: &mut ReadFacts) -> Result<(), StorageError> {
         for receipts in side_by_side(events.iter().filter_map(|event| receipt_in(event))) {
             // They share a sync of the disk.
             try_join_all(receipts.iter().map(|receipt| self.inbox.receipt(receipt))).await?;
         }
-        let mut facts = Vec::with_capacity(events.len());
-        for event in events {
+        for event in events.iter().skip(read.events) {
+            let mut facts = Vec::new();
             self.read(event, &mut facts).await?;
+            read.facts.append(&mut facts);
+            read.events += 1;
         }
-        match self.inbox.record(&facts).await {
+        match self.inbox.record(&read.facts).await {
             // The session was deleted meanwhile.
             Ok(_) | Err(StorageError::Conflict) => Ok(()),
             Err(error) => Err(error),
@@ -328,6 +332,14 @@ impl Observer {
             }
         }
     }
+}
+
+/// What the first `events` of those taken together tell. Reading an event again could tell less: the gate has let its presence
+/// pass, and a call that ended is forgotten.
+#[derive(Default)]
+struct ReadFacts {
+    events: usize,
+    facts: Vec<NewFact>,
 }
 
 /// What a receipt says of messages, whatever the chat.
