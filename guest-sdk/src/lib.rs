@@ -150,7 +150,15 @@ pub fn text_to(to: &str, text: impl Into<String>) -> Outgoing {
 
 /// As soon as its turn has come, before everything that is sent in bulk.
 pub fn at_once() -> messages::SendOptions {
-    messages::SendOptions { priority: messages::Priority::Interactive, send_at_ms: None, expires_at_ms: None, gap_ms: None }
+    messages::SendOptions {
+        priority: messages::Priority::Interactive,
+        send_at_ms: None,
+        expires_at_ms: None,
+        gap_ms: None,
+        jitter_ms: None,
+        sends_per_minute: None,
+        limits: None,
+    }
 }
 
 /// No quote, no mentions, not view-once.
@@ -193,6 +201,18 @@ pub fn iso8601(at_ms: u64) -> String {
         .unwrap_or_default()
 }
 
+/// The moment that a text names: `2026-01-31T12:00:00Z`, with any offset, or a date alone, which begins at midnight UTC.
+/// Milliseconds since 1970; `None` for any other text and what lies before 1970.
+pub fn moment(text: &str) -> Option<u64> {
+    use time::format_description::well_known::Rfc3339;
+    let whole = if text.len() == DATE_CHARS { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let moment = time::OffsetDateTime::parse(&whole, &Rfc3339).ok()?;
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// Characters of a date: `2026-01-31`.
+const DATE_CHARS: usize = 10;
+
 const fn iso_config() -> time::format_description::well_known::iso8601::EncodedConfig {
     use time::format_description::well_known::iso8601::{Config, TimePrecision};
     const DIGITS: Option<std::num::NonZeroU8> = std::num::NonZeroU8::new(3);
@@ -205,5 +225,15 @@ mod tests {
     fn a_time_is_written_as_iso_8601_with_milliseconds() {
         assert_eq!(super::iso8601(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(super::iso8601(1_768_478_400_123), "2026-01-15T12:00:00.123Z");
+    }
+
+    #[test]
+    fn dates_and_moments_are_read() {
+        assert_eq!(super::moment("2026-01-15T12:00:00.123Z"), Some(1_768_478_400_123));
+        assert_eq!(super::moment("2026-01-15T14:00:00+02:00"), Some(1_768_478_400_000));
+        assert_eq!(super::moment("1970-01-02"), Some(86_400_000));
+        for other in ["", "yesterday", "2026-13-01", "1969-12-31", "2026-01-15 12:00"] {
+            assert_eq!(super::moment(other), None, "{other}");
+        }
     }
 }

@@ -77,7 +77,7 @@ pub fn send(request: &Request) -> Result<Response, Failure> {
     done(fields)?;
     let outgoing = outgoing?;
     let session = device(asked)?;
-    let accepted = messages::send(session.id, &outgoing, at_once()).of(What::Session)?;
+    let accepted = messages::send(session.id, &outgoing, &at_once()).of(What::Session)?;
     let message = &accepted.message;
     let data = json!({
         "chat_id": message.to,

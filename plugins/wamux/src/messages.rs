@@ -93,7 +93,7 @@ fn send(request: &Request, content: fn(&mut Fields) -> Content) -> Result<Respon
     let named = fields.text("sessionId");
     done(fields)?;
     let session = sender(named)?;
-    let accepted = host::send(session, &Outgoing { to, content, extras: no_extras() }, at_once()).of(What::Session)?;
+    let accepted = host::send(session, &Outgoing { to, content, extras: no_extras() }, &at_once()).of(What::Session)?;
     let mut response = json_response(202, &shape(&accepted.message));
     limits::show(&mut response, &accepted.limits);
     Ok(response)

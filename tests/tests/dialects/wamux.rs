@@ -27,6 +27,9 @@ async fn api(cast: &Cast) -> Api {
             (session(cast.connected.id), "<session>"),
             (session(cast.idle.id), "<idle session>"),
             (session(cast.foreign.id), "<foreign session>"),
+            // Which of the two it is depends on how quick the network is.
+            ("initializing".to_owned(), "<being linked>"),
+            ("qr_ready".to_owned(), "<being linked>"),
         ]),
         told: String::new(),
     }

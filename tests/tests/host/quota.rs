@@ -54,6 +54,36 @@ async fn a_used_up_day_is_refused_with_the_time_of_its_reset_and_counts_outlive_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_sends_ten_messages_a_minute_through_the_dialect_and_every_answer_says_how_many_are_left() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let session = account.linked(stage.control(), "Till", SHOP).await;
+    let path = "/switchboard/v1/plugins/wasender/config";
+    let set = stage.http().json("PUT", path, Some(ADMIN_KEY), Some(&json!({}))).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+    let mut accepted = 0;
+    // The minute may end meanwhile, and then it begins anew; not twice.
+    let refused = loop {
+        let wrong = account.send(&session, "12", "to nobody").await;
+        assert_eq!((wrong.status, wrong.header("x-ratelimit-limit")), (422, Some("10")), "{wrong:?}");
+        let answer = account.send(&session, ANNA, &format!("number {accepted}")).await;
+        assert_eq!(answer.header("x-ratelimit-limit"), Some("10"), "{answer:?}");
+        if answer.status != 200 {
+            break answer;
+        }
+        accepted += 1;
+    };
+    assert!((10..=20).contains(&accepted), "{accepted}");
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("RATE_LIMITED")), "{refused:?}");
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds) && refused.header("x-ratelimit-remaining") == Some("0"), "{refused:?}");
+    let native = json!({ "session_id": session.id, "to": ANNA, "content": { "type": "text", "value": "another way" } });
+    let other = account.post("/switchboard/v1/messages", &account.tenant_key, native).await;
+    assert_eq!(other.status, 202, "what comes through another API is not counted: {other:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_bounds_the_number_of_sessions_and_a_deletion_makes_room() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;

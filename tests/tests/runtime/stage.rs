@@ -10,7 +10,7 @@ use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::{Event, Fact, Incoming};
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
-use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
@@ -313,7 +313,12 @@ impl Verbs for FakeVerbs {
         Err(VerbError::NotFound)
     }
 
-    async fn quota(&self, _caller: &Principal, _session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
+    async fn quota(
+        &self,
+        _caller: &Principal,
+        _session: SessionId,
+        _api: Option<ApiLimits>,
+    ) -> Result<Vec<LimitStanding>, VerbError> {
         Ok(Vec::new())
     }
 }

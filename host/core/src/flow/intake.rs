@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::content::{Content, Extras, Media};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
-use crate::records::message::{BatchRecord, Message, MessageState, Schedule};
+use crate::records::message::{ApiLimits, BatchRecord, Message, MessageState, Schedule};
 use crate::records::once::{Once, OnceMark, OnceStep};
 use crate::records::session::SessionState;
 use crate::rules::address::{AddressError, JidServer, parse_recipient};
@@ -375,7 +375,17 @@ impl Intake {
         for (id, count) in counts {
             sessions.push((id, self.storage.session_rules(tenant, id).await?, count));
         }
-        Ok(quota::charges(&figures, &sessions, self.clock.now()))
+        let now = self.clock.now();
+        let mut charges = quota::charges(&figures, &sessions, now);
+        let mut through = BTreeMap::<(SessionId, ApiLimits), u64>::new();
+        for message in messages {
+            if let Some(api) = message.schedule.api {
+                *through.entry((message.session, api)).or_default() += 1;
+            }
+        }
+        let through: Vec<_> = through.into_iter().map(|((session, api), count)| (session, api, count)).collect();
+        charges.extend(quota::api_charges(&through, now));
+        Ok(charges)
     }
 
     /// A new id for a message of now.

@@ -19,7 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::content::Content;
 use crate::records::id::{MessageId, SessionId, TenantId};
-use crate::records::message::{Message, MessageState, Priority};
+use crate::records::message::{Message, MessageState, Priority, Schedule};
 use crate::rules::backoff::RESEND;
 use crate::rules::pacing::{Pace, RecentSends, next_send_at};
 use crate::rules::typing::Typing;
@@ -124,7 +124,7 @@ impl OutboxWorker {
         let bell = self.wakes.outbox(self.session);
         let last_send = self.storage.last_send(self.tenant, self.session).await?;
         let (pace, typing) = self.storage.sending_rules(self.tenant, self.session).await?;
-        let recent = RecentSends::after_restart(last_send, pace);
+        let recent = RecentSends::after_restart(last_send);
         let mut hand = Hand { last_send, pace, typing, recent, random: self.entropy.next_u64(), ..Hand::default() };
         let (mut look, mut look_at) = (true, None::<Timestamp>);
         // Whether more chats could be written to than there are messages for in hand.
@@ -228,7 +228,7 @@ impl OutboxWorker {
         let under_way_max = if hand.typing.is_some() { 1 } else { UNDER_WAY_MAX };
         while hand.sends.len() < under_way_max {
             let Some(at) = hand.next_at() else { break };
-            let due_at = hand.pool.get(at).map_or(now, |due| hand.paced(due.message.schedule.gap_ms));
+            let due_at = hand.pool.get(at).map_or(now, |due| hand.paced(Some(&due.message.schedule)));
             if due_at > now {
                 return Some(due_at);
             }
@@ -329,10 +329,16 @@ impl Hand<'_> {
     }
 
     /// When a message may go: by the plan, by the session's own rules and by what it asks for itself.
-    fn paced(&self, message_gap_ms: Option<u64>) -> Timestamp {
-        let by_gap = next_send_at(self.last_send, self.pace, message_gap_ms, self.random);
-        by_gap.max(self.recent.next_send_at(self.pace))
+    fn paced(&self, message: Option<&Schedule>) -> Timestamp {
+        let pace = message.map_or(self.pace, |schedule| self.pace.strictest(asked_pace(schedule)));
+        next_send_at(self.last_send, pace, self.random).max(self.recent.next_send_at(pace))
     }
+}
+
+/// The pace that a message asks for itself.
+fn asked_pace(schedule: &Schedule) -> Pace {
+    let gap = Pace::gap(schedule.gap_ms.unwrap_or(0), schedule.jitter_ms.unwrap_or(0));
+    Pace { per_minute: schedule.sends_per_minute, ..gap }
 }
 
 /// Returns once the worker is to stop. Whoever could say so is gone when this fails, and so is the session.

@@ -88,6 +88,19 @@ pub enum Priority {
     Bulk,
 }
 
+/// Limits that the API a message came through promises for each session, beside those of the account and the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ApiLimits {
+    /// Which limits they are: what comes under the same number is counted together.
+    pub id: u64,
+    /// Messages accepted in a minute of the calendar.
+    pub per_minute: Option<u64>,
+    /// Messages accepted in a day, UTC.
+    pub per_day: Option<u64>,
+    /// Messages accepted in a calendar month, UTC.
+    pub per_month: Option<u64>,
+}
+
 /// What a message asks of the outbox beyond being sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
@@ -103,6 +116,15 @@ pub struct Schedule {
     /// Least time since the session's last send, milliseconds, if the message came through an API that promises one.
     #[serde(default)]
     pub gap_ms: Option<u64>,
+    /// Up to this much more, at random, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_ms: Option<u64>,
+    /// Most sends of the session in any 60 s with this one, if that API promises so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sends_per_minute: Option<u32>,
+    /// What that API counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<ApiLimits>,
 }
 
 /// A message that was accepted.

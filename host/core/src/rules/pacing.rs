@@ -48,11 +48,10 @@ impl Pace {
     }
 }
 
-/// When a session may send next: at once when it has sent nothing yet. `message_gap_ms` is what the message itself asks for.
-/// The same `random` gives the same moment, so that a worker that was interrupted waits no second time.
-pub fn next_send_at(last_send: Option<Timestamp>, pace: Pace, message_gap_ms: Option<u64>, random: u64) -> Timestamp {
+/// When a session may send next: at once when it has sent nothing yet. The same `random` gives the same moment, so that a worker that was interrupted waits no second time.
+pub fn next_send_at(last_send: Option<Timestamp>, pace: Pace, random: u64) -> Timestamp {
     let Some(last_send) = last_send else { return Timestamp::default() };
-    last_send.plus(pace.strictest(Pace::gap(message_gap_ms.unwrap_or(0), 0)).draw(random))
+    last_send.plus(pace.draw(random))
 }
 
 /// What a session sent within the last minute: what a limit per minute looks at.
@@ -60,10 +59,9 @@ pub fn next_send_at(last_send: Option<Timestamp>, pace: Pace, message_gap_ms: Op
 pub struct RecentSends(VecDeque<Timestamp>);
 
 impl RecentSends {
-    /// What is assumed of the time before a restart: that everything the limit allows was sent at once with the last send.
-    pub fn after_restart(last_send: Option<Timestamp>, pace: Pace) -> Self {
-        let count = pace.per_minute.unwrap_or(0).min(SENDS_PER_MINUTE_MAX);
-        Self(last_send.into_iter().flat_map(|at| (0..count).map(move |_| at)).collect())
+    /// What is assumed of the time before a restart: that everything a limit allows was sent at once with the last send.
+    pub fn after_restart(last_send: Option<Timestamp>) -> Self {
+        Self(last_send.into_iter().flat_map(|at| (0..SENDS_PER_MINUTE_MAX).map(move |_| at)).collect())
     }
 
     /// Notes a send.
@@ -102,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_session_that_has_sent_nothing_may_send_at_once() {
-        assert_eq!(next_send_at(None, Pace::gap(5_000, 5_000), Some(9_000), 7), Timestamp(0));
+        assert_eq!(next_send_at(None, Pace::gap(9_000, 5_000), 7), Timestamp(0));
         assert_eq!(RecentSends::default().next_send_at(Pace { per_minute: Some(1), ..Pace::default() }), Timestamp(0));
     }
 
@@ -112,14 +110,14 @@ mod tests {
         for _ in 0..5_000 {
             let (plan, own, message) = (drawn_pace(&entropy), drawn_pace(&entropy), entropy.next_u64() % 6_000);
             let pace = plan.strictest(own);
-            let wait = next_send_at(Some(NOW), pace, Some(message), entropy.next_u64()).since(NOW);
+            let wait = next_send_at(Some(NOW), pace.strictest(Pace::gap(message, 0)), entropy.next_u64()).since(NOW);
             let least = plan.least_ms.max(own.least_ms).max(message);
             let most = plan.most_ms.max(own.most_ms).max(message);
             assert!(wait >= Duration::from_millis(least), "{wait:?} of {least} ms");
             assert!(wait <= Duration::from_millis(most), "{wait:?} of {most} ms");
         }
         let pace = Pace::gap(1_000, 2_000);
-        let ends = [0, 2_000].map(|random| next_send_at(Some(NOW), pace, None, random).since(NOW).as_millis());
+        let ends = [0, 2_000].map(|random| next_send_at(Some(NOW), pace, random).since(NOW).as_millis());
         assert_eq!(ends, [1_000, 3_000]);
     }
 
@@ -137,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_gap_beyond_any_measure_still_ends() {
-        let wait = next_send_at(Some(NOW), Pace::gap(u64::MAX, u64::MAX), Some(u64::MAX), u64::MAX).since(NOW);
+        let wait = next_send_at(Some(NOW), Pace::gap(u64::MAX, u64::MAX), u64::MAX).since(NOW);
         assert!(wait <= Duration::from_millis(GAP_MS_MAX * 2), "{wait:?}");
     }
 
@@ -146,7 +144,7 @@ mod tests {
         let entropy = SeededEntropy::new(seed);
         let mut sent = Vec::new();
         for _ in 0..count {
-            let at = next_send_at(last, pace, None, entropy.next_u64()).max(recent.next_send_at(pace)).max(NOW);
+            let at = next_send_at(last, pace, entropy.next_u64()).max(recent.next_send_at(pace)).max(NOW);
             recent.note(at);
             last = Some(at);
             sent.push(at);
@@ -160,7 +158,7 @@ mod tests {
         for seed in 0..50 {
             let before = send(100, pace, RecentSends::default(), None, seed);
             let last = before.last().copied();
-            let after = send(100, pace, RecentSends::after_restart(last, pace), last, seed + 1_000);
+            let after = send(100, pace, RecentSends::after_restart(last), last, seed + 1_000);
             let all: Vec<Timestamp> = before.into_iter().chain(after).collect();
             for pair in all.windows(2) {
                 assert!(pair[1].since(pair[0]) >= Duration::from_millis(1_000), "{pair:?}");

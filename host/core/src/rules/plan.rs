@@ -166,7 +166,7 @@ impl Figures {
     }
 }
 
-/// Rules that hold for one session, or for what comes through one API.
+/// Rules that hold for one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionRules {
@@ -195,27 +195,6 @@ const NO_RULES: SessionRules = SessionRules {
     sends_per_minute: None,
     typing: None,
 };
-
-/// Rules that APIs promise for each session, by the name under which a router can ask for them.
-pub const API_RULES: [(&str, SessionRules); 3] = [
-    ("prosendi-bulk", SessionRules { gap_ms: 100, ..NO_RULES }),
-    (
-        "sendapi-anti-ban",
-        SessionRules {
-            messages_per_day: Some(1_000),
-            gap_ms: 1_000,
-            jitter_ms: 2_000,
-            sends_per_minute: Some(30),
-            ..NO_RULES
-        },
-    ),
-    ("wasender", SessionRules { messages_per_minute: Some(10), ..NO_RULES }),
-];
-
-/// The rules that an API promises under this name.
-pub fn api_rules(name: &str) -> Option<SessionRules> {
-    API_RULES.iter().find(|(known, _)| *known == name).map(|(_, rules)| *rules)
-}
 
 impl SessionRules {
     /// The rules in a session's settings; none there are no rules.
@@ -247,21 +226,6 @@ impl SessionRules {
     /// How fast the session may send.
     pub fn pace(&self) -> Pace {
         Pace { per_minute: self.sends_per_minute, ..Pace::gap(self.gap_ms, self.jitter_ms) }
-    }
-
-    /// The rules that keep both. Of two ways to type the first is kept: neither is stricter.
-    pub fn strictest(self, other: Self) -> Self {
-        let least = |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().min();
-        let pace = self.pace().strictest(other.pace());
-        Self {
-            messages_per_minute: least(self.messages_per_minute, other.messages_per_minute),
-            messages_per_day: least(self.messages_per_day, other.messages_per_day),
-            messages_per_month: least(self.messages_per_month, other.messages_per_month),
-            gap_ms: pace.least_ms,
-            jitter_ms: pace.most_ms.saturating_sub(pace.least_ms),
-            sends_per_minute: pace.per_minute,
-            typing: self.typing.or(other.typing),
-        }
     }
 }
 
@@ -353,16 +317,5 @@ mod tests {
             let refused = rules(value).unwrap_err().to_string();
             assert!(refused.contains(why), "{refused}");
         }
-    }
-
-    #[test]
-    fn the_strictest_of_a_sessions_rules_and_an_apis_win() {
-        let own = SessionRules { gap_ms: 500, jitter_ms: 100, messages_per_day: Some(2_000), ..SessionRules::default() };
-        let both = own.strictest(api_rules("sendapi-anti-ban").unwrap());
-        assert_eq!((both.pace().least_ms, both.pace().most_ms, both.pace().per_minute), (1_000, 3_000, Some(30)));
-        assert_eq!((both.messages_per_day, both.messages_per_minute), (Some(1_000), None));
-        assert_eq!(api_rules("wasender").unwrap().messages_per_minute, Some(10));
-        assert_eq!(api_rules("prosendi-bulk").unwrap().pace(), Pace::gap(100, 0));
-        assert_eq!(api_rules("nobody's"), None);
     }
 }

@@ -10,6 +10,7 @@ use super::calendar::{Window, WindowKind};
 use super::plan::{Figures, SessionRules};
 use crate::clock::Timestamp;
 use crate::records::id::SessionId;
+use crate::records::message::ApiLimits;
 
 /// What a count is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,8 @@ pub enum Scope {
     Tenant,
     /// One of its sessions.
     Session(SessionId),
+    /// What one of its sessions sends through one API: the API's number.
+    Api(SessionId, u64),
 }
 
 /// Messages that are to be counted in one window, and how many it may hold.
@@ -70,6 +73,24 @@ pub fn charges(figures: &Figures, sessions: &[(SessionId, SessionRules, u64)], n
     charges
 }
 
+/// What messages of the present cost by the limits of the APIs that they came through: for each session and API, how many.
+pub fn api_charges(sent: &[(SessionId, ApiLimits, u64)], now: Timestamp) -> Vec<Charge> {
+    let mut charges = Vec::new();
+    for kind in WindowKind::ALL {
+        for (session, limits, count) in sent {
+            let max = match kind {
+                WindowKind::Minute => limits.per_minute,
+                WindowKind::Day => limits.per_day,
+                WindowKind::Month => limits.per_month,
+            };
+            if max.is_some() {
+                charges.push(Charge { scope: Scope::Api(*session, limits.id), window: kind.at(now), count: *count, max });
+            }
+        }
+    }
+    charges
+}
+
 /// How much of a limit is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -117,6 +138,7 @@ impl fmt::Display for Reached {
         let whose = match self.scope {
             Scope::Tenant => "the account".to_owned(),
             Scope::Session(session) => format!("session {session}"),
+            Scope::Api(session, _) => format!("session {session} through this API"),
         };
         let (limit, seconds) = (self.limit, self.retry_after_s);
         write!(f, "the {limit} of {whose} do not allow it: {used} of {max} are used; it resets in {seconds} s")

@@ -282,8 +282,13 @@ pub(super) fn quota_counts(tenant: TenantId, window: Window) -> Vec<u8> {
 
 pub(super) fn quota_count(tenant: TenantId, window: Window, scope: Scope) -> Vec<u8> {
     let mut key = quota_counts(tenant, window);
-    if let Scope::Session(session) = scope {
-        key.extend_from_slice(&session.0.to_be_bytes());
+    match scope {
+        Scope::Tenant => {}
+        Scope::Session(session) => key.extend_from_slice(&session.0.to_be_bytes()),
+        Scope::Api(session, api) => {
+            key.extend_from_slice(&session.0.to_be_bytes());
+            key.extend_from_slice(&api.to_be_bytes());
+        }
     }
     key
 }

@@ -2,8 +2,10 @@
 
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::id::{BatchId, MessageId, SessionId};
-use switchboard_core::records::message::{Priority, Schedule};
+use switchboard_core::records::message::{ApiLimits, Priority, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery, Logged};
+
+use sha2::{Digest, Sha256};
 
 use super::Answer;
 use crate::bindings::switchboard::plugin::types as wit;
@@ -14,11 +16,26 @@ use crate::verbs::{NewBatch, NewMessage, VerbError};
 
 /// Most messages of one page.
 const PAGE_MAX: u32 = 100;
+/// Most characters of the name of an API's limits.
+const API_NAME_CHARS_MAX: usize = 64;
 /// Most messages that a page can be behind.
 const OFFSET_MAX: u32 = 50_000;
 
-fn schedule(options: &messages::SendOptions) -> Schedule {
-    Schedule {
+/// The limits of an API; its name becomes the number that they are counted under.
+fn api_limits(limits: &messages::ApiLimits) -> Result<ApiLimits, VerbError> {
+    let chars = limits.name.chars().count();
+    if chars == 0 || chars > API_NAME_CHARS_MAX {
+        let why = format!("has a name of {chars} characters; 1 to {API_NAME_CHARS_MAX} are allowed");
+        return Err(VerbError::Invalid { field: "limits".to_owned(), why });
+    }
+    let hash = Sha256::digest(limits.name.as_bytes());
+    let id = hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+    let (per_minute, per_day) = (limits.messages_per_minute, limits.messages_per_day);
+    Ok(ApiLimits { id, per_minute, per_day, per_month: limits.messages_per_month })
+}
+
+fn schedule(options: &messages::SendOptions) -> Result<Schedule, VerbError> {
+    Ok(Schedule {
         priority: match options.priority {
             messages::Priority::Interactive => Priority::Interactive,
             messages::Priority::Bulk => Priority::Bulk,
@@ -26,7 +43,10 @@ fn schedule(options: &messages::SendOptions) -> Schedule {
         send_at: options.send_at_ms.map(Timestamp),
         expires_at: options.expires_at_ms.map(Timestamp),
         gap_ms: options.gap_ms.map(u64::from),
-    }
+        jitter_ms: options.jitter_ms.map(u64::from),
+        sends_per_minute: options.sends_per_minute,
+        api: options.limits.as_ref().map(api_limits).transpose()?,
+    })
 }
 
 fn direction(direction: messages::Direction) -> Direction {
@@ -66,20 +86,29 @@ fn page(page: LogPage) -> messages::MessagePage {
 
 impl CallState {
     /// How every limit of a session stands. Of what was accepted the caller is told, whatever becomes of this question.
-    async fn limits(&mut self, session: SessionId) -> wasmtime::Result<Vec<wit::QuotaStanding>> {
+    async fn limits(
+        &mut self,
+        session: SessionId,
+        options: &messages::SendOptions,
+    ) -> wasmtime::Result<Vec<wit::QuotaStanding>> {
+        let api = options.limits.as_ref().and_then(|limits| api_limits(limits).ok());
         let asked = self
             .verb_uncounted(|verbs, caller| async move {
-                let limits = verbs.quota(&caller, session).await?;
+                let limits = verbs.quota(&caller, session, api).await?;
                 Ok(limits.into_iter().map(convert::quota_standing).collect())
             })
             .await?;
         Ok(asked.unwrap_or_default())
     }
 
-    async fn accepted(&mut self, answer: Result<wit::Message, wit::HostError>) -> Answer<messages::Accepted> {
+    async fn accepted(
+        &mut self,
+        answer: Result<wit::Message, wit::HostError>,
+        options: &messages::SendOptions,
+    ) -> Answer<messages::Accepted> {
         Ok(match answer {
             Ok(message) => {
-                let limits = self.limits(SessionId(message.session)).await?;
+                let limits = self.limits(SessionId(message.session), options).await?;
                 Ok(messages::Accepted { message, limits })
             }
             Err(error) => Err(error),
@@ -95,26 +124,27 @@ impl messages::Host for CallState {
         options: messages::SendOptions,
     ) -> Answer<messages::Accepted> {
         let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
-        let once = self.once.clone();
+        let (once, asked) = (self.once.clone(), &options);
         let answer = self
             .verb(|verbs, caller| async move {
-                let (to, once, schedule) = (&*message.to, once.as_deref(), schedule(&options));
+                let (to, once, schedule) = (&*message.to, once.as_deref(), schedule(asked)?);
                 let session = SessionId(session);
                 let new = NewMessage { session, to, content: &content, extras: &extras, schedule, once };
                 Ok(convert::message(&verbs.send(&caller, new).await?))
             })
             .await?;
-        self.accepted(answer).await
+        self.accepted(answer, &options).await
     }
 
     async fn send_batch(&mut self, session: u64, wish: messages::BatchWish) -> Answer<messages::BatchAnswer> {
-        let once = self.once.clone();
-        let schedule = schedule(&wish.options);
+        let (once, options) = (self.once.clone(), wish.options);
+        let asked = &options;
         let read = |one: wit::Outgoing| (one.to, convert::core_content(one.content), convert::core_extras(one.extras));
         let (name, outgoing): (_, Vec<_>) = (wish.name, wish.messages.into_iter().map(read).collect());
         let answer = self
             .verb(|verbs, caller| async move {
                 let (name, once, session) = (name.as_deref(), once.as_deref(), SessionId(session));
+                let schedule = schedule(asked)?;
                 let outcome =
                     verbs.send_batch(&caller, NewBatch { session, name, messages: &outgoing, schedule, once }).await?;
                 let result = |one: Result<_, _>| one.map(|sent| convert::message(&sent)).map_err(convert::host_error);
@@ -123,7 +153,7 @@ impl messages::Host for CallState {
             .await?;
         Ok(match answer {
             Ok((batch, results)) => {
-                let limits = self.limits(SessionId(session)).await?;
+                let limits = self.limits(SessionId(session), &options).await?;
                 Ok(messages::BatchAnswer { batch, results, limits })
             }
             Err(error) => Err(error),
@@ -173,23 +203,24 @@ impl messages::Host for CallState {
     }
 
     async fn resend(&mut self, id: u64, options: messages::SendOptions) -> Answer<messages::Accepted> {
-        let once = self.once.clone();
+        let (once, asked) = (self.once.clone(), &options);
         let answer = self
             .verb(|verbs, caller| async move {
-                let resent = verbs.resend(&caller, MessageId(id), schedule(&options), once.as_deref()).await?;
+                let resent = verbs.resend(&caller, MessageId(id), schedule(asked)?, once.as_deref()).await?;
                 Ok(convert::message(&resent))
             })
             .await?;
-        self.accepted(answer).await
+        self.accepted(answer, &options).await
     }
 
     async fn count(&mut self, session: u64, of: messages::Direction) -> Answer<u64> {
         self.verb(|verbs, caller| async move { verbs.message_count(&caller, SessionId(session), direction(of)).await }).await
     }
 
-    async fn quota(&mut self, session: u64) -> Answer<Vec<wit::QuotaStanding>> {
+    async fn quota(&mut self, session: u64, limits: Option<messages::ApiLimits>) -> Answer<Vec<wit::QuotaStanding>> {
         self.verb(|verbs, caller| async move {
-            let limits = verbs.quota(&caller, SessionId(session)).await?;
+            let api = limits.as_ref().map(api_limits).transpose()?;
+            let limits = verbs.quota(&caller, SessionId(session), api).await?;
             Ok(limits.into_iter().map(convert::quota_standing).collect())
         })
         .await

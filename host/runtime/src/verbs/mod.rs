@@ -8,7 +8,7 @@ use switchboard_core::records::account::{ApiKey, KeyUse, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId};
-use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
@@ -266,5 +266,10 @@ pub trait Verbs: Send + Sync {
     /// One message.
     async fn message(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError>;
     /// Every limit that holds for messages of a session, those that reset first in front.
-    async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError>;
+    async fn quota(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        api: Option<ApiLimits>,
+    ) -> Result<Vec<LimitStanding>, VerbError>;
 }

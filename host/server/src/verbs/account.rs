@@ -2,6 +2,7 @@
 
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::SessionId;
+use switchboard_core::records::message::ApiLimits;
 use switchboard_core::rules::plan::{self, SessionRules};
 use switchboard_core::rules::quota::{self, Charge};
 use switchboard_runtime::verbs::{AccountInfo, LimitStanding, Usage, VerbError};
@@ -14,12 +15,19 @@ fn may_know_limits(caller: &Principal) -> Result<(), VerbError> {
 }
 
 impl HostVerbs {
-    pub(super) async fn limits_of(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
+    pub(super) async fn limits_of(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        api: Option<ApiLimits>,
+    ) -> Result<Vec<LimitStanding>, VerbError> {
         may_know_limits(caller)?;
         let session = self.reach(caller, session).await?;
         let figures = self.storage.figures(caller.tenant).await.map_err(unavailable)?;
         let (rules, now) = (SessionRules::of(&session.settings), self.clock.now());
-        let charges = quota::charges(&figures, &[(session.id, rules, 0)], now);
+        let mut charges = quota::charges(&figures, &[(session.id, rules, 0)], now);
+        let api: Vec<_> = api.into_iter().map(|api| (session.id, api, 0)).collect();
+        charges.extend(quota::api_charges(&api, now));
         let used = self.storage.used(caller.tenant, charges).await.map_err(unavailable)?;
         let limit = |(charge, used): &(Charge, u64)| {
             let standing = quota::standing(charge, *used)?;

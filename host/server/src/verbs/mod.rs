@@ -14,7 +14,7 @@ use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, draw_public_number};
-use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
@@ -178,7 +178,7 @@ fn sessions_limit(max: u64, used: u64) -> LimitStanding {
 fn message_limit(limit: &str, scope: Scope, standing: &Standing, retry_after_s: u64) -> LimitStanding {
     LimitStanding {
         limit: limit.to_owned(),
-        of_session: matches!(scope, Scope::Session(_)),
+        of_session: matches!(scope, Scope::Session(_) | Scope::Api(..)),
         max: standing.max,
         used: standing.used,
         resets_at_ms: Some(standing.resets_at.0),
@@ -213,6 +213,7 @@ impl Verbs for HostVerbs {
         need(caller, "sessions", "read")?;
         let mut sessions = self.storage.sessions(caller.tenant).await.map_err(unavailable)?;
         sessions.retain(|session| caller.may_use(session.id));
+        sessions.sort_by_key(|session| (session.created_at, session.id));
         Ok(sessions)
     }
 
@@ -411,8 +412,13 @@ impl Verbs for HostVerbs {
         self.storage.message_count(caller.tenant, id, direction).await.map_err(unavailable)
     }
 
-    async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
-        self.limits_of(caller, session).await
+    async fn quota(
+        &self,
+        caller: &Principal,
+        session: SessionId,
+        api: Option<ApiLimits>,
+    ) -> Result<Vec<LimitStanding>, VerbError> {
+        self.limits_of(caller, session, api).await
     }
 
     async fn create_key(&self, caller: &Principal, new: NewAccountKey) -> Result<(AccountKey, String), VerbError> {

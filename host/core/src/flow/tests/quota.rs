@@ -9,6 +9,7 @@ use super::*;
 use crate::flow::housekeeper::{Chore, Housekeeper};
 use crate::flow::intake::BatchWish;
 use crate::records::account::Tenant;
+use crate::records::message::{ApiLimits, Schedule};
 use crate::rules::plan::PACING_SETTING;
 use crate::rules::quota::{Reached, Scope};
 use crate::rules::retention::Retention;
@@ -97,6 +98,38 @@ async fn a_month_of_quota_is_spent_by_the_calendar_and_begins_anew_with_the_next
     assert_eq!(host.clock.now(), FEBRUARY.plus(DAY * 29), "the leap day is one of them");
     accept(&host, 40).await;
     assert_eq!(reached(&host).await.limit, "messages_per_day");
+}
+
+/// A wish through an API that promises two messages a minute and three a day, 30 sends a minute and a second between them.
+fn through_an_api(id: u64, text: &str) -> SendWish {
+    let api = Some(ApiLimits { id, per_minute: Some(2), per_day: Some(3), per_month: None });
+    let schedule = Schedule { api, ..Schedule::default() };
+    SendWish { schedule, ..wish(text) }
+}
+
+#[tokio::test]
+async fn what_comes_through_an_api_is_held_to_its_limits_and_nothing_else_is() {
+    let host = host_with("unlimited", &[], json!(null)).await;
+    let accept = async |wish: SendWish| {
+        host.clock.advance(Duration::from_millis(1));
+        host.intake.accept(TENANT, wish).await
+    };
+    let refusal = async |wish: SendWish| match accept(wish).await {
+        Err(IntakeError::QuotaReached(reached)) => (reached.limit, reached.scope, reached.retry_after_s),
+        other => panic!("not refused for its quota: {other:?}"),
+    };
+    for n in 0..2 {
+        accept(through_an_api(7, &format!("text {n}"))).await.unwrap();
+    }
+    assert_eq!(refusal(through_an_api(7, "third")).await, ("messages_per_minute", Scope::Api(SESSION, 7), 60));
+    accept(through_an_api(8, "through another API")).await.unwrap();
+    accept(wish("through none")).await.unwrap();
+    host.clock.advance(MINUTE);
+    accept(through_an_api(7, "third")).await.unwrap();
+    let (limit, _, seconds) = refusal(through_an_api(7, "fourth")).await;
+    assert_eq!(limit, "messages_per_day");
+    host.clock.advance(Duration::from_secs(seconds));
+    accept(through_an_api(7, "on the next day")).await.unwrap();
 }
 
 #[tokio::test]

@@ -109,6 +109,7 @@ impl Script {
                 send_at: (part % 4 == 1).then(|| at(n + part)),
                 expires_at: (part % 4 == 2).then(|| at(n + part * 10)),
                 gap_ms: None,
+                ..Schedule::default()
             };
             Message { batch: Some(BatchId(n)), schedule, ..message(session, n, part) }
         };
