@@ -9,6 +9,7 @@ pub mod event;
 pub mod id;
 pub mod message;
 pub mod once;
+pub mod people;
 pub mod plugin;
 pub mod session;
 pub mod webhook;
