@@ -1,5 +1,7 @@
 //! The host's verbs for plugins: each confined to the tenant, the session and the scopes of its caller.
 
+mod people;
+
 use std::sync::Arc;
 use std::time::Duration;
 
