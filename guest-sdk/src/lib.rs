@@ -56,7 +56,7 @@ pub use host::sessions;
 /// The interface `router`: HTTP request → response.
 pub mod router {
     pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
-        Credential, CredentialPlace, Guest, Refusal, RefusedRequest, Request, Response, Route,
+        Credential, CredentialPlace, Guest, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
     };
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard_guest_sdk::fields::FieldErrors;
 use switchboard_guest_sdk::http::json as json_response;
-use switchboard_guest_sdk::router::{Refusal, Response};
+use switchboard_guest_sdk::router::{Refusal, Response, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding, WhatsappRefusal};
 
 /// When to come back after WhatsApp found that too much was asked, seconds: it does not say itself.
@@ -106,7 +106,7 @@ pub fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::NotFound => Failure::NotFound,
         Refusal::MethodNotAllowed(methods) => Failure::MethodNotAllowed(methods.join(", ")),
-        Refusal::Unauthorized(why) => Failure::Unauthorized(why),
+        Refusal::Unauthorized(why) => Failure::Unauthorized(unauthorized(why).to_owned()),
         Refusal::BodyTooLarge(limit) => Failure::TooLarge(limit),
         Refusal::Malformed(why) => Failure::Validation(why, FieldErrors::new()),
         Refusal::TooManyRequests(seconds) => Failure::RateLimited(seconds, None),
@@ -127,6 +127,16 @@ fn refused_by_whatsapp(refusal: &WhatsappRefusal) -> Failure {
         404 | 410 => Failure::Missing(why),
         429 => Failure::RateLimited(WHATSAPP_RETRY_S, None),
         _ => Failure::Validation(why, FieldErrors::new()),
+    }
+}
+
+fn unauthorized(why: UnauthorizedWhy) -> &'static str {
+    match why {
+        UnauthorizedWhy::Missing => "missing credential",
+        UnauthorizedWhy::Unknown | UnauthorizedWhy::Revoked | UnauthorizedWhy::WrongService => "invalid credential",
+        UnauthorizedWhy::Expired => "the credential has expired",
+        UnauthorizedWhy::WrongKind => "this endpoint does not take this kind of key",
+        UnauthorizedWhy::InactiveAccount => "the account is inactive",
     }
 }
 
