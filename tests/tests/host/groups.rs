@@ -214,7 +214,7 @@ async fn a_change_that_somebody_else_makes_is_in_the_list_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_without_a_picture_has_none_and_one_with_a_picture_an_address() {
+async fn a_group_without_a_picture_has_none_under_either_name() {
     let (stage, _, session) = shop().await;
     let id = group(&stage, &session, &[CUSTOMER]).await;
     let picture = done(&stage, &session, "GET", &format!("groups/{id}/picture"), Value::Null).await;

@@ -117,16 +117,16 @@ impl Desk {
         }
     }
 
-    /// Asks when it is this one's turn.
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
+    /// Asks when it is this one's turn, and has an answer within `wait` or none.
+    async fn ask<T>(&self, wait: Duration, question: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
         let crowded = |_| AskError::Unavailable(format!("{QUESTIONS_MAX} questions of this session wait already"));
         let _place = self.places.try_acquire().map_err(crowded)?;
         let asked = async {
             let _turn = self.turns.acquire().await.map_err(|_| AskError::NotConnected)?;
             question.await
         };
-        let late = || AskError::Unavailable(format!("WhatsApp did not answer within {} s", QUESTION_WAIT.as_secs()));
-        tokio::time::timeout(QUESTION_WAIT, asked).await.unwrap_or_else(|_| Err(late()))
+        let late = || AskError::Unavailable(format!("WhatsApp did not answer within {} s", wait.as_secs()));
+        tokio::time::timeout(wait, asked).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
@@ -140,7 +140,7 @@ impl Sessions {
     {
         let (client, desk) = self.desk(tenant, id).ok_or(AskError::NotConnected)?;
         let question = question(client, Arc::clone(&desk));
-        match tokio::spawn(async move { desk.ask(question).await }).await {
+        match tokio::spawn(async move { desk.ask(QUESTION_WAIT, question).await }).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(session = %id, %error, "a question to WhatsApp broke down");
@@ -237,7 +237,7 @@ mod tests {
             .map(|_| {
                 let (desk, gate, begun) = (Arc::clone(&desk), Arc::clone(&gate), Arc::clone(&begun));
                 tokio::spawn(async move {
-                    desk.ask(async {
+                    desk.ask(QUESTION_WAIT, async {
                         begun.add_permits(1);
                         gate.acquire().await.unwrap().forget();
                         Ok(())
@@ -251,19 +251,24 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(begun.available_permits(), 0, "the rest waits for its turn");
-        let refused = desk.ask(async { Ok(()) }).await;
+        let refused = desk.ask(QUESTION_WAIT, async { Ok(()) }).await;
         assert!(matches!(&refused, Err(AskError::Unavailable(why)) if why.contains("64")), "{refused:?}");
         gate.add_permits(QUESTIONS_MAX);
         for asked in asked {
             assert_eq!(asked.await.unwrap(), Ok(()));
         }
-        assert_eq!(desk.ask(async { Ok(1) }).await, Ok(1));
+        assert_eq!(desk.ask(QUESTION_WAIT, async { Ok(1) }).await, Ok(1));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_question_that_nobody_answers_ends() {
-        let answer = Desk::default().ask(std::future::pending::<Result<(), AskError>>()).await;
-        assert!(matches!(&answer, Err(AskError::Unavailable(why)) if why.contains("10 s")), "{answer:?}");
+    #[tokio::test]
+    async fn a_question_that_nobody_answers_ends_and_so_does_one_that_has_no_turn() {
+        let desk = Desk::default();
+        let soon = Duration::from_millis(5);
+        let answer = desk.ask(soon, std::future::pending::<Result<(), AskError>>()).await;
+        assert!(matches!(&answer, Err(AskError::Unavailable(why)) if why.contains("did not answer")), "{answer:?}");
+        let _turns = desk.turns.acquire_many(u32::try_from(QUESTIONS_AT_ONCE).unwrap()).await.unwrap();
+        assert!(matches!(desk.ask(soon, async { Ok(()) }).await, Err(AskError::Unavailable(_))));
+        assert_eq!(desk.places.available_permits(), QUESTIONS_MAX, "whoever gave up waits no more");
     }
 
     #[test]

@@ -137,3 +137,44 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use switchboard_core::clock::SystemClock;
+
+    use super::*;
+
+    /// Lets something end in a chat after an hour.
+    fn begin(desk: &Arc<Desk>, n: usize) -> Result<(), AskError> {
+        let place = format!("4915200000{n:02}@s.whatsapp.net");
+        desk.no_ending(&place, true)?;
+        let jid = place.parse().unwrap();
+        Arc::clone(desk).end_later(Arc::new(SystemClock), jid, place, Duration::from_secs(3600));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_chat_has_one_ending_and_a_session_few_of_them() {
+        let desk = Arc::new(Desk::default());
+        for n in 0..ENDINGS_MAX {
+            begin(&desk, n).unwrap();
+        }
+        let refused = begin(&desk, ENDINGS_MAX).unwrap_err();
+        assert!(matches!(&refused, AskError::Unavailable(why) if why.contains("16")), "{refused:?}");
+        begin(&desk, 0).unwrap();
+        assert_eq!(desk.endings.lock().unwrap().by_chat.len(), ENDINGS_MAX, "a new ending takes the place of the old");
+        desk.no_ending("491520000001@s.whatsapp.net", false).unwrap();
+        begin(&desk, ENDINGS_MAX).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_ending_that_is_over_leaves_its_place() {
+        let desk = Arc::new(Desk::default());
+        let place = "491520000001@s.whatsapp.net".to_owned();
+        let jid = place.parse().unwrap();
+        Arc::clone(&desk).end_later(Arc::new(SystemClock), jid, place, Duration::ZERO);
+        while !desk.endings.lock().unwrap().by_chat.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
