@@ -31,7 +31,10 @@ pub fn send_presence_update(request: &Request) -> Result<Response, Failure> {
     if shown.is_none() && !name.trim().is_empty() {
         fields.refuse("type", "must be composing, recording, paused, available or unavailable");
     }
-    if jid.is_none() && !fields.has("jid") && matches!(shown, Some(Activity::Typing | Activity::Recording | Activity::Paused)) {
+    if jid.is_none()
+        && !fields.has("jid")
+        && matches!(shown, Some(Activity::Typing | Activity::Recording | Activity::Paused))
+    {
         fields.refuse("jid", "is required");
     }
     let delay_ms = fields.integer("delayMs").unwrap_or_default();
