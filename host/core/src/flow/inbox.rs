@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::wakes::Wakes;
 use crate::clock::Clock;
 use crate::records::event::{Fact, Incoming, NewFact};
@@ -39,9 +41,14 @@ impl Inbox {
             if facts.iter().any(|new| new.fact.has_file()) {
                 self.wakes.files_may_have_more();
             }
+            let mut writers = Vec::new();
             for writer in facts.iter().filter_map(named_writer) {
-                self.learn(&writer).await;
+                if !writers.contains(&writer) {
+                    writers.push(writer);
+                }
             }
+            // Those that are new share a sync of the disk.
+            join_all(writers.iter().map(|writer| self.learn(writer))).await;
         }
         Ok(new)
     }
