@@ -29,6 +29,7 @@ use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
 use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
+use crate::key_usage::KeyUsage;
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
@@ -131,6 +132,8 @@ pub struct Host {
     doors: Vec<JoinHandle<()>>,
     /// Work that may end at any moment: what was not settled is done again with the next start.
     workers: Vec<JoinHandle<()>>,
+    /// How often keys were used: the rest is written down at the end.
+    key_usage: Arc<KeyUsage>,
 }
 
 /// Serves metrics at an address of their own, if one is given.
@@ -167,6 +170,7 @@ impl Host {
         let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
         let sessions = Arc::new(Sessions::new(session_deps));
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
+        let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
@@ -200,7 +204,9 @@ impl Host {
         plugins.restore().await?;
         let keeper = basics.keeper(settings.retention);
         let fetcher = basics.media_worker(&downloads);
-        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
+        let count_keys = tokio::spawn(Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock)));
+        let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
+        workers.push(count_keys);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
@@ -219,6 +225,7 @@ impl Host {
             stop_wait,
             doors,
             workers,
+            key_usage,
         })
     }
 
@@ -284,6 +291,7 @@ impl Host {
         if tokio::time::timeout(part, self.sessions.shut_down()).await.is_err() {
             tracing::warn!(seconds = part.as_secs(), "sessions were still under way when the host stopped");
         }
+        self.key_usage.flush(&self.storage).await;
         // The client library's own tasks may hold on to it for a moment longer.
         self.storage.close();
         tracing::info!("switchboard stopped");

@@ -26,8 +26,10 @@ pub fn save(request: &Request) -> Result<Response, Failure> {
     fields.finish().map_err(Failure::fields)?;
     let saved = host::save(session, &who, &name, on_phone).map_err(|error| of(who_field, error))?;
     let mut data = known(&saved);
-    data["jid"] = json!(saved.person.jid);
-    data["fullName"] = json!(saved.name);
+    if let Some(data) = data.as_object_mut() {
+        data.insert("jid".to_owned(), json!(saved.person.jid));
+        data.insert("fullName".to_owned(), json!(saved.name));
+    }
     Ok(success(data))
 }
 

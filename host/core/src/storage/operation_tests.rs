@@ -7,6 +7,7 @@ mod contacts;
 mod events;
 mod facts;
 mod history;
+mod message_log;
 mod messages;
 mod once;
 mod plugins;
@@ -146,6 +147,8 @@ fn key(tenant: TenantId, id: u64, kind: KeyKind, session: Option<SessionId>, tex
         created_at: NOW,
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, text.to_owned())
 }
