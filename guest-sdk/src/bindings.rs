@@ -33,6 +33,9 @@ world!(
     "export_router_world",
     "switchboard:plugin/sessions@0.1.0" => crate::bindings::switchboard::plugin::sessions,
     "switchboard:plugin/messages@0.1.0" => crate::bindings::switchboard::plugin::messages,
+    "switchboard:plugin/groups@0.1.0" => crate::bindings::switchboard::plugin::groups,
+    "switchboard:plugin/contacts@0.1.0" => crate::bindings::switchboard::plugin::contacts,
+    "switchboard:plugin/chats@0.1.0" => crate::bindings::switchboard::plugin::chats,
     "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys
 );

@@ -42,6 +42,12 @@ use host::types::{Content, Extras, Outgoing};
 
 /// The host's verbs for the account that calls.
 pub use host::account;
+/// The host's verb for what a session shows of itself.
+pub use host::chats;
+/// The host's verbs for people.
+pub use host::contacts;
+/// The host's verbs for groups.
+pub use host::groups;
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
 /// The host's verbs for a tenant's messages.

@@ -32,6 +32,9 @@ world!(
     "router-plugin",
     "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions,
     "switchboard:plugin/messages": crate::bindings::switchboard::plugin::messages,
+    "switchboard:plugin/groups": crate::bindings::switchboard::plugin::groups,
+    "switchboard:plugin/contacts": crate::bindings::switchboard::plugin::contacts,
+    "switchboard:plugin/chats": crate::bindings::switchboard::plugin::chats,
     "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );

@@ -523,6 +523,9 @@ pub(crate) fn host_error(error: VerbError) -> wit::HostError {
         VerbError::NotYet(what) => wit::HostError::NotYet(what),
         VerbError::Media(refusal) => media_refused(&refusal),
         VerbError::LimitReached(limit) => wit::HostError::LimitReached(quota_standing(limit)),
+        VerbError::RefusedByWhatsApp { code, text } => {
+            wit::HostError::RefusedByWhatsapp(wit::WhatsappRefusal { code, text })
+        }
         VerbError::Conflict(why) => wit::HostError::Conflict(why),
         VerbError::Unavailable(why) => wit::HostError::Unavailable(why),
     }

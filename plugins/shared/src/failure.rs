@@ -2,7 +2,10 @@
 
 use switchboard_guest_sdk::fields::{FieldError, FieldErrors, one_error};
 use switchboard_guest_sdk::router::{Refusal, UnauthorizedWhy};
-use switchboard_guest_sdk::types::{HostError, MediaRefusal, QuotaStanding, SessionState};
+use switchboard_guest_sdk::types::{HostError, MediaRefusal, QuotaStanding, SessionState, WhatsappRefusal};
+
+/// When to come back after WhatsApp found that too much was asked, seconds: it does not say itself.
+const WHATSAPP_RETRY_S: u32 = 60;
 
 /// What an endpoint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,19 @@ impl Failure {
             HostError::LimitReached(limit) if limit.limit == "sessions" => Self::SessionLimit(limit.max),
             HostError::LimitReached(limit) => Self::LimitReached(limit),
             HostError::MediaRefused(refusal) => Self::Media(refusal),
+            HostError::RefusedByWhatsapp(refusal) => Self::of_whatsapp(&refusal, what),
             HostError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+
+    /// What WhatsApp itself refused.
+    fn of_whatsapp(refusal: &WhatsappRefusal, what: What) -> Self {
+        let why = format!("WhatsApp refuses this: {} ({})", refusal.text, refusal.code);
+        match refusal.code {
+            401 | 403 => Self::Forbidden(why),
+            404 | 410 => Self::NotFound(what),
+            429 => Self::TooManyRequests(WHATSAPP_RETRY_S),
+            _ => Self::Conflict(why),
         }
     }
 

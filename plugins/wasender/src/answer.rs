@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 use switchboard_guest_sdk::fields::{FieldErrors, one_error};
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::router::{Refusal, Response, UnauthorizedWhy};
-use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding};
+use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding, WhatsappRefusal};
+
+/// When to come back after WhatsApp found that too much was asked, seconds: it does not say itself.
+const WHATSAPP_RETRY_S: u32 = 60;
 
 /// Why a request is not answered with success.
 pub enum Failure {
@@ -14,6 +17,9 @@ pub enum Failure {
     Validation(String, FieldErrors),
     Idempotency(u16, &'static str),
     NotFound,
+    /// What the request is about is not there.
+    Missing(String),
+    Forbidden(String),
     MethodNotAllowed(String),
     TooLarge(u32),
     /// Too many requests, or a limit on messages that is used up; what the limit is, when that is known.
@@ -51,6 +57,8 @@ impl Failure {
             Self::Validation(message, _) => (422, "VALIDATION_ERROR", message.clone()),
             Self::Idempotency(status, why) => (*status, "IDEMPOTENCY_CONFLICT", (*why).to_owned()),
             Self::NotFound => (404, "NOT_FOUND", "There is no such endpoint".to_owned()),
+            Self::Missing(what) => (404, "NOT_FOUND", what.clone()),
+            Self::Forbidden(why) => (403, "FORBIDDEN", why.clone()),
             Self::MethodNotAllowed(allowed) => (405, "METHOD_NOT_ALLOWED", format!("This endpoint answers {allowed} only")),
             Self::TooLarge(limit) => (413, "PAYLOAD_TOO_LARGE", format!("The body is over the limit of {limit} bytes")),
             Self::RateLimited(_, None) => (429, "RATE_LIMITED", "Too many requests".to_owned()),
@@ -110,6 +118,18 @@ pub fn refused(refusal: Refusal) -> Failure {
     }
 }
 
+/// What WhatsApp itself refused.
+fn refused_by_whatsapp(refusal: &WhatsappRefusal) -> Failure {
+    let WhatsappRefusal { code, text } = refusal;
+    let why = format!("WhatsApp refuses this: {text} ({code})");
+    match code {
+        401 | 403 => Failure::Forbidden(why),
+        404 | 410 => Failure::Missing(why),
+        429 => Failure::RateLimited(WHATSAPP_RETRY_S, None),
+        _ => Failure::Validation(why, FieldErrors::new()),
+    }
+}
+
 fn unauthorized(why: UnauthorizedWhy) -> &'static str {
     match why {
         UnauthorizedWhy::Missing => "missing credential",
@@ -136,6 +156,7 @@ impl From<HostError> for Failure {
                 Some(seconds) => Self::RateLimited(seconds, Some(limit)),
                 None => Self::SessionLimit(limit.max),
             },
+            HostError::RefusedByWhatsapp(refusal) => refused_by_whatsapp(&refusal),
             HostError::MediaRefused(refusal) => Self::field("media", refusal.why),
             HostError::Conflict(why) => Self::Validation(why, FieldErrors::new()),
             HostError::Unavailable(why) => Self::Unavailable(why),

@@ -1,7 +1,11 @@
 //! The dialect `wasender`: its routes, and which function answers which.
 
 mod answer;
+mod contacts;
 mod content;
+mod groups;
+mod pages;
+mod presence;
 mod send;
 mod sessions;
 
@@ -36,7 +40,34 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("GET", "/whatsapp-sessions/{id}/qrcode", Caller::Both, sessions::qrcode),
     ("GET", "/whatsapp-sessions/{id}/qr-code", Caller::Both, sessions::qr_code),
     ("GET", "/status", Caller::Both, sessions::status),
+    ("GET", "/user", Caller::Session, sessions::user),
+    ("GET", "/auth-check", Caller::Both, sessions::auth_check),
     ("POST", "/send-message", Caller::Session, send::send_message),
+    ("POST", "/send-presence-update", Caller::Session, presence::send_presence_update),
+    ("GET", "/contacts", Caller::Session, contacts::list),
+    ("PUT", "/contacts", Caller::Session, contacts::save),
+    ("GET", "/contacts/{phone}", Caller::Session, contacts::get),
+    ("GET", "/contacts/{phone}/picture", Caller::Session, contacts::picture),
+    ("GET", "/contacts/{phone}/profile-picture", Caller::Session, contacts::picture),
+    ("POST", "/contacts/{phone}/block", Caller::Session, contacts::block),
+    ("POST", "/contacts/{phone}/unblock", Caller::Session, contacts::unblock),
+    ("GET", "/on-whatsapp/{phone}", Caller::Session, contacts::on_whatsapp),
+    ("GET", "/lid-from-pn/{x}", Caller::Session, contacts::lid_of),
+    ("GET", "/pn-from-lid/{x}", Caller::Session, contacts::phone_of),
+    ("GET", "/groups", Caller::Session, groups::list),
+    ("POST", "/groups", Caller::Session, groups::create),
+    ("GET", "/groups/{jid}", Caller::Session, groups::get),
+    ("GET", "/groups/{jid}/metadata", Caller::Session, groups::get),
+    ("GET", "/groups/{jid}/participants", Caller::Session, groups::participants),
+    ("POST", "/groups/{jid}/participants/add", Caller::Session, groups::add),
+    ("POST", "/groups/{jid}/participants/remove", Caller::Session, groups::remove),
+    ("PUT", "/groups/{jid}/participants/update", Caller::Session, groups::update),
+    ("PUT", "/groups/{jid}/settings", Caller::Session, groups::settings),
+    ("POST", "/groups/{jid}/leave", Caller::Session, groups::leave),
+    ("GET", "/groups/{jid}/invite-link", Caller::Session, groups::invite_link),
+    ("GET", "/groups/{jid}/picture", Caller::Session, groups::picture),
+    ("POST", "/groups/invite/accept", Caller::Session, groups::accept),
+    ("GET", "/groups/invite/{code}", Caller::Session, groups::invitation),
 ];
 
 struct Wasender;

@@ -183,18 +183,37 @@ fn wants_image(request: &Request, fields: &mut Fields) -> bool {
     })
 }
 
+/// The one session that the key is bound to.
+pub fn own(request: &Request) -> Result<u64, Failure> {
+    request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::SessionNotFound)
+}
+
+pub fn user(request: &Request) -> Result<Response, Failure> {
+    let session = host::get(own(request)?)?;
+    let (id, lid) = (session.jid.unwrap_or_default(), session.lid.unwrap_or_default());
+    Ok(success(json!({ "id": id, "name": session.name, "lid": lid })))
+}
+
+/// The key is good, or nobody would have asked here.
+pub fn auth_check(request: &Request) -> Result<Response, Failure> {
+    let status = state(request)?.map(status_name);
+    Ok(success(json!({ "authenticated": true, "status": status })))
+}
+
 /// Bare `{"status":"connected"}`. A session key asks for its own session; the account for the best of all its sessions.
 pub fn status(request: &Request) -> Result<Response, Failure> {
-    let bound = request.principal.as_ref().and_then(|principal| principal.session);
-    let state = match bound {
-        Some(session) => host::get(session)?.state,
-        None => {
-            let all = host::all()?;
-            let connected = all.iter().find(|session| session.state == SessionState::Connected);
-            connected.or(all.first()).map(|session| session.state).ok_or(HostError::NotFound)?
-        }
-    };
+    let state = state(request)?.ok_or(HostError::NotFound)?;
     Ok(http::json(200, &json!({ "status": status_name(state) })))
+}
+
+/// How the key's own session stands, or the best of all; nothing where there is none.
+fn state(request: &Request) -> Result<Option<SessionState>, Failure> {
+    if let Some(session) = request.principal.as_ref().and_then(|principal| principal.session) {
+        return Ok(Some(host::get(session)?.state));
+    }
+    let all = host::all()?;
+    let connected = all.iter().find(|session| session.state == SessionState::Connected);
+    Ok(connected.or(all.first()).map(|session| session.state))
 }
 
 pub fn parse(request: &Request) -> Result<Fields, Failure> {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::wakes::Wakes;
 use crate::clock::Clock;
-use crate::records::event::NewFact;
+use crate::records::event::{Fact, Incoming, NewFact};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Receipt;
+use crate::records::people::Learned;
 use crate::records::session::Session;
 use crate::storage::{SessionChange, Storage, StorageError};
 
@@ -38,8 +41,25 @@ impl Inbox {
             if facts.iter().any(|new| new.fact.has_file()) {
                 self.wakes.files_may_have_more();
             }
+            let mut writers = Vec::new();
+            for writer in facts.iter().filter_map(named_writer) {
+                if !writers.contains(&writer) {
+                    writers.push(writer);
+                }
+            }
+            // Those that are new share a sync of the disk.
+            join_all(writers.iter().map(|writer| self.learn(writer))).await;
         }
         Ok(new)
+    }
+
+    /// Something about somebody became known. It is said again sooner or later, so that a failure loses little.
+    pub async fn learn(&self, learned: &Learned) {
+        match self.storage.learn_contact(self.tenant, self.session, self.clock.now(), learned).await {
+            // The session is gone, or the host stops.
+            Ok(_) | Err(StorageError::Conflict | StorageError::Closed) => {}
+            Err(error) => tracing::warn!(session = %self.session, %error, "a name could not be written down"),
+        }
     }
 
     /// A receipt for messages of this session came in.
@@ -61,4 +81,12 @@ impl Inbox {
         self.wakes.events_have_more(self.tenant);
         Ok(session)
     }
+}
+
+/// Whoever wrote a message that says what they call themselves.
+fn named_writer(new: &NewFact) -> Option<Learned> {
+    let Fact::MessageReceived(incoming) = &new.fact else { return None };
+    let Incoming { push_name, from_phone, from_lid, from_me: false, .. } = &**incoming else { return None };
+    push_name.as_ref()?;
+    Some(Learned { phone: from_phone.clone(), lid: from_lid.clone(), push_name: push_name.clone(), ..Learned::default() })
 }

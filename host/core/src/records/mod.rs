@@ -10,6 +10,7 @@ pub mod id;
 pub mod message;
 pub mod message_log;
 pub mod once;
+pub mod people;
 pub mod plugin;
 pub mod session;
 pub mod webhook;

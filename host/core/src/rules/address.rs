@@ -26,6 +26,18 @@ pub enum AddressError {
         /// What was given, shortened.
         value: String,
     },
+    /// Not a person.
+    #[error("{value:?} is not a person: use a telephone number, <number>@s.whatsapp.net or <id>@lid")]
+    Person {
+        /// What was given, shortened.
+        value: String,
+    },
+    /// Not a group.
+    #[error("{value:?} is not a group: use <id>@g.us")]
+    Group {
+        /// What was given, shortened.
+        value: String,
+    },
 }
 
 /// The server part of a JID that messages can go to.
@@ -110,6 +122,20 @@ pub fn parse_recipient(value: &str) -> Result<Jid, AddressError> {
     }
 }
 
+/// A telephone number or the JID of a person.
+pub fn parse_person(value: &str) -> Result<Jid, AddressError> {
+    let jid = parse_recipient(value)?;
+    if jid.server == JidServer::Group { Err(AddressError::Person { value: shortened(value) }) } else { Ok(jid) }
+}
+
+/// The JID of a group, with or without its `@g.us`.
+pub fn parse_group(value: &str) -> Result<Jid, AddressError> {
+    let whole = value.trim();
+    let jid = if whole.contains('@') { parse_recipient(whole) } else { parse_recipient(&format!("{whole}@g.us")) };
+    let group = jid.ok().filter(|jid| jid.server == JidServer::Group);
+    group.ok_or_else(|| AddressError::Group { value: shortened(value) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +164,22 @@ mod tests {
         assert_eq!(jid("98765432101234@lid").unwrap(), "98765432101234@lid");
         for text in ["@g.us", "x@lid", "1@example.org", "12@s.whatsapp.net", "a@b@c"] {
             assert!(jid(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_no_group_and_a_group_no_person() {
+        let person = |text| parse_person(text).map(|jid| jid.to_string());
+        assert_eq!(person("+4915123456789").unwrap(), "4915123456789@s.whatsapp.net");
+        assert_eq!(person("98765432101234@lid").unwrap(), "98765432101234@lid");
+        assert!(matches!(person("120363041234567890@g.us"), Err(AddressError::Person { .. })));
+        assert!(person("somebody").is_err());
+        let group = |text| parse_group(text).map(|jid| jid.to_string());
+        for text in ["120363041234567890@g.us", " 120363041234567890 "] {
+            assert_eq!(group(text).unwrap(), "120363041234567890@g.us");
+        }
+        for text in ["", "@g.us", "4915123456789@s.whatsapp.net", "1@lid", "club"] {
+            assert!(matches!(group(text), Err(AddressError::Group { .. })), "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod ephemeral;
 pub mod event_filter;
 pub mod event_json;
 pub mod fact_json;
+pub mod group_limits;
 pub mod liveness;
 pub mod pacing;
 pub mod plan;

@@ -151,12 +151,15 @@ impl Cleanup<'_> {
                     keys::messages_by_whatsapp_id(*tenant, *session),
                     keys::inbound_seen_of(*tenant, *session),
                     keys::known_polls_of(*tenant, *session),
+                    keys::contacts(*tenant, *session),
+                    keys::contacts_of_lid(*tenant, *session),
                 ] {
                     self.remove_all(&prefix).await?;
                 }
                 last.delete(keys::outbox_counter(*tenant, *session));
                 last.delete(keys::outbox_size(*tenant, *session));
                 last.delete(keys::last_send(*tenant, *session));
+                last.delete(keys::contact_count(*tenant, *session));
             }
             Leftover::Device { tenant, session } => self.remove_all(&keys::device(*tenant, *session)).await?,
             Leftover::Webhook { tenant, webhook } => {

@@ -69,6 +69,9 @@ pub(super) enum RecordType {
     MessageCount = 70,
     KeyUses = 71,
     KeyLastUsed = 72,
+    Contact = 80,
+    ContactOfLid = 81,
+    ContactCount = 82,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -370,6 +373,33 @@ pub(super) fn known_polls_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
 
 pub(super) fn known_polls(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::KnownPoll, &[])
+}
+
+/// The people whom a session knows: those of whom only the LID is known in front, the rest by telephone number.
+pub(super) fn contacts(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn contact_by_lid(tenant: TenantId, session: SessionId, lid: &str) -> Vec<u8> {
+    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes(), b"l", lid.as_bytes()])
+}
+
+pub(super) fn contact_by_phone(tenant: TenantId, session: SessionId, phone: &str) -> Vec<u8> {
+    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes(), b"p", phone.as_bytes()])
+}
+
+/// The telephone number of whoever has a LID.
+pub(super) fn contact_of_lid(tenant: TenantId, session: SessionId, lid: &str) -> Vec<u8> {
+    key(tenant, RecordType::ContactOfLid, &[&session.0.to_be_bytes(), lid.as_bytes()])
+}
+
+pub(super) fn contacts_of_lid(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    contact_of_lid(tenant, session, "")
+}
+
+/// How many people a session knows.
+pub(super) fn contact_count(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::ContactCount, &[&session.0.to_be_bytes()])
 }
 
 /// `subscription` is the name of the plugin and of its owner, such as `operator/auto-reply`.

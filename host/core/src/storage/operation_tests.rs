@@ -3,6 +3,7 @@
 mod accounts;
 mod blobs;
 mod cleanup;
+mod contacts;
 mod events;
 mod facts;
 mod history;

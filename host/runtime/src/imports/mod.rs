@@ -2,6 +2,7 @@
 
 mod keys;
 mod messages;
+mod people;
 
 use std::future::Future;
 use std::time::Duration;

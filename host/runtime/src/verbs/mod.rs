@@ -1,5 +1,7 @@
 //! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
 
+mod people;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +15,8 @@ use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
+
+pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
 
 /// Longest wait of `connect`.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -46,6 +50,14 @@ pub enum VerbError {
     /// A limit is used up.
     #[error("{} is used up: {} of {}", .0.limit, .0.used, .0.max)]
     LimitReached(LimitStanding),
+    /// WhatsApp does not do it.
+    #[error("WhatsApp refuses: {code} {text}")]
+    RefusedByWhatsApp {
+        /// Such as 403, 404 or 409.
+        code: u16,
+        /// WhatsApp's own word.
+        text: String,
+    },
     /// It conflicts with what is there.
     #[error("conflict: {0}")]
     Conflict(String),
@@ -202,7 +214,7 @@ pub struct QrCode {
 
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
-pub trait Verbs: Send + Sync {
+pub trait Verbs: GroupVerbs + ContactVerbs + ChatVerbs + Send + Sync {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;
     /// One session.

@@ -31,6 +31,7 @@ use switchboard_runtime::verbs::{
 mod account;
 mod keys;
 mod messages;
+mod people;
 mod wishes;
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};

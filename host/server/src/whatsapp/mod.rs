@@ -2,13 +2,16 @@
 //!
 //! One task owns one session and its client. What the client must remember goes through `storage`, what comes in through
 //! the durability hook in `inbound` or, where the library has none, through `observed` and the `barrier`; what goes out goes
-//! through `outbound`. `liveness` doubts connections that are silent, `connects` keeps sessions from coming all at once.
+//! through `outbound`, and what callers want to know of groups and people is asked at the `desk`. `liveness` doubts connections that are silent, `connects` keeps sessions from coming all at once.
 
 mod barrier;
 mod bearings;
 mod connects;
+mod contacts;
 mod content;
+mod desk;
 mod downloads;
+mod groups;
 mod inbound;
 mod linking;
 mod liveness;
@@ -27,6 +30,7 @@ mod signals;
 pub mod storage;
 mod votes;
 
+pub use desk::AskError;
 pub use linking::{PairingCode, PairingCodeError};
 pub use media::Uploader;
 pub use network::WhatsAppNetwork;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::stanza::groups::{GroupNotificationAction, GroupParticipantInfo};
 use whatsapp_rust::wacore::types::call::{CallAction, ElsewhereOutcome, IncomingCall};
@@ -24,10 +24,13 @@ use switchboard_core::flow::inbox::Inbox;
 use switchboard_core::records::content::Person;
 use switchboard_core::records::event::{Call, ChatActivity, Fact, GroupChange, NewFact, Once};
 use switchboard_core::records::message::{self, MessageState};
+use switchboard_core::records::people::Learned;
 use switchboard_core::rules::ephemeral::EphemeralGate;
+use switchboard_core::rules::group_limits::check_contact_name;
 use switchboard_core::storage::StorageError;
 
 use super::barrier::Barrier;
+use super::desk::Desk;
 use super::inbound;
 use super::names::Names;
 
@@ -72,8 +75,9 @@ impl Ear {
     }
 }
 
+/// Names of the address book are among them: an account that is linked anew hears them all again.
 fn comes_and_goes(event: &Event) -> bool {
-    matches!(event, Event::Presence(_) | Event::ChatPresence(_))
+    matches!(event, Event::Presence(_) | Event::ChatPresence(_) | Event::ContactUpdate(_))
 }
 
 fn must_be_told(event: &Event) -> bool {
@@ -84,6 +88,12 @@ fn must_be_told(event: &Event) -> bool {
         Event::Messages(batch) => batch.iter().any(passed_the_hook_by),
         _ => false,
     }
+}
+
+fn saved_name(event: &Event) -> Option<(&Jid, &str)> {
+    let Event::ContactUpdate(update) = event else { return None };
+    let name = update.action.full_name.as_deref().or(update.action.first_name.as_deref());
+    name.filter(|name| check_contact_name(name).is_ok()).map(|name| (&update.jid, name))
 }
 
 /// How far a receipt says that messages have come.
@@ -106,13 +116,14 @@ pub(super) struct Observer {
     client: Arc<Client>,
     inbox: Inbox,
     barrier: Arc<Barrier>,
+    desk: Arc<Desk>,
     gate: EphemeralGate,
     calls: HashMap<String, Call>,
 }
 
 impl Observer {
-    pub(super) fn new(client: Arc<Client>, inbox: Inbox, barrier: Arc<Barrier>) -> Self {
-        Self { client, inbox, barrier, gate: EphemeralGate::default(), calls: HashMap::new() }
+    pub(super) fn new(client: Arc<Client>, inbox: Inbox, barrier: Arc<Barrier>, desk: Arc<Desk>) -> Self {
+        Self { client, inbox, barrier, desk, gate: EphemeralGate::default(), calls: HashMap::new() }
     }
 
     /// Runs until `stop` and then until the queue is empty.
@@ -156,6 +167,8 @@ impl Observer {
 
     /// Writes down what `events` tell; what was `read` of them in an earlier try is not read again.
     async fn write(&mut self, events: &[Arc<Event>], read: &mut ReadFacts) -> Result<(), StorageError> {
+        // They share a sync of the disk as well.
+        join_all(events.iter().filter_map(|event| saved_name(event)).map(|saved| self.saved(saved))).await;
         for receipts in side_by_side(events.iter().filter_map(|event| receipt_in(event))) {
             // They share a sync of the disk.
             try_join_all(receipts.iter().map(|receipt| self.inbox.receipt(receipt))).await?;
@@ -175,7 +188,10 @@ impl Observer {
 
     async fn read(&mut self, event: &Event, facts: &mut Vec<NewFact>) -> Result<(), StorageError> {
         match event {
-            Event::GroupUpdate(update) => facts.push(self.group(update).await),
+            Event::GroupUpdate(update) => {
+                self.desk.group_changed();
+                facts.push(self.group(update).await);
+            }
             Event::PictureUpdate(update) => facts.push(self.picture(update).await),
             Event::Receipt(receipt) => self.receipt(receipt, facts).await?,
             Event::Presence(update) => facts.extend(self.presence(update).await),
@@ -198,6 +214,12 @@ impl Observer {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Somebody stands in the address book under this name.
+    async fn saved(&self, (jid, name): (&Jid, &str)) {
+        let person = self.person(jid, None).await;
+        self.inbox.learn(&Learned { name: Some(name.to_owned()), ..Learned::of(&person) }).await;
     }
 
     async fn person(&self, jid: &Jid, also: Option<&Jid>) -> Person {

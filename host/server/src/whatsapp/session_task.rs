@@ -1,6 +1,6 @@
 //! The life of one session: it owns the client, follows its changes, and keeps the session's record true.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +18,7 @@ use switchboard_core::storage::{DeviceStorage, SessionChange, StorageError};
 use super::barrier::Barrier;
 use super::bearings::Compass;
 use super::connects::{Door, DoorFactory};
+use super::desk::Desk;
 use super::inbound::DurableInbox;
 use super::linking::{self, LinkRequest};
 use super::liveness::{Finding, Watch};
@@ -59,7 +60,7 @@ pub(super) struct SessionTask {
     door: Arc<Door>,
     barrier: Arc<Barrier>,
     watch: Option<Watch>,
-    shared: Arc<OnceLock<Weak<Client>>>,
+    desk: Arc<Desk>,
     paired: bool,
 }
 
@@ -73,14 +74,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl SessionTask {
-    /// A task that puts its client into `shared` once it has one.
-    pub(super) fn new(
-        deps: SessionDeps,
-        session: Session,
-        live: watch::Sender<Live>,
-        door: Door,
-        shared: Arc<OnceLock<Weak<Client>>>,
-    ) -> Self {
+    /// A task that seats its client at the desk once it has one.
+    pub(super) fn new(deps: SessionDeps, session: Session, live: watch::Sender<Live>, door: Door, desk: Arc<Desk>) -> Self {
         let inbox = Inbox {
             storage: deps.storage.clone(),
             clock: Arc::clone(&deps.clock),
@@ -92,7 +87,7 @@ impl SessionTask {
         let device = deps.storage.device(session.tenant, session.id);
         let (online, door) = (watch::channel(false).0, Arc::new(door));
         let barrier = Arc::new(Barrier::new(Arc::clone(&deps.clock)));
-        Self { deps, inbox, device, live, online, door, barrier, watch: None, shared, paired, session }
+        Self { deps, inbox, device, live, online, door, barrier, watch: None, desk, paired, session }
     }
 
     /// Runs until the session is stopped or cannot go on; the record as it is then.
@@ -120,8 +115,7 @@ impl SessionTask {
             }
         };
         let client = bot.client();
-        // It is the first, as each run of a session has a task of its own.
-        let _ = self.shared.set(Arc::downgrade(&client));
+        self.desk.seat(Arc::downgrade(&client));
         self.barrier.stands_before(Arc::downgrade(&client));
         let (stop_outbox, outbox_stopped) = watch::channel(false);
         let mut outbox = AbortOnDrop(self.spawn_outbox(&client, &queues, outbox_stopped));
@@ -132,7 +126,8 @@ impl SessionTask {
             }
         }));
         let (stop_observing, observing) = oneshot::channel();
-        let observer = Observer::new(Arc::clone(&client), self.inbox.clone(), Arc::clone(&self.barrier));
+        let (heard, desk) = (Arc::clone(&self.barrier), Arc::clone(&self.desk));
+        let observer = Observer::new(Arc::clone(&client), self.inbox.clone(), heard, desk);
         let observer = queues.observed.take().map(|queue| tokio::spawn(observer.run(queue, observing)));
         let linking = linking::answer(Arc::clone(&client), Arc::clone(&self.deps.clock), links);
         let linking = AbortOnDrop(tokio::spawn(linking));

@@ -1,7 +1,7 @@
 //! Every session of this process: starts them, stops them, brings them back, and tells how they are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,6 +18,7 @@ use switchboard_core::rules::liveness::LivenessSettings;
 use switchboard_core::storage::{SessionChange, Storage, StorageError};
 
 use super::connects::{Connects, Door};
+use super::desk::Desk;
 use super::linking::{LINK_REQUESTS_MAX, LinkRequest, PairingCode, PairingCodeError};
 use super::media::Uploader;
 use super::network::WhatsAppNetwork;
@@ -106,7 +107,7 @@ struct Running {
     stop: watch::Sender<Option<Stop>>,
     ended: watch::Receiver<bool>,
     links: mpsc::Sender<LinkRequest>,
-    client: Arc<OnceLock<Weak<Client>>>,
+    desk: Arc<Desk>,
 }
 
 /// The sessions of this host.
@@ -179,11 +180,11 @@ impl Sessions {
         let (end, ended) = watch::channel(false);
         let (links, link_requests) = mpsc::channel(LINK_REQUESTS_MAX);
         let tenant = session.tenant;
-        let client = Arc::<OnceLock<Weak<Client>>>::default();
-        running.insert(id, Running { tenant, live: live_seen, stop, ended, links, client: Arc::clone(&client) });
+        let desk = Arc::<Desk>::default();
+        running.insert(id, Running { tenant, live: live_seen, stop, ended, links, desk: Arc::clone(&desk) });
         drop(running);
         let door = Door::new(Arc::clone(&self.connects), self.deps.network.clone());
-        let task = SessionTask::new(self.deps.clone(), session, live, door, client);
+        let task = SessionTask::new(self.deps.clone(), session, live, door, desk);
         let sessions = self.clone();
         tokio::spawn(async move {
             // In a task of its own, so that one that breaks down can still be started anew.
@@ -269,10 +270,19 @@ impl Sessions {
 
     /// The client of a session of this tenant while it is connected.
     pub(super) fn client(&self, tenant: TenantId, id: SessionId) -> Option<Arc<Client>> {
+        Some(self.desk(tenant, id)?.0)
+    }
+
+    /// The same with the desk at which it is asked.
+    pub(super) fn desk(&self, tenant: TenantId, id: SessionId) -> Option<(Arc<Client>, Arc<Desk>)> {
         let running = self.running.lock().ok()?;
         let there = running.get(&id).filter(|there| there.tenant == tenant)?;
         let connected = there.live.borrow().state == SessionState::Connected;
-        there.client.get().filter(|_| connected)?.upgrade()
+        Some((there.desk.client().filter(|_| connected)?, Arc::clone(&there.desk)))
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.deps.clock
     }
 
     /// The settings of a session changed: what is heeded while it is connected takes effect.

@@ -61,6 +61,11 @@ fn poll_fact(n: u64) -> crate::records::event::NewFact {
     crate::records::event::NewFact { poll: Some(poll), ..fact }
 }
 
+fn acquaintance(n: u64) -> crate::records::people::Learned {
+    let (phone, lid) = (Some(format!("49151{n:08}")), Some(format!("{n}@lid")));
+    crate::records::people::Learned { phone, lid, ..Default::default() }
+}
+
 /// A session that has several steps of everything.
 async fn busy_session(storage: &Storage) {
     add_session(storage, ACME, SESSION).await;
@@ -73,6 +78,7 @@ async fn busy_session(storage: &Storage) {
         let bound = key(ACME, 100 + n, KeyKind::Tenant, Some(SESSION), &format!("sk_live_bound_{n}"));
         storage.create_key(&bound).await.unwrap();
         storage.record_facts(ACME, SESSION, NOW, &[poll_fact(n)]).await.unwrap();
+        storage.learn_contact(ACME, SESSION, NOW, &acquaintance(n)).await.unwrap();
     }
     accept(storage, SESSION, &(1..=MANY).collect::<Vec<_>>()).await;
     for _ in 0..2 {
@@ -107,6 +113,7 @@ async fn a_session_whose_deletion_is_broken_off_anywhere_is_gone_for_everybody_a
         let late = &[message(SESSION, 5000)];
         refused(storage.accept_messages(ACME, late).await);
         refused(storage.record_facts(ACME, SESSION, LATER, &[poll_fact(5000)]).await);
+        refused(storage.learn_contact(ACME, SESSION, LATER, &acquaintance(5000)).await);
         refused(storage.create_key(&key(ACME, 9, KeyKind::Session, Some(SESSION), "late")).await);
         let device = storage.device(ACME, SESSION);
         let mut batch = device.batch();

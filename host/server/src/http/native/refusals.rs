@@ -90,6 +90,7 @@ impl From<VerbError> for Problem {
             }
             VerbError::NotYet(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "not_yet"),
             VerbError::LimitReached(limit) => limit_problem(&limit),
+            VerbError::RefusedByWhatsApp { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             VerbError::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
             VerbError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
         }
