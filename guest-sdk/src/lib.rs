@@ -42,6 +42,8 @@ use host::types::{Content, Extras, Outgoing};
 
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
+/// The host's verbs for a tenant's files.
+pub use host::media;
 /// The host's verbs for a tenant's messages.
 pub use host::messages;
 /// The host's verbs for a tenant's sessions.
@@ -50,7 +52,8 @@ pub use host::sessions;
 /// The interface `router`: HTTP request → response.
 pub mod router {
     pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
-        Credential, CredentialPlace, Guest, Refusal, RefusedRequest, Request, Response, Route,
+        BodyRule, Credential, CredentialPlace, FileKind, FileRefusal, FileRule, FileWhy, FormRule, Guest, ReceivedFile,
+        Refusal, RefusedRequest, Request, Response, Route,
     };
 }
 

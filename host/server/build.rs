@@ -10,7 +10,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plugins = root.join("plugins");
     let watched = vec![plugins.clone(), root.join("guest-sdk"), root.join("wit")];
     let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;
-    for (variable, file) in [("PLUGIN_AUTO_REPLY", "auto_reply.wasm"), ("PLUGIN_WASENDER", "wasender.wasm")] {
+    for (variable, file) in [
+        ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
+        ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),
+        ("PLUGIN_WASENDER", "wasender.wasm"),
+    ] {
         emit(&format!("rustc-env={variable}={}", built.join(file).display()));
     }
     Ok(())

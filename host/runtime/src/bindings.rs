@@ -32,6 +32,7 @@ world!(
     "router-plugin",
     "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions,
     "switchboard:plugin/messages": crate::bindings::switchboard::plugin::messages,
+    "switchboard:plugin/media": crate::bindings::switchboard::plugin::media,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );
 world!(responder_world, "responder-plugin");

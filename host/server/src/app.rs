@@ -28,7 +28,9 @@ use switchboard_runtime::{CallLimits, Compiler, Runtime, RuntimeError, RuntimeSe
 use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
-use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
+use crate::http::{
+    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
+};
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
@@ -167,7 +169,7 @@ impl Host {
         let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
         let sessions = Arc::new(Sessions::new(session_deps));
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
-        let verbs = basics.verbs(&accounts, &intake, &sessions);
+        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
         let page = basics.metrics_page(metrics, &sessions);
@@ -189,6 +191,7 @@ impl Host {
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
+            file_places: FilePlaces::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
             entropy: Arc::clone(&basics.entropy),
@@ -334,12 +337,21 @@ impl Basics {
         Intake::new(self.storage.clone(), clock, entropy, wakes).with_media(Arc::clone(media) as _)
     }
 
-    fn verbs(&self, accounts: &Accounts, intake: &Intake, sessions: &Arc<Sessions>) -> Arc<HostVerbs> {
+    fn verbs(
+        &self,
+        accounts: &Accounts,
+        intake: &Intake,
+        sessions: &Arc<Sessions>,
+        media: &Arc<MediaRoom>,
+        downloads: &Arc<Downloads>,
+    ) -> Arc<HostVerbs> {
         Arc::new(HostVerbs {
             storage: self.storage.clone(),
             accounts: accounts.clone(),
             intake: intake.clone(),
             sessions: Arc::clone(sessions),
+            media: Arc::clone(media),
+            downloads: Arc::clone(downloads),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         })

@@ -12,8 +12,9 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 2] = [
+pub(crate) const BUILTINS: [Builtin; 3] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
+    Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },
     Builtin { name: "wasender", component: include_bytes!(env!("PLUGIN_WASENDER")) },
 ];
 
@@ -35,5 +36,9 @@ pub(crate) struct Shared {
 /// What the operator has from the first start: the dialects.
 pub(crate) fn shared_from_start() -> Vec<Shared> {
     let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true };
-    vec![Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) }]
+    let guest = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false };
+    vec![
+        Shared { name: "wafastapi", mounts: vec![guest("/api/whatsapp")], config: json!({}) },
+        Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) },
+    ]
 }

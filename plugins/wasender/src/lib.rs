@@ -2,12 +2,13 @@
 
 mod answer;
 mod content;
+mod media;
 mod send;
 mod sessions;
 
 use switchboard_guest_sdk::export_router;
-use switchboard_guest_sdk::http::{bearer, in_header, route};
-use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::http::{bearer, files, in_header, route};
+use switchboard_guest_sdk::router::{FileKind, FileRule, Guest, Refusal, RefusedRequest, Request, Response, Route};
 use switchboard_guest_sdk::types::KeyKind;
 
 use answer::Failure;
@@ -37,7 +38,13 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("GET", "/whatsapp-sessions/{id}/qr-code", Caller::Both, sessions::qr_code),
     ("GET", "/status", Caller::Both, sessions::status),
     ("POST", "/send-message", Caller::Session, send::send_message),
+    ("POST", "/upload", Caller::Session, media::upload),
+    ("POST", "/decrypt-media", Caller::Session, media::decrypt),
 ];
+
+fn any_file() -> FileRule {
+    files("*", 1, FileKind::Any)
+}
 
 struct Wasender;
 
@@ -56,7 +63,11 @@ impl Guest for Wasender {
                         bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant]),
                     ],
                 };
-                route(method, path, &credentials)
+                let route = route(method, path, &credentials);
+                match *path {
+                    "/upload" => route.base64(&["base64"]).form(&[any_file()]).raw(any_file()),
+                    _ => route,
+                }
             })
             .collect()
     }

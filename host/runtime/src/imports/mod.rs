@@ -1,5 +1,7 @@
 //! What plugins import: each call is counted, timed and confined to the caller.
 
+mod media;
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
 
+mod media;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +11,8 @@ use switchboard_core::records::id::{MessageId, SessionId};
 use switchboard_core::records::message::{Message, Schedule};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
+
+pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 
 /// Longest wait of `connect`.
 pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -105,7 +109,7 @@ pub struct QrCode {
 
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
-pub trait Verbs: Send + Sync {
+pub trait Verbs: MediaVerbs + Send + Sync {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;
     /// One session.

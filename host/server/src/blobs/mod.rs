@@ -140,6 +140,14 @@ impl BlobFiles {
         self.delete_by(tenant, id, None).await
     }
 
+    /// Removes a tenant's reference, unless its end was put off since `blob` was read; whether it did.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn delete_unextended(&self, tenant: TenantId, blob: &Blob) -> Result<bool, BlobError> {
+        self.delete_by(tenant, &blob.id, Some(blob.expires_at)).await
+    }
+
     async fn delete_by(&self, tenant: TenantId, id: &BlobId, by: Option<Timestamp>) -> Result<bool, BlobError> {
         let Some(blob) = self.storage.blob(tenant, id).await? else { return Ok(false) };
         let _turn = self.turn(&blob.sha256).await;

@@ -8,6 +8,7 @@ mod fetch;
 mod links;
 mod received;
 mod recent;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,8 +119,8 @@ impl SentAs {
         }
     }
 
-    /// Whether a file of these facts and this size can be sent so. A voice note may still have to be made of it.
-    fn check(self, facts: &BlobFacts, bytes: u64) -> Result<(), MediaRefusal> {
+    /// Whether a file of these facts can be sent so. A voice note may still have to be made of it.
+    fn check_kind(self, facts: &BlobFacts) -> Result<(), MediaRefusal> {
         let fits = match self {
             Self::Itself | Self::Document => true,
             Self::Image => facts.kind == BlobKind::Image,
@@ -133,6 +134,12 @@ impl SentAs {
             let (name, mime) = (self.name(), &facts.mime);
             return Err(MediaRefusal::Unsupported(format!("{mime} cannot be sent as {name}{wanted}")));
         }
+        Ok(())
+    }
+
+    /// Whether a file of these facts and this size can be sent so.
+    fn check(self, facts: &BlobFacts, bytes: u64) -> Result<(), MediaRefusal> {
+        self.check_kind(facts)?;
         let judged = if self == Self::Itself { Self::of(facts.kind) } else { self };
         let bytes_max = judged.bytes_max();
         if bytes > bytes_max {
@@ -277,8 +284,22 @@ impl MediaRoom {
         file_name: Option<&str>,
         id: BlobId,
     ) -> Result<Blob, BlobError> {
+        self.keep_for(tenant, written, facts, file_name, id, None).await
+    }
+
+    /// Keeps a file `at_most` so long, and no longer than the tenant keeps its media.
+    async fn keep_for(
+        &self,
+        tenant: TenantId,
+        written: Written,
+        facts: BlobFacts,
+        file_name: Option<&str>,
+        id: BlobId,
+        at_most: Option<Duration>,
+    ) -> Result<Blob, BlobError> {
         let settings = self.settings_of(tenant).await?;
         let now = self.clock.now();
+        let usual = Duration::from_secs(settings.days.saturating_mul(86_400));
         let blob = Blob {
             id,
             sha256: written.sha256.clone(),
@@ -286,7 +307,7 @@ impl MediaRoom {
             facts,
             file_name: file_name.and_then(clean_name),
             created_at: now,
-            expires_at: now.plus(Duration::from_secs(settings.days.saturating_mul(86_400))),
+            expires_at: now.plus(at_most.map_or(usual, |most| most.min(usual))),
         };
         self.files.keep(tenant, written, &blob, settings.bytes_max).await?;
         Ok(blob)

@@ -1,5 +1,7 @@
 //! The host's verbs for plugins: each confined to the tenant, the session and the scopes of its caller.
 
+mod media;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use switchboard_core::storage::{BatchProgress, Cancelled, SessionChange, Storage
 use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, LimitStanding, NewMessage, NewSession, QrCode, VerbError, Verbs};
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
+use crate::media::{Downloads, MediaRoom};
 use crate::qr;
 use crate::whatsapp::{Live, PairingCode, PairingCodeError, Sessions};
 
@@ -42,6 +45,8 @@ pub(crate) struct HostVerbs {
     pub(crate) accounts: Accounts,
     pub(crate) intake: Intake,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) media: Arc<MediaRoom>,
+    pub(crate) downloads: Arc<Downloads>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
