@@ -69,14 +69,18 @@ impl Route {
     }
 }
 
-/// Keys of these kinds as `Authorization: Bearer …`.
+/// The service of keys that were made for no other.
+pub const SERVICE: &str = "whatsapp";
+
+/// Keys of these kinds, of the service [`SERVICE`], as `Authorization: Bearer …`.
 pub fn bearer(kinds: &[KeyKind]) -> Credential {
-    Credential { place: CredentialPlace::Bearer, kinds: kinds.to_vec() }
+    Credential { place: CredentialPlace::Bearer, kinds: kinds.to_vec(), service: Some(SERVICE.to_owned()) }
 }
 
-/// Keys of these kinds in the header `name`.
+/// Keys of these kinds, of the service [`SERVICE`], in the header `name`.
 pub fn in_header(name: &str, kinds: &[KeyKind]) -> Credential {
-    Credential { place: CredentialPlace::Header(name.to_owned()), kinds: kinds.to_vec() }
+    let place = CredentialPlace::Header(name.to_owned());
+    Credential { place, kinds: kinds.to_vec(), service: Some(SERVICE.to_owned()) }
 }
 
 /// An answer with a JSON body.

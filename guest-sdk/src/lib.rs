@@ -53,7 +53,7 @@ pub use host::sessions;
 pub mod router {
     pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
         BodyRule, Credential, CredentialPlace, FileKind, FileRefusal, FileRule, FileWhy, FormRule, Guest, ReceivedFile,
-        Refusal, RefusedRequest, Request, Response, Route,
+        Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
     };
 }
 

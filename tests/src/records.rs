@@ -41,6 +41,7 @@ pub fn own_key(tenant: TenantId, session: SessionId) -> NewKey {
         expires_at: None,
         created_at: MADE_AT,
         sha256: String::new(),
+        revoked_at: None,
     };
     NewKey::new(record, format!("key of {session}"))
 }

@@ -31,7 +31,7 @@ use crate::inspect::{InspectError, Owner, inspect_bytes, inspect_items};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
-use crate::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Request, Response, Route};
+use crate::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
 use crate::verbs::Verbs;
 
 /// Routes that one plugin may declare.
@@ -381,7 +381,7 @@ fn wit_refusal(refusal: &Refusal) -> wit_router::Refusal {
     match refusal {
         Refusal::NotFound => wit_router::Refusal::NotFound,
         Refusal::MethodNotAllowed(methods) => wit_router::Refusal::MethodNotAllowed(methods.clone()),
-        Refusal::Unauthorized(why) => wit_router::Refusal::Unauthorized(why.clone()),
+        Refusal::Unauthorized(why) => wit_router::Refusal::Unauthorized(unauthorized_why(*why)),
         Refusal::BodyTooLarge(limit) => wit_router::Refusal::BodyTooLarge(*limit),
         Refusal::Malformed(why) => wit_router::Refusal::Malformed(why.clone()),
         Refusal::TooManyRequests(seconds) => wit_router::Refusal::TooManyRequests(*seconds),
@@ -392,6 +392,18 @@ fn wit_refusal(refusal: &Refusal) -> wit_router::Refusal {
         Refusal::TooManyFiles(rule) => wit_router::Refusal::TooManyFiles(bodies::wit_file_rule(rule)),
         Refusal::UnsupportedContentType(given) => wit_router::Refusal::UnsupportedContentType(given.clone()),
         Refusal::MalformedForm(why) => wit_router::Refusal::MalformedForm(why.clone()),
+    }
+}
+
+fn unauthorized_why(why: UnauthorizedWhy) -> wit_router::UnauthorizedWhy {
+    match why {
+        UnauthorizedWhy::Missing => wit_router::UnauthorizedWhy::Missing,
+        UnauthorizedWhy::Unknown => wit_router::UnauthorizedWhy::Unknown,
+        UnauthorizedWhy::Expired => wit_router::UnauthorizedWhy::Expired,
+        UnauthorizedWhy::Revoked => wit_router::UnauthorizedWhy::Revoked,
+        UnauthorizedWhy::WrongKind => wit_router::UnauthorizedWhy::WrongKind,
+        UnauthorizedWhy::WrongService => wit_router::UnauthorizedWhy::WrongService,
+        UnauthorizedWhy::InactiveAccount => wit_router::UnauthorizedWhy::InactiveAccount,
     }
 }
 
@@ -447,6 +459,7 @@ fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
             wit_router::CredentialPlace::Header(name) => CredentialPlace::Header(name.to_ascii_lowercase()),
         },
         kinds: credential.kinds.iter().copied().map(convert::core_key_kind).collect(),
+        service: credential.service.clone(),
     });
     Ok(Route { credentials: credentials.collect(), method: route.method, path: route.path, body })
 }

@@ -18,6 +18,8 @@ pub struct Credential {
     pub place: CredentialPlace,
     /// The kinds of key that will do.
     pub kinds: Vec<KeyKind>,
+    /// The service that the key must be issued for; `None` for any.
+    pub service: Option<String>,
 }
 
 /// What a file that comes with a request must be, or is.
@@ -184,6 +186,40 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// Why a credential will not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnauthorizedWhy {
+    /// There is none.
+    Missing,
+    /// It is not one of ours.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// It was taken back.
+    Revoked,
+    /// The route does not take its kind.
+    WrongKind,
+    /// It was issued for another service.
+    WrongService,
+    /// Its account is switched off.
+    InactiveAccount,
+}
+
+impl UnauthorizedWhy {
+    /// The same in words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Missing => "missing credential",
+            Self::Unknown => "invalid credential",
+            Self::Expired => "the credential has expired",
+            Self::Revoked => "the credential was revoked",
+            Self::WrongKind => "this endpoint does not take this kind of key",
+            Self::WrongService => "the credential was issued for another service",
+            Self::InactiveAccount => "the account is inactive",
+        }
+    }
+}
+
 /// Why the host refused a request that a plugin now renders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -192,7 +228,7 @@ pub enum Refusal {
     /// The path is served, with these methods.
     MethodNotAllowed(Vec<String>),
     /// The credential will not do.
-    Unauthorized(String),
+    Unauthorized(UnauthorizedWhy),
     /// The body is over this many bytes.
     BodyTooLarge(u32),
     /// The request is not well formed as HTTP.

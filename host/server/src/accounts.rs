@@ -20,6 +20,10 @@ const KEY_RANDOM_BYTES: usize = 32;
 pub const CREDENTIAL_CHARS_MAX: usize = 256;
 /// Most characters of a name.
 pub const NAME_CHARS_MAX: usize = 255;
+/// The service of keys that were made for no other.
+pub const SERVICE: &str = "whatsapp";
+/// Most characters of a service's name.
+const SERVICE_CHARS_MAX: usize = 64;
 /// Resources that scopes name.
 const SCOPE_RESOURCES: [&str; 7] = ["sessions", "messages", "contacts", "groups", "webhooks", "keys", "plugins"];
 /// How often a drawn number may be taken already.
@@ -83,15 +87,24 @@ pub enum AccountError {
     Storage(#[from] StorageError),
 }
 
-/// Why a credential will not do. Says nothing about which tenants or keys exist.
+/// Why a credential will not do. Says nothing about which tenants or keys exist to whoever does not hold one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// None was given.
     #[error("missing credential")]
     Missing,
-    /// It is not one of ours, or no longer.
-    #[error("invalid, expired or revoked credential")]
-    Invalid,
+    /// It is not one of ours.
+    #[error("invalid credential")]
+    Unknown,
+    /// Its time is over.
+    #[error("the credential has expired")]
+    Expired,
+    /// It was taken back.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// It was issued for another service.
+    #[error("the credential was issued for another service")]
+    WrongService,
     /// It is one of ours, but not of a kind that this endpoint takes.
     #[error("this endpoint does not take this kind of key")]
     WrongKind(KeyKind),
@@ -160,12 +173,13 @@ impl Accounts {
             kind: wish.kind,
             session: wish.session_id,
             name: wish.name.clone().unwrap_or_default(),
-            service: wish.service.clone().unwrap_or_else(|| "whatsapp".to_owned()),
+            service: wish.service.clone().unwrap_or_else(|| SERVICE.to_owned()),
             scopes: wish.scopes.clone().unwrap_or_default(),
             test,
             expires_at: wish.expires_at,
             created_at: self.clock.now(),
             sha256: String::new(),
+            revoked_at: None,
         };
         NewKey::new(record, text)
     }
@@ -198,29 +212,41 @@ impl Accounts {
         Err(StorageError::Conflict.into())
     }
 
-    /// Who presents `credential`, and the tenant whose key it is, if its kind is one of `kinds`.
+    /// Who presents `credential`, and the tenant whose key it is, if its kind is one of `kinds` and it was issued for
+    /// `service`; `None` for any.
     ///
     /// # Errors
     /// [`CredentialError`].
-    pub async fn authenticate(&self, credential: &str, kinds: &[KeyKind]) -> Result<(Principal, Tenant), CredentialError> {
+    pub async fn authenticate(
+        &self,
+        credential: &str,
+        kinds: &[KeyKind],
+        service: Option<&str>,
+    ) -> Result<(Principal, Tenant), CredentialError> {
         if credential.is_empty() {
             return Err(CredentialError::Missing);
         }
         if credential.len() > CREDENTIAL_CHARS_MAX {
-            return Err(CredentialError::Invalid);
+            return Err(CredentialError::Unknown);
         }
         let unavailable = |error: StorageError| {
             tracing::error!(%error, "a credential cannot be looked up");
             CredentialError::Unavailable
         };
-        let key = self.storage.resolve_key(credential).await.map_err(unavailable)?.ok_or(CredentialError::Invalid)?;
+        let key = self.storage.resolve_key(credential).await.map_err(unavailable)?.ok_or(CredentialError::Unknown)?;
+        if key.revoked_at.is_some() {
+            return Err(CredentialError::Revoked);
+        }
         if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
-            return Err(CredentialError::Invalid);
+            return Err(CredentialError::Expired);
         }
         if !kinds.contains(&key.kind) {
             return Err(CredentialError::WrongKind(key.kind));
         }
-        let tenant = self.storage.tenant(key.tenant).await.map_err(unavailable)?.ok_or(CredentialError::Invalid)?;
+        if service.is_some_and(|service| service != key.service) {
+            return Err(CredentialError::WrongService);
+        }
+        let tenant = self.storage.tenant(key.tenant).await.map_err(unavailable)?.ok_or(CredentialError::Unknown)?;
         if !tenant.active {
             return Err(CredentialError::Inactive);
         }
@@ -228,7 +254,7 @@ impl Accounts {
         if let Some(session) = key.session
             && self.storage.session(key.tenant, session).await.map_err(unavailable)?.is_none()
         {
-            return Err(CredentialError::Invalid);
+            return Err(CredentialError::Unknown);
         }
         let principal = Principal {
             tenant: key.tenant,
@@ -302,6 +328,14 @@ fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {
         && name.chars().count() > NAME_CHARS_MAX
     {
         return invalid("name", format!("is longer than {NAME_CHARS_MAX} characters"));
+    }
+    if let Some(service) = &wish.service
+        && (service.trim().is_empty() || service.chars().count() > SERVICE_CHARS_MAX)
+    {
+        return invalid(
+            "service",
+            format!("has {} characters; 1 to {SERVICE_CHARS_MAX} are allowed", service.chars().count()),
+        );
     }
     for scope in wish.scopes.iter().flatten() {
         let known = scope.split_once(':').is_some_and(|(resource, action)| {

@@ -48,6 +48,7 @@ async fn storage_with_a_session() -> Storage {
         expires_at: None,
         created_at: at,
         sha256: String::new(),
+        revoked_at: None,
     };
     storage.create_session(&session, &NewKey::new(key, "ses_live_x".to_owned())).await.unwrap();
     storage

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard_guest_sdk::http;
-use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response};
+use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{Field, HostError, Message, QuotaStanding};
 
 /// Why a request is not answered with success.
 pub enum Failure {
     Bad(String),
-    Unauthorized(String),
+    Unauthorized(&'static str),
     Forbidden(String),
     NoSession,
     NotFound,
@@ -26,7 +26,7 @@ impl Failure {
     pub fn render(self) -> Response {
         let (status, error) = match &self {
             Self::Bad(why) => (400, why.clone()),
-            Self::Unauthorized(why) => (401, why.clone()),
+            Self::Unauthorized(why) => (401, (*why).to_owned()),
             Self::Forbidden(why) => (403, why.clone()),
             Self::NoSession => (404, "no active session for this key".to_owned()),
             Self::NotFound => (404, "no such endpoint".to_owned()),
@@ -87,7 +87,7 @@ pub fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::NotFound => Failure::NotFound,
         Refusal::MethodNotAllowed(methods) => Failure::MethodNotAllowed(methods.join(", ")),
-        Refusal::Unauthorized(why) => Failure::Unauthorized(why),
+        Refusal::Unauthorized(why) => Failure::Unauthorized(unauthorized(why)),
         Refusal::BodyTooLarge(limit) => Failure::TooLarge(u64::from(limit)),
         Refusal::Malformed(why) | Refusal::MalformedForm(why) => Failure::Bad(why),
         Refusal::TooManyRequests(seconds) => Failure::TooMany(seconds, None),
@@ -101,6 +101,14 @@ pub fn refused(refusal: Refusal) -> Failure {
         Refusal::UnsupportedContentType(given) => {
             Failure::Unsupported(format!("send multipart/form-data; the body's type is {given}"))
         }
+    }
+}
+
+fn unauthorized(why: UnauthorizedWhy) -> &'static str {
+    match why {
+        UnauthorizedWhy::Expired => "the API key has expired",
+        UnauthorizedWhy::InactiveAccount => "the account is inactive",
+        _ => "Invalid or missing X-API-Key header",
     }
 }
 

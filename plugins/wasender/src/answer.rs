@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard_guest_sdk::fields::FieldErrors;
 use switchboard_guest_sdk::http::json as json_response;
-use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response};
+use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding};
 
 /// Why a request is not answered with success.
@@ -101,7 +101,7 @@ pub fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::NotFound => Failure::NotFound,
         Refusal::MethodNotAllowed(methods) => Failure::MethodNotAllowed(methods.join(", ")),
-        Refusal::Unauthorized(why) => Failure::Unauthorized(why),
+        Refusal::Unauthorized(why) => Failure::Unauthorized(unauthorized(why).to_owned()),
         Refusal::BodyTooLarge(limit) => Failure::TooLarge(u64::from(limit)),
         Refusal::Malformed(why) => Failure::Validation(why, FieldErrors::new()),
         Refusal::TooManyRequests(seconds) => Failure::RateLimited(seconds, None),
@@ -125,6 +125,16 @@ fn refused_file(file: &FileRefusal) -> Failure {
         FileWhy::Empty => Failure::field(field, "must not be empty"),
         FileWhy::NotBase64 => Failure::field(field, "must be base64"),
         FileWhy::NoRoom => Failure::field(field, "finds no room: the account keeps as much media as it may"),
+    }
+}
+
+fn unauthorized(why: UnauthorizedWhy) -> &'static str {
+    match why {
+        UnauthorizedWhy::Missing => "missing credential",
+        UnauthorizedWhy::Unknown | UnauthorizedWhy::Revoked | UnauthorizedWhy::WrongService => "invalid credential",
+        UnauthorizedWhy::Expired => "the credential has expired",
+        UnauthorizedWhy::WrongKind => "this endpoint does not take this kind of key",
+        UnauthorizedWhy::InactiveAccount => "the account is inactive",
     }
 }
 

@@ -33,10 +33,8 @@ const WRAPPERS: &[&str] = &[
 ];
 
 pub fn upload(request: &Request) -> Result<Response, Failure> {
-    if request.form.is_empty() && request.files.is_empty() {
-        // It says what is wrong with the JSON, if it is any.
-        parse(request)?;
-    }
+    // It says what is wrong with the JSON, if it is any.
+    parse(request)?;
     let file = request.files.first().ok_or_else(|| Failure::field("base64", "or a file is required"))?;
     public(request, &file.blob, UPLOAD_SECONDS)
 }

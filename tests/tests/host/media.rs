@@ -17,7 +17,7 @@ const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";
 
 /// A picture of 300 × 150 pixels.
-fn picture() -> Vec<u8> {
+pub(super) fn picture() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 300, 150);
     encoder.set_color(png::ColorType::Rgb);
@@ -34,7 +34,7 @@ fn a_box(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A film of 9 seconds, 640 × 360, without any frame.
-fn film() -> Vec<u8> {
+pub(super) fn film() -> Vec<u8> {
     let size = [&640_u16.to_be_bytes()[..], &[0, 0], &360_u16.to_be_bytes(), &[0, 0]].concat();
     let matrix = [&[0, 1, 0, 0][..], &[0; 12], &[0, 1, 0, 0], &[0; 16]].concat();
     let header = a_box(b"tkhd", &[&[0; 40], &matrix, &size]);
@@ -45,7 +45,7 @@ fn film() -> Vec<u8> {
 }
 
 /// An Opus recording of 2 seconds in Ogg.
-fn voice() -> Vec<u8> {
+pub(super) fn voice() -> Vec<u8> {
     let page = |position: u64, packet: &[u8]| {
         let head = [&b"OggS\0\0"[..], &position.to_le_bytes(), &[7, 0, 0, 0], &[0; 8], &[1]].concat();
         [&head[..], &[u8::try_from(packet.len()).unwrap()], packet].concat()

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use switchboard_core::records::account::KeyKind;
-use switchboard_runtime::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Response};
+use switchboard_runtime::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Response, UnauthorizedWhy};
 use switchboard_runtime::{Limit, Outcome};
 
 use crate::stage::{Stage, context, principal};
@@ -59,8 +59,12 @@ async fn declared_credentials_are_kept_with_header_names_in_lower_case() {
     let routes = &Stage::shared().await.plugin.routes;
     let whoami = routes.iter().find(|route| route.path == "/whoami").unwrap();
     let expected = [
-        Credential { place: CredentialPlace::Bearer, kinds: vec![KeyKind::Tenant] },
-        Credential { place: CredentialPlace::Header("x-key".to_owned()), kinds: vec![KeyKind::Session] },
+        Credential { place: CredentialPlace::Bearer, kinds: vec![KeyKind::Tenant], service: Some("whatsapp".to_owned()) },
+        Credential {
+            place: CredentialPlace::Header("x-key".to_owned()),
+            kinds: vec![KeyKind::Session],
+            service: Some("whatsapp".to_owned()),
+        },
     ];
     assert_eq!(whoami.credentials, expected);
 }
@@ -104,7 +108,7 @@ async fn a_refusal_is_rendered_by_the_router_within_the_same_limits() {
     assert_eq!(refuse("/a", Refusal::NotFound).await, answered(404, "not found"));
     let methods = vec!["GET".to_owned(), "POST".to_owned()];
     assert_eq!(refuse("/a", Refusal::MethodNotAllowed(methods)).await, answered(405, "GET, POST"));
-    assert_eq!(refuse("/a", Refusal::Unauthorized("no key".to_owned())).await, answered(401, "no key"));
+    assert_eq!(refuse("/a", Refusal::Unauthorized(UnauthorizedWhy::Revoked)).await, answered(401, "revoked"));
     assert_eq!(refuse("/a", Refusal::BodyTooLarge(5)).await, answered(413, "5"));
     assert_eq!(refuse("/a", Refusal::Malformed("bad".to_owned())).await, answered(400, "bad"));
     assert_eq!(refuse("/a", Refusal::TooManyRequests(3)).await, answered(429, "3"));

@@ -33,13 +33,14 @@ pub enum Chore {
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
         Self::Events,
         Self::Records(Sweep::InboundMarks),
         Self::Records(Sweep::Polls),
+        Self::Records(Sweep::RevokedKeys),
     ];
 
     /// How long after one round the next begins.

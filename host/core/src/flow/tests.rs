@@ -150,6 +150,7 @@ fn own_key() -> NewKey {
         expires_at: None,
         created_at: Timestamp(0),
         sha256: String::new(),
+        revoked_at: None,
     };
     NewKey::new(record, "ses_live_own".to_owned())
 }

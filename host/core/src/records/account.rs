@@ -88,6 +88,9 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// Hexadecimal SHA-256 of the key.
     pub sha256: String,
+    /// When it was revoked. Such a key is remembered for a time, so that its holder is told what happened to it.
+    #[serde(default)]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Who is calling, after the credential was checked.

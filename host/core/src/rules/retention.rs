@@ -8,6 +8,8 @@ use crate::clock::Timestamp;
 pub const OWED_GRACE: Duration = Duration::from_secs(14 * 86_400);
 /// How long it is remembered that a message came in. WhatsApp keeps what was not acknowledged for about 30 days.
 pub const MARKS_KEPT: Duration = Duration::from_secs(45 * 86_400);
+/// How long it is remembered that an API key was revoked.
+pub const REVOKED_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// How long votes in a poll can be opened.
 pub const POLLS_KEPT: Duration = Duration::from_secs(180 * 86_400);
 

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check, Entry, KeyRange};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
+use crate::clock::Timestamp;
 use crate::records::account::{ApiKey, Tenant};
 use crate::records::id::{KeyId, SessionId, TenantId};
 
@@ -107,7 +108,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The record of the key `text`.
+    /// The record of the key `text`, which may be revoked.
     ///
     /// # Errors
     /// When the engine fails or the record is damaged.
@@ -115,16 +116,20 @@ impl Storage {
         let hash = Sha256::digest(text.as_bytes());
         let found: Option<(TenantId, KeyId)> = self.read(&keys::key_by_hash(&hash)).await?;
         match found {
-            Some((tenant, id)) => self.key(tenant, id).await,
+            Some((tenant, id)) => self.key_or_revoked(tenant, id).await,
             None => Ok(None),
         }
     }
 
-    /// One key of a tenant.
+    /// One key of a tenant, if it is not revoked.
     ///
     /// # Errors
     /// When the engine fails or the record is damaged.
     pub async fn key(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
+        Ok(self.key_or_revoked(tenant, id).await?.filter(|record| record.revoked_at.is_none()))
+    }
+
+    async fn key_or_revoked(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
         let record: Option<ApiKey> = self.read(&keys::api_key(tenant, id)).await?;
         match record {
             Some(record) if self.outlived_its_session(&record).await? => Ok(None),
@@ -138,37 +143,84 @@ impl Storage {
         Ok(self.engine.get(&keys::owner_epoch(record.tenant, session)).await?.is_none())
     }
 
-    /// Every key of a tenant.
+    /// Every key of a tenant that is not revoked.
     ///
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn keys(&self, tenant: TenantId) -> Result<Vec<ApiKey>, StorageError> {
         let mut keys = Vec::new();
-        for record in self.list(&keys::api_keys(tenant)).await? {
-            if !self.outlived_its_session(&record).await? {
+        for record in self.list::<ApiKey>(&keys::api_keys(tenant)).await? {
+            if record.revoked_at.is_none() && !self.outlived_its_session(&record).await? {
                 keys.push(record);
             }
         }
         Ok(keys)
     }
 
-    /// Removes a key; whether there was one.
+    /// Revokes a key; whether there was one. Its record stays for [`REVOKED_KEPT`].
     ///
     /// # Errors
-    /// When the engine fails or the record is damaged.
-    pub async fn delete_key(&self, tenant: TenantId, id: KeyId) -> Result<bool, StorageError> {
-        let Some(record) = self.key(tenant, id).await? else { return Ok(false) };
+    /// When the engine fails, the record is damaged, or others kept changing it.
+    ///
+    /// [`REVOKED_KEPT`]: crate::rules::retention::REVOKED_KEPT
+    pub async fn revoke_key(&self, tenant: TenantId, id: KeyId, now: Timestamp) -> Result<bool, StorageError> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let mut batch = Batch::default();
+            if !self.put_revoked(&mut batch, tenant, id, now).await? {
+                return Ok(false);
+            }
+            match self.engine.commit(batch).await {
+                Err(StorageError::Conflict) => {}
+                other => return other.map(|_| true),
+            }
+        }
+        Err(StorageError::Conflict)
+    }
+
+    /// Gives a session a new key of its own; the one that it had opens nothing any more.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] when the new one's id is taken, the session is gone, or another one was made meanwhile; else
+    /// when the engine fails or a record is damaged.
+    pub async fn renew_session_key(&self, new: &NewKey, now: Timestamp) -> Result<(), StorageError> {
+        let (tenant, Some(session)) = (new.record.tenant, new.record.session) else { return Err(StorageError::Conflict) };
         let mut batch = Batch::default();
-        Self::remove_key(&mut batch, &record);
+        if let Some(shown) = self.session_key(tenant, session).await?
+            && let Some(old) = self.resolve_key(&shown).await?
+        {
+            self.put_revoked(&mut batch, tenant, old.id, now).await?;
+        }
+        self.put_key(&mut batch, new)?;
+        batch.check(Self::owner_check(tenant, session));
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// Lets `batch` revoke a key; whether there is one to revoke.
+    async fn put_revoked(
+        &self,
+        batch: &mut Batch,
+        tenant: TenantId,
+        id: KeyId,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let key = keys::api_key(tenant, id);
+        let Some(value) = self.engine.get(&key).await? else { return Ok(false) };
+        let mut record: ApiKey = decode(&key, &value)?;
+        if record.revoked_at.is_some() || self.outlived_its_session(&record).await? {
+            return Ok(false);
+        }
+        record.revoked_at = Some(now);
+        batch.check(Check::Equals { key: key.clone(), value });
+        batch.put(key.clone(), encode(&key, &record)?);
         if let Some(session) = record.session {
-            // A session shows its newest key: the one that is removed must not be shown any longer.
+            // A session shows its newest key: the one that is revoked must not be shown any longer.
             let shown = self.session_key(tenant, session).await?;
             let is_shown = shown.is_some_and(|text| hex::encode(Sha256::digest(text.as_bytes())) == record.sha256);
             if is_shown {
                 batch.delete(keys::session_key(tenant, session));
             }
         }
-        self.engine.commit(batch).await.map(|_| true)
+        Ok(true)
     }
 
     pub(super) fn remove_key(batch: &mut Batch, record: &ApiKey) {

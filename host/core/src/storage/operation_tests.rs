@@ -144,6 +144,7 @@ fn key(tenant: TenantId, id: u64, kind: KeyKind, session: Option<SessionId>, tex
         expires_at: None,
         created_at: NOW,
         sha256: String::new(),
+        revoked_at: None,
     };
     NewKey::new(record, text.to_owned())
 }

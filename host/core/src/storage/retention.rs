@@ -2,45 +2,68 @@
 //! serve to recognise something again.
 
 use super::codec::decode;
-use super::engine::{Batch, Check, KeyRange, count_in};
+use super::engine::{Batch, Check, Entry, KeyRange, count_in};
 use super::keys::RecordType;
 use super::{Storage, StorageError, keys};
 use crate::clock::Timestamp;
+use crate::records::account::ApiKey;
 use crate::records::event::{Event, KnownPoll};
 use crate::records::id::TenantId;
-use crate::rules::retention::{MARKS_KEPT, Oldest, POLLS_KEPT, Retention, goes};
+use crate::rules::retention::{MARKS_KEPT, Oldest, POLLS_KEPT, REVOKED_KEPT, Retention, goes};
 
 /// Entries that one step looks at.
 const STEP: usize = 256;
 
-/// Records that go after a time. To sweep another kind, name it here and say in `Sweep::is_over` when it goes.
+/// Records that go after a time. To sweep another kind, name it here and say in `Sweep::remove_if_over` when it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sweep {
     /// Marks of messages that came in.
     InboundMarks,
     /// Polls.
     Polls,
+    /// Revoked API keys.
+    RevokedKeys,
 }
 
 impl Sweep {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::InboundMarks, Self::Polls];
+    pub const ALL: [Self; 3] = [Self::InboundMarks, Self::Polls, Self::RevokedKeys];
 
     fn prefix(self, tenant: TenantId) -> Vec<u8> {
         match self {
             Self::InboundMarks => keys::all_inbound_seen(tenant),
             Self::Polls => keys::known_polls(tenant),
+            Self::RevokedKeys => keys::api_keys(tenant),
         }
     }
 
-    fn is_over(self, storage: &Storage, key: &[u8], value: &[u8], now: Timestamp) -> Result<bool, StorageError> {
-        Ok(match self {
+    /// Lets `batch` remove a record if it is over; whether it is.
+    fn remove_if_over(
+        self,
+        storage: &Storage,
+        (key, value): &Entry,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) -> Result<bool, StorageError> {
+        let over = match self {
             Self::InboundMarks => now.since(decode(key, value)?) > MARKS_KEPT,
             Self::Polls => {
                 let poll: KnownPoll = decode(key, &storage.vault.open(key, value)?)?;
                 now.since(poll.at) > POLLS_KEPT
             }
-        })
+            Self::RevokedKeys => {
+                let record: ApiKey = decode(key, value)?;
+                let over = record.revoked_at.is_some_and(|at| now.since(at) > REVOKED_KEPT);
+                if over {
+                    Storage::remove_key(batch, &record);
+                }
+                return Ok(over);
+            }
+        };
+        if over {
+            batch.delete(key.clone());
+        }
+        Ok(over)
     }
 }
 
@@ -148,11 +171,8 @@ impl Storage {
         let entries = self.engine.range(&range).await?;
         let mut batch = Batch::default();
         let mut removed = 0;
-        for (key, value) in &entries {
-            if kind.is_over(self, key, value, now)? {
-                batch.delete(key.clone());
-                removed += 1;
-            }
+        for entry in &entries {
+            removed += usize::from(kind.remove_if_over(self, entry, now, &mut batch)?);
         }
         if removed > 0 {
             self.engine.commit(batch).await?;

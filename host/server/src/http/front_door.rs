@@ -297,9 +297,9 @@ impl FrontDoor {
                 Err(standing) => Err(too_many(standing)),
             },
             Err(error @ CredentialError::Unavailable) => Err((plugin::Refusal::Internal(error.to_string()), None)),
-            Err(error @ CredentialError::Missing) => Err((plugin::Refusal::Unauthorized(error.to_string()), None)),
+            Err(CredentialError::Missing) => Err((plugin::Refusal::Unauthorized(plugin::UnauthorizedWhy::Missing), None)),
             Err(error) => match self.limits.note_failure(client, &plugin.full_name(), now) {
-                Ok(()) => Err((plugin::Refusal::Unauthorized(error.to_string()), None)),
+                Ok(()) => Err((plugin::Refusal::Unauthorized(unauthorized_why(error)), None)),
                 Err(standing) => Err(too_many(standing)),
             },
         }
@@ -316,7 +316,7 @@ impl FrontDoor {
         let mut worst = CredentialError::Missing;
         for accepted in &declared.credentials {
             let Some(credential) = input::credential(headers, &accepted.place) else { continue };
-            match self.accounts.authenticate(credential, &accepted.kinds).await {
+            match self.accounts.authenticate(credential, &accepted.kinds, accepted.service.as_deref()).await {
                 Ok(admitted) => return Ok(Some(admitted)),
                 Err(CredentialError::Missing) => {}
                 Err(error) => worst = error,
@@ -362,6 +362,20 @@ fn not_ready() -> Answer {
     answer
 }
 
+/// Why a credential will not do, for a plugin to render.
+fn unauthorized_why(error: CredentialError) -> plugin::UnauthorizedWhy {
+    use plugin::UnauthorizedWhy as Why;
+    match error {
+        CredentialError::Missing => Why::Missing,
+        CredentialError::Unknown | CredentialError::Unavailable => Why::Unknown,
+        CredentialError::Expired => Why::Expired,
+        CredentialError::Revoked => Why::Revoked,
+        CredentialError::WrongKind(_) => Why::WrongKind,
+        CredentialError::WrongService => Why::WrongService,
+        CredentialError::Inactive => Why::InactiveAccount,
+    }
+}
+
 /// Why a request under an idempotency key is refused, for its plugin to render.
 fn once_refusal(error: &OnceError) -> plugin::Refusal {
     match error {
@@ -382,7 +396,7 @@ fn plain_refusal(refusal: plugin::Refusal) -> Problem {
         plugin::Refusal::MethodNotAllowed(allowed) => {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path answers {}", allowed.join(", ")))
         }
-        plugin::Refusal::Unauthorized(why) => Problem::new(StatusCode::UNAUTHORIZED, why),
+        plugin::Refusal::Unauthorized(why) => Problem::new(StatusCode::UNAUTHORIZED, why.sentence()),
         plugin::Refusal::BodyTooLarge(limit) => {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over the limit of {limit} bytes"))
         }

@@ -234,7 +234,7 @@ impl Script {
         self.storage.create_key(&key(n, KeyKind::Personal, Some(session))).await?;
         let keys = self.storage.keys(TENANT).await?;
         match keys.iter().find(|key| key.kind == KeyKind::Personal && n.is_multiple_of(2)) {
-            Some(key) => self.storage.delete_key(TENANT, key.id).await.map(drop),
+            Some(key) => self.storage.revoke_key(TENANT, key.id, key.created_at).await.map(drop),
             None => Ok(()),
         }
     }
@@ -294,6 +294,7 @@ fn key(n: u64, kind: KeyKind, session: Option<SessionId>) -> NewKey {
         expires_at: None,
         created_at: at(n),
         sha256: String::new(),
+        revoked_at: None,
     };
     NewKey::new(record, format!("key number {n}"))
 }

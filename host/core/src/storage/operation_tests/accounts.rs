@@ -1,6 +1,10 @@
 //! Tenants and keys: found by what identifies them, gone when they are deleted, and never readable from what is stored.
 
+use std::time::Duration;
+
 use super::*;
+use crate::rules::retention::REVOKED_KEPT;
+use crate::storage::Sweep;
 
 const TEXT: &str = "sk_live_2f9c1d7e5b";
 
@@ -34,7 +38,7 @@ async fn a_tenant_id_is_taken_once() {
 }
 
 #[tokio::test]
-async fn a_key_is_resolved_by_its_text_until_it_is_deleted() {
+async fn a_key_is_resolved_by_its_text_until_it_is_revoked_and_remembered_for_a_time_after_that() {
     let storage = storage();
     let new = key(ACME, 7, KeyKind::Tenant, None, TEXT);
     storage.create_key(&new).await.unwrap();
@@ -45,12 +49,18 @@ async fn a_key_is_resolved_by_its_text_until_it_is_deleted() {
         assert_eq!(storage.resolve_key(other).await.unwrap(), None, "{other}");
     }
 
-    assert!(storage.delete_key(ACME, KeyId(7)).await.unwrap());
-    assert_eq!(storage.resolve_key(TEXT).await.unwrap(), None);
+    assert!(storage.revoke_key(ACME, KeyId(7), NOW).await.unwrap());
+    let revoked = storage.resolve_key(TEXT).await.unwrap().unwrap();
+    assert_eq!((revoked.id, revoked.revoked_at), (KeyId(7), Some(NOW)), "its holder can be told");
     assert_eq!(storage.key(ACME, KeyId(7)).await.unwrap(), None);
     assert!(storage.keys(ACME).await.unwrap().is_empty());
-    assert!(!storage.delete_key(ACME, KeyId(7)).await.unwrap());
-    assert!(everything(&storage).await.is_empty(), "a deleted key leaves nothing behind");
+    assert!(!storage.revoke_key(ACME, KeyId(7), NOW).await.unwrap());
+
+    let sweep = async |now| storage.sweep(ACME, Sweep::RevokedKeys, None, now).await.unwrap().removed;
+    assert_eq!(sweep(NOW.plus(REVOKED_KEPT)).await, 0);
+    assert_eq!(sweep(NOW.plus(REVOKED_KEPT + Duration::from_millis(1))).await, 1);
+    assert_eq!(storage.resolve_key(TEXT).await.unwrap(), None);
+    assert!(everything(&storage).await.is_empty(), "in the end nothing is left of it");
 }
 
 #[tokio::test]
@@ -86,8 +96,8 @@ async fn a_sessions_own_key_is_shown_again_and_resolves() {
 #[tokio::test]
 async fn a_sessions_own_key_is_not_shown_again_after_it_was_deleted() {
     let storage = storage_with_session().await;
-    assert!(storage.delete_key(ACME, KeyId(SESSION.0)).await.unwrap());
-    assert_eq!(storage.resolve_key(&own_key_text(ACME, SESSION)).await.unwrap(), None);
+    assert!(storage.revoke_key(ACME, KeyId(SESSION.0), NOW).await.unwrap());
+    assert_eq!(storage.key(ACME, KeyId(SESSION.0)).await.unwrap(), None);
     assert_eq!(storage.session_key(ACME, SESSION).await.unwrap(), None);
 }
 
@@ -95,9 +105,22 @@ async fn a_sessions_own_key_is_not_shown_again_after_it_was_deleted() {
 async fn a_new_own_key_is_shown_in_place_of_the_old_one_even_when_the_old_one_is_deleted_later() {
     let storage = storage_with_session().await;
     storage.create_key(&key(ACME, 7, KeyKind::Session, Some(SESSION), "ses_live_new")).await.unwrap();
-    assert!(storage.delete_key(ACME, KeyId(SESSION.0)).await.unwrap());
+    assert!(storage.revoke_key(ACME, KeyId(SESSION.0), NOW).await.unwrap());
     assert_eq!(storage.session_key(ACME, SESSION).await.unwrap().as_deref(), Some("ses_live_new"));
     assert!(storage.resolve_key("ses_live_new").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_renewed_own_key_opens_and_the_one_before_is_revoked_with_it() {
+    let storage = storage_with_session().await;
+    let renewed = key(ACME, 7, KeyKind::Session, Some(SESSION), "ses_live_renewed");
+    storage.renew_session_key(&renewed, NOW).await.unwrap();
+    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap().as_deref(), Some("ses_live_renewed"));
+    assert_eq!(storage.resolve_key("ses_live_renewed").await.unwrap().unwrap().revoked_at, None);
+    let old = storage.resolve_key(&own_key_text(ACME, SESSION)).await.unwrap().unwrap();
+    assert_eq!(old.revoked_at, Some(NOW));
+    let nobodys = key(ACME, 8, KeyKind::Session, Some(SessionId(404)), "ses_live_nobodys");
+    assert!(matches!(storage.renew_session_key(&nobodys, NOW).await, Err(StorageError::Conflict)));
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
     for other in OTHERS {
         assert_eq!(storage.change_session(other, SESSION, LATER, &name).await.unwrap(), None);
         assert!(!storage.delete_session(other, SESSION, crate::clock::Timestamp(9)).await.unwrap());
-        assert!(!storage.delete_key(other, KeyId(7)).await.unwrap());
+        assert!(!storage.revoke_key(other, KeyId(7), LATER).await.unwrap());
         assert!(!storage.delete_plugin(other, "reply", "1/reply").await.unwrap());
         assert!(conflict(storage.create_key(&key(other, 9, KeyKind::Session, Some(SESSION), "theirs")).await));
         assert!(conflict(storage.accept_messages(other, &[message(SESSION, 9)]).await));

@@ -34,7 +34,7 @@ use super::front_door::FrontDoor;
 use super::input::{self, BodyError};
 use super::limits::too_many_requests;
 use super::problem::{Answer, Problem, with_type, wrong_method};
-use crate::accounts::CredentialError;
+use crate::accounts::{CredentialError, SERVICE};
 
 /// Most bytes of a JSON body, but for one that carries a component.
 const JSON_BYTES_MAX: usize = 1024 * 1024;
@@ -251,7 +251,7 @@ impl FrontDoor {
         if self.admin_key.is(token) {
             return Ok(Caller::Operator);
         }
-        match self.accounts.authenticate(token, kinds).await {
+        match self.accounts.authenticate(token, kinds, Some(SERVICE)).await {
             Ok((principal, tenant)) if principal.may(resource, action) => {
                 let now = self.clock.now();
                 let counted = self.limits.count_request(&tenant, now);
@@ -266,6 +266,9 @@ impl FrontDoor {
                 let needed: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
                 Err(wrong_kind(&format!("a key of kind {}", needed.join(" or ")), given))
             }
+            Err(error @ CredentialError::WrongService) => {
+                Err(Problem::new(StatusCode::FORBIDDEN, error.to_string()).with("code", "wrong_service"))
+            }
             Err(error) => Err(unauthorized(&error.to_string())),
         }
     }
@@ -277,7 +280,7 @@ impl FrontDoor {
             return Ok(());
         }
         // Whoever holds a key may know what it is; of any other credential it is not said how near it comes.
-        match self.accounts.authenticate(token, &KeyKind::ALL).await {
+        match self.accounts.authenticate(token, &KeyKind::ALL, None).await {
             Ok((principal, _)) => Err(wrong_kind("the operator's key", principal.kind)),
             Err(error @ CredentialError::Unavailable) => {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))

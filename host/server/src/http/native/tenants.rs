@@ -142,6 +142,10 @@ impl FrontDoor {
     async fn revoke_key(&self, call: Call) -> Answered {
         self.need_operator(call.headers()).await?;
         let (tenant, key) = (call.id(0)?, call.id(1)?);
-        if self.storage.delete_key(tenant, key).await? { Ok(no_content()) } else { Err(no_key(tenant, key)) }
+        if self.storage.revoke_key(tenant, key, self.clock.now()).await? {
+            Ok(no_content())
+        } else {
+            Err(no_key(tenant, key))
+        }
     }
 }

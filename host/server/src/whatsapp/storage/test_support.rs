@@ -63,6 +63,7 @@ fn own_key(tenant: TenantId, session: SessionId) -> NewKey {
         expires_at: None,
         created_at: Timestamp(1),
         sha256: String::new(),
+        revoked_at: None,
     };
     NewKey::new(record, format!("key of session {session}"))
 }
