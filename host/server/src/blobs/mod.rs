@@ -18,7 +18,7 @@ use switchboard_core::records::blob::{Blob, BlobId};
 use switchboard_core::records::id::TenantId;
 use switchboard_core::storage::{Kept, Storage, StorageError};
 
-pub use incoming::{Incoming, Written};
+pub use incoming::{Incoming, Scratch, Written};
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +94,12 @@ impl BlobFiles {
     pub async fn begin(&self, bytes_max: u64) -> io::Result<Incoming> {
         let n = self.next_part.fetch_add(1, Ordering::Relaxed);
         Incoming::create(self.folder.join(PARTS).join(format!("{n}.part")), bytes_max).await
+    }
+
+    /// A place for a file that is gone when it is dropped, or at the next start.
+    pub fn scratch(&self) -> Scratch {
+        let n = self.next_part.fetch_add(1, Ordering::Relaxed);
+        Scratch::at(self.folder.join(PARTS).join(format!("{n}.sealed")))
     }
 
     /// Where the bytes of this hash are, if anybody keeps them.

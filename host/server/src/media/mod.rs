@@ -16,8 +16,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::AsyncReadExt;
-
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::media::MediaRefusal;
@@ -26,7 +24,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::storage::{Storage, StorageError};
 use switchboard_media::{Facts, InspectError, Inspector, Kind};
 
-use crate::blobs::{BlobError, BlobFiles, Incoming, Written};
+use crate::blobs::{BlobError, BlobFiles, Incoming, Scratch, Written};
 use recent::Recent;
 
 pub(crate) use desk::LINK_PATH;
@@ -354,15 +352,14 @@ impl MediaRoom {
         self.files.read(blob).await.map_err(|error| host(&error))
     }
 
-    /// The bytes of a blob, whole. The caller bounds how many such it holds at once.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn bytes(&self, blob: &Blob) -> Result<Vec<u8>, MediaRefusal> {
-        let mut bytes = Vec::with_capacity(usize::try_from(blob.bytes).unwrap_or_default());
-        let mut file = self.open(blob).await?;
-        file.read_to_end(&mut bytes).await.map_err(|error| host(&error))?;
-        Ok(bytes)
+    /// Where the bytes of a blob are.
+    pub(crate) fn path(&self, blob: &Blob) -> PathBuf {
+        self.files.path(&blob.sha256)
+    }
+
+    /// A place for a file that is needed for a while.
+    pub(crate) fn scratch(&self) -> Scratch {
+        self.files.scratch()
     }
 
     /// A public address of a blob, good until `until`, as the end of a path.
