@@ -34,6 +34,7 @@ world!(
     "switchboard:plugin/sessions@0.1.0" => crate::bindings::switchboard::plugin::sessions,
     "switchboard:plugin/messages@0.1.0" => crate::bindings::switchboard::plugin::messages,
     "switchboard:plugin/media@0.1.0" => crate::bindings::switchboard::plugin::media,
+    "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys
 );
 world!(responder_world, "responder-plugin", "export_responder_world");

@@ -3,11 +3,56 @@
 //! `null` is the same as leaving a field out; fields that nobody asks for are ignored.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+/// What kind of mistake a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// It is required and was left out.
+    Missing,
+    /// It is of another type; the name of the one that is needed: `string`, `bool`, `int`, `float`, `list`, `object`.
+    Type(&'static str),
+    /// Its value will not do.
+    Value,
+}
+
+/// One mistake of a field. In JSON it is its sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// What kind of mistake.
+    pub mistake: Mistake,
+    /// What is wrong, without the field's name: `must not be empty`.
+    pub why: String,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl Serialize for FieldError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.why)
+    }
+}
+
+impl<T: Into<String>> From<T> for FieldError {
+    fn from(why: T) -> Self {
+        Self { mistake: Mistake::Value, why: why.into() }
+    }
+}
+
 /// What is wrong, by field.
-pub type FieldErrors = BTreeMap<String, Vec<String>>;
+pub type FieldErrors = BTreeMap<String, Vec<FieldError>>;
+
+/// The mistakes of a single field.
+pub fn one_error(name: &str, error: impl Into<FieldError>) -> FieldErrors {
+    FieldErrors::from([(name.to_owned(), vec![error.into()])])
+}
 
 /// A JSON object that is being read.
 #[derive(Debug, Default)]
@@ -43,29 +88,41 @@ impl Fields {
         self.value(name).is_some()
     }
 
+    /// The fields of a query, where every value is a text.
+    pub fn of_query(query: &[crate::types::Field]) -> Self {
+        let value = |field: &crate::types::Field| (field.name.clone(), Value::String(field.value.clone()));
+        Self { values: query.iter().map(value).collect(), ..Self::default() }
+    }
+
     /// Writes down that a field is wrong.
-    pub fn refuse(&mut self, name: &str, why: impl Into<String>) {
+    pub fn refuse(&mut self, name: &str, why: impl Into<FieldError>) {
         self.errors.entry(format!("{}{name}", self.prefix)).or_default().push(why.into());
     }
 
-    fn read<T>(&mut self, name: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    /// Writes down that a field is missing, if it is.
+    pub fn require(&mut self, name: &str) {
+        if !self.has(name) {
+            self.refuse(name, FieldError { mistake: Mistake::Missing, why: "is required".to_owned() });
+        }
+    }
+
+    fn read<T>(&mut self, name: &str, what: (&'static str, &str), read: impl Fn(&Value) -> Option<T>) -> Option<T> {
         let found = read(self.value(name)?);
         if found.is_none() {
-            self.refuse(name, format!("must be {what}"));
+            let (mistake, why) = (Mistake::Type(what.0), format!("must be {}", what.1));
+            self.refuse(name, FieldError { mistake, why });
         }
         found
     }
 
     /// A text.
     pub fn text(&mut self, name: &str) -> Option<String> {
-        self.read(name, "a string", |value| value.as_str().map(str::to_owned))
+        self.read(name, ("string", "a string"), |value| value.as_str().map(str::to_owned))
     }
 
     /// A text that must be there and not empty; an empty one after a mistake was written down.
     pub fn required_text(&mut self, name: &str) -> String {
-        if !self.has(name) {
-            self.refuse(name, "is required");
-        }
+        self.require(name);
         let text = self.text(name).unwrap_or_default();
         if self.value(name).is_some_and(|value| value.as_str().is_some_and(|text| text.trim().is_empty())) {
             self.refuse(name, "must not be empty");
@@ -75,31 +132,66 @@ impl Fields {
 
     /// True or false.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
-        self.read(name, "true or false", Value::as_bool)
+        self.read(name, ("bool", "true or false"), Value::as_bool)
     }
 
     /// A whole number from 0.
     pub fn integer(&mut self, name: &str) -> Option<u64> {
-        self.read(name, "a whole number", Value::as_u64)
+        self.read(name, ("int", "a whole number"), Value::as_u64)
+    }
+
+    /// A whole number from 0, also as text: queries have nothing else.
+    pub fn whole(&mut self, name: &str) -> Option<u64> {
+        let read = |value: &Value| value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
+        self.read(name, ("int", "a whole number"), read)
+    }
+
+    /// A whole number from `min` to `max`, also as text; `unset` when it is left out.
+    pub fn within(&mut self, name: &str, min: u64, max: u64, unset: u64) -> u64 {
+        match self.whole(name) {
+            Some(number) if (min..=max).contains(&number) => number,
+            Some(number) => {
+                self.refuse(name, format!("is {number}; {min} to {max} are allowed"));
+                unset
+            }
+            None => unset,
+        }
+    }
+
+    /// Refuses a text of more than `max` characters.
+    pub fn at_most(&mut self, name: &str, max: usize) {
+        let chars = self.value(name).and_then(Value::as_str).map_or(0, |text| text.chars().count());
+        if chars > max {
+            self.refuse(name, format!("must not be longer than {max} characters; it has {chars}"));
+        }
     }
 
     /// A number, also as text: old clients quote coordinates.
     pub fn number(&mut self, name: &str) -> Option<f64> {
         let read = |value: &Value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok()).filter(|n| n.is_finite());
-        self.read(name, "a number", read)
+        self.read(name, ("float", "a number"), read)
     }
 
     /// A list of texts; empty when it is left out.
     pub fn texts(&mut self, name: &str) -> Vec<String> {
         let read = |value: &Value| value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-        self.read(name, "a list of strings", read).unwrap_or_default()
+        self.read(name, ("list", "a list of strings"), read).unwrap_or_default()
     }
 
     /// An object, whose mistakes are written down here when [`Fields::absorb`] takes it back.
     pub fn object(&mut self, name: &str) -> Option<Fields> {
         let prefix = format!("{}{name}.", self.prefix);
-        let values = self.read(name, "an object", |value| value.as_object().cloned())?;
+        let values = self.read(name, ("object", "an object"), |value| value.as_object().cloned())?;
         Some(Fields { values, prefix, errors: FieldErrors::new() })
+    }
+
+    /// A list of objects, each of which is taken back with [`Fields::absorb`]. `None` when it is left out or no such list.
+    pub fn objects(&mut self, name: &str) -> Option<Vec<Fields>> {
+        let read = |value: &Value| value.as_array()?.iter().map(|item| item.as_object().cloned()).collect();
+        let items: Vec<Map<String, Value>> = self.read(name, ("list", "a list of objects"), read)?;
+        let prefix = |at: usize| format!("{}{name}.{at}.", self.prefix);
+        let inner = |(at, values)| Fields { values, prefix: prefix(at), errors: FieldErrors::new() };
+        Some(items.into_iter().enumerate().map(inner).collect())
     }
 
     /// Takes over what was found wrong in an object of this one.
@@ -145,8 +237,9 @@ mod tests {
         fields.absorb(image);
         let errors = fields.finish().unwrap_err();
         assert_eq!(errors.keys().collect::<Vec<_>>(), ["image.url", "latitude", "text", "to"]);
-        assert_eq!(errors["to"], ["must be a string"]);
-        assert_eq!(errors["text"], ["is required"]);
+        assert_eq!(errors["to"][0].why, "must be a string");
+        assert_eq!(errors["to"][0].mistake, Mistake::Type("string"));
+        assert_eq!(errors["text"][0], FieldError { mistake: Mistake::Missing, why: "is required".to_owned() });
     }
 
     #[test]

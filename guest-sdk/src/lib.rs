@@ -40,6 +40,8 @@ use serde::de::DeserializeOwned;
 pub use host::types;
 use host::types::{Content, Extras, Outgoing};
 
+/// The host's verbs for the account that calls.
+pub use host::account;
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
 /// The host's verbs for a tenant's files.
@@ -147,6 +149,11 @@ pub fn config<T: DeserializeOwned>() -> Result<T, String> {
 /// A plain text for `to`.
 pub fn text_to(to: &str, text: impl Into<String>) -> Outgoing {
     Outgoing { to: to.to_owned(), content: Content::Text(text.into()), extras: no_extras() }
+}
+
+/// As soon as its turn has come, before everything that is sent in bulk.
+pub fn at_once() -> messages::SendOptions {
+    messages::SendOptions { priority: messages::Priority::Interactive, send_at_ms: None, expires_at_ms: None, gap_ms: None }
 }
 
 /// No quote, no mentions, not view-once.

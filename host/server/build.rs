@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;
     for (variable, file) in [
         ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
+        ("PLUGIN_PROSENDI", "prosendi.wasm"),
         ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),
         ("PLUGIN_WASENDER", "wasender.wasm"),
     ] {

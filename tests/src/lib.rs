@@ -7,6 +7,8 @@ pub mod contract;
 #[cfg(feature = "sim")]
 pub mod event_stream;
 #[cfg(feature = "sim")]
+pub mod files;
+#[cfg(feature = "sim")]
 pub mod patience;
 #[cfg(feature = "sim")]
 pub mod process;

@@ -33,6 +33,7 @@ world!(
     "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions,
     "switchboard:plugin/messages": crate::bindings::switchboard::plugin::messages,
     "switchboard:plugin/media": crate::bindings::switchboard::plugin::media,
+    "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );
 world!(responder_world, "responder-plugin");

@@ -1,5 +1,7 @@
 //! Between the core's records and the WIT package's.
 
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content as core;
 use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
@@ -71,7 +73,22 @@ pub(crate) fn session(session: &Session) -> wit::Session {
     }
 }
 
-fn message_state(state: MessageState) -> wit::MessageState {
+pub(crate) fn core_message_state(state: wit::MessageState) -> MessageState {
+    match state {
+        wit::MessageState::Queued => MessageState::Queued,
+        wit::MessageState::Leased => MessageState::Leased,
+        wit::MessageState::Sent => MessageState::Sent,
+        wit::MessageState::Acknowledged => MessageState::Acknowledged,
+        wit::MessageState::Delivered => MessageState::Delivered,
+        wit::MessageState::Read => MessageState::Read,
+        wit::MessageState::Played => MessageState::Played,
+        wit::MessageState::Failed => MessageState::Failed,
+        wit::MessageState::Expired => MessageState::Expired,
+        wit::MessageState::Cancelled => MessageState::Cancelled,
+    }
+}
+
+pub(crate) fn message_state(state: MessageState) -> wit::MessageState {
     match state {
         MessageState::Queued => wit::MessageState::Queued,
         MessageState::Leased => wit::MessageState::Leased,
@@ -96,9 +113,15 @@ pub(crate) fn message(message: &Message) -> wit::Message {
         whatsapp_id: message.whatsapp_id.clone(),
         state: message_state(message.state),
         reason: message.reason.clone(),
+        batch: message.batch.map(|batch| batch.0),
+        reached: message.reached.iter().map(reached).collect(),
         accepted_at_ms: message.accepted_at.0,
         updated_at_ms: message.updated_at.0,
     }
+}
+
+fn reached((state, at): (&MessageState, &Timestamp)) -> wit::Reached {
+    wit::Reached { state: message_state(*state), at_ms: at.0 }
 }
 
 fn media(media: &core::Media) -> wit::Media {
@@ -235,6 +258,7 @@ pub(crate) fn content(content: &core::Content) -> wit::Content {
         core::Content::Audio(audio) => wit::Content::Audio(media(audio)),
         core::Content::Document(document) => wit::Content::Document(media(document)),
         core::Content::Sticker(sticker) => wit::Content::Sticker(media(sticker)),
+        core::Content::File(file) => wit::Content::File(media(file)),
         core::Content::Location(place) => wit::Content::Location(wit::Location {
             latitude: place.latitude,
             longitude: place.longitude,
@@ -292,6 +316,7 @@ pub(crate) fn core_content(content: wit::Content) -> core::Content {
         wit::Content::Audio(audio) => core::Content::Audio(core_media(audio)),
         wit::Content::Document(document) => core::Content::Document(core_media(document)),
         wit::Content::Sticker(sticker) => core::Content::Sticker(core_media(sticker)),
+        wit::Content::File(file) => core::Content::File(core_media(file)),
         wit::Content::Location(place) => core::Content::Location(core::Location {
             latitude: place.latitude,
             longitude: place.longitude,
@@ -477,6 +502,18 @@ pub(crate) fn quota_standing(limit: LimitStanding) -> wit::QuotaStanding {
     }
 }
 
+fn media_refused(refusal: &MediaRefusal) -> wit::HostError {
+    let trouble = match refusal {
+        MediaRefusal::NotFound(_) => wit::MediaTrouble::NotFound,
+        MediaRefusal::Unreachable(_) => wit::MediaTrouble::Unreachable,
+        MediaRefusal::Unsupported(_) => wit::MediaTrouble::Unsupported,
+        MediaRefusal::TooLarge { .. } => wit::MediaTrouble::TooLarge,
+        MediaRefusal::Full(_) => wit::MediaTrouble::NoRoom,
+        MediaRefusal::Unavailable(_) => return wit::HostError::Unavailable(refusal.to_string()),
+    };
+    wit::HostError::MediaRefused(wit::MediaRefusal { trouble, why: refusal.to_string() })
+}
+
 pub(crate) fn host_error(error: VerbError) -> wit::HostError {
     match error {
         VerbError::NotFound => wit::HostError::NotFound,
@@ -484,6 +521,7 @@ pub(crate) fn host_error(error: VerbError) -> wit::HostError {
         VerbError::Invalid { field, why } => wit::HostError::Invalid(wit::InvalidField { field, why }),
         VerbError::NotConnected(state) => wit::HostError::NotConnected(session_state(state)),
         VerbError::NotYet(what) => wit::HostError::NotYet(what),
+        VerbError::Media(refusal) => media_refused(&refusal),
         VerbError::LimitReached(limit) => wit::HostError::LimitReached(quota_standing(limit)),
         VerbError::Conflict(why) => wit::HostError::Conflict(why),
         VerbError::Unavailable(why) => wit::HostError::Unavailable(why),

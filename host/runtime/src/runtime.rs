@@ -227,6 +227,7 @@ impl Runtime {
             method: request.method.clone(),
             path: request.path.clone(),
             request_id: request.request_id.clone(),
+            now_ms: request.now_ms,
         };
         let refusal = wit_refusal(refusal);
         let called = self

@@ -260,4 +260,6 @@ pub struct RefusedRequest {
     pub path: String,
     /// Unique.
     pub request_id: String,
+    /// Now, milliseconds since 1970.
+    pub now_ms: u64,
 }

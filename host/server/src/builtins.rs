@@ -12,8 +12,9 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 3] = [
+pub(crate) const BUILTINS: [Builtin; 4] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
+    Builtin { name: "prosendi", component: include_bytes!(env!("PLUGIN_PROSENDI")) },
     Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },
     Builtin { name: "wasender", component: include_bytes!(env!("PLUGIN_WASENDER")) },
 ];
@@ -38,6 +39,7 @@ pub(crate) fn shared_from_start() -> Vec<Shared> {
     let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true };
     let guest = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false };
     vec![
+        Shared { name: "prosendi", mounts: vec![owner("/api/whatsapp")], config: json!({}) },
         Shared { name: "wafastapi", mounts: vec![guest("/api/whatsapp")], config: json!({}) },
         Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) },
     ]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard_guest_sdk::http;
 use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response, UnauthorizedWhy};
-use switchboard_guest_sdk::types::{Field, HostError, Message, QuotaStanding};
+use switchboard_guest_sdk::types::{Field, HostError, MediaTrouble, Message, QuotaStanding};
 
 /// Why a request is not answered with success.
 pub enum Failure {
@@ -14,7 +14,7 @@ pub enum Failure {
     NotFound,
     MethodNotAllowed(String),
     Idempotency(u16, &'static str),
-    TooLarge(u64),
+    TooLarge(String),
     Unsupported(String),
     /// Seconds to wait, and the limit that is used up, when it is known.
     TooMany(u32, Option<QuotaStanding>),
@@ -32,7 +32,7 @@ impl Failure {
             Self::NotFound => (404, "no such endpoint".to_owned()),
             Self::MethodNotAllowed(allowed) => (405, format!("this endpoint answers {allowed} only")),
             Self::Idempotency(status, why) => (*status, (*why).to_owned()),
-            Self::TooLarge(limit) => (413, format!("over the limit of {limit} bytes")),
+            Self::TooLarge(why) => (413, why.clone()),
             Self::Unsupported(why) => (415, why.clone()),
             Self::TooMany(seconds, None) => (429, format!("too many requests; try again in {seconds} s")),
             Self::TooMany(seconds, Some(limit)) => {
@@ -88,7 +88,7 @@ pub fn refused(refusal: Refusal) -> Failure {
         Refusal::NotFound => Failure::NotFound,
         Refusal::MethodNotAllowed(methods) => Failure::MethodNotAllowed(methods.join(", ")),
         Refusal::Unauthorized(why) => Failure::Unauthorized(unauthorized(why)),
-        Refusal::BodyTooLarge(limit) => Failure::TooLarge(u64::from(limit)),
+        Refusal::BodyTooLarge(limit) => Failure::TooLarge(format!("the body is over the limit of {limit} bytes")),
         Refusal::Malformed(why) | Refusal::MalformedForm(why) => Failure::Bad(why),
         Refusal::TooManyRequests(seconds) => Failure::TooMany(seconds, None),
         Refusal::Internal(_) => Failure::Internal,
@@ -115,7 +115,7 @@ fn unauthorized(why: UnauthorizedWhy) -> &'static str {
 fn refused_file(file: &FileRefusal) -> Failure {
     let name = file.file_name.as_deref().unwrap_or("a file");
     match file.why {
-        FileWhy::TooLarge => Failure::TooLarge(file.bytes_max),
+        FileWhy::TooLarge => Failure::TooLarge(format!("{name} is over the limit of {} bytes", file.bytes_max)),
         FileWhy::WrongKind => Failure::Unsupported(format!("{name} is not a file that {} takes", file.field)),
         FileWhy::Empty => Failure::Unsupported(format!("{name} is empty")),
         FileWhy::NotBase64 => Failure::Bad(format!("{name} is not base64")),
@@ -129,7 +129,11 @@ impl From<HostError> for Failure {
         match error {
             HostError::NotFound | HostError::NotConnected(_) => Self::NoSession,
             HostError::Denied(why) => Self::Forbidden(why),
-            HostError::Invalid(field) if field.field == "media" => Self::Unsupported(format!("the media {}", field.why)),
+            HostError::MediaRefused(refusal) => match refusal.trouble {
+                MediaTrouble::TooLarge => Self::TooLarge(format!("the media {}", refusal.why)),
+                MediaTrouble::NoRoom => Self::Forbidden(format!("the media {}", refusal.why)),
+                _ => Self::Unsupported(format!("the media {}", refusal.why)),
+            },
             HostError::Invalid(field) => Self::Bad(format!("{}: {}", field.field, field.why)),
             HostError::NotYet(what) | HostError::Conflict(what) => Self::Bad(what),
             HostError::LimitReached(limit) => Self::TooMany(limit.retry_after_s.unwrap_or(1), Some(limit)),

@@ -5,7 +5,7 @@ use switchboard_guest_sdk::router::{ReceivedFile, Request, Response};
 use switchboard_guest_sdk::types::{
     Contact, Content, Extras, Location, Media, MediaSource, Message, Outgoing, Poll, QuotaStanding, Reaction, Revoke,
 };
-use switchboard_guest_sdk::{http, media, messages, no_extras};
+use switchboard_guest_sdk::{at_once, http, media, messages, no_extras};
 
 use crate::answer::{Failure, sent, sent_files, show_limit};
 use crate::fields::Fields;
@@ -19,16 +19,10 @@ fn session(request: &Request) -> Result<u64, Failure> {
     request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::NoSession)
 }
 
-fn send_one(session: u64, to: String, content: Content) -> Result<Message, Failure> {
-    Ok(messages::send(session, &Outgoing { to, content, extras: no_extras() })?)
-}
-
 /// An answer with how the limit stands that is nearest to its end.
-fn answer(session: u64, body: &Value) -> Response {
+fn answer(limits: &[QuotaStanding], body: &Value) -> Response {
     let mut response = http::json(200, body);
-    // What was accepted is accepted, whatever becomes of this question.
-    let quota = messages::quota(session).unwrap_or_default();
-    if let Some(tightest) = quota.iter().min_by_key(|limit| left(limit)) {
+    if let Some(tightest) = limits.iter().min_by_key(|limit| left(limit)) {
         show_limit(&mut response, tightest);
     }
     response
@@ -47,8 +41,9 @@ fn send(
     let session = session(request)?;
     let fields = Fields::of(request)?;
     let to = fields.recipient()?;
-    let message = send_one(session, to, content(&fields)?)?;
-    Ok(answer(session, &body(&message)))
+    let outgoing = Outgoing { to, content: content(&fields)?, extras: no_extras() };
+    let accepted = messages::send(session, &outgoing, at_once())?;
+    Ok(answer(&accepted.limits, &body(&accepted.message)))
 }
 
 pub fn text(request: &Request) -> Result<Response, Failure> {
@@ -156,14 +151,16 @@ fn send_files(request: &Request, fields: &Fields, files: &Files) -> Result<Respo
     if let Some(short) = messages::quota(session)?.into_iter().find(|limit| left(limit) < wanted) {
         return Err(Failure::TooMany(short.retry_after_s.unwrap_or(1), Some(short)));
     }
-    let mut accepted = Vec::with_capacity(handles.len());
+    let (mut sent, mut limits) = (Vec::with_capacity(handles.len()), Vec::new());
     for (at, (file, handle)) in request.files.iter().zip(handles).enumerate() {
         let caption = caption.clone().filter(|_| at == 0);
         let content = (files.content)(media_of(file, handle, caption, files));
         let extras = Extras { view_once: files.view_once, ..no_extras() };
-        accepted.push(messages::send(session, &Outgoing { to: to.clone(), content, extras })?);
+        let accepted = messages::send(session, &Outgoing { to: to.clone(), content, extras }, at_once())?;
+        sent.push(accepted.message);
+        limits = accepted.limits;
     }
-    Ok(answer(session, &sent_files(&accepted)))
+    Ok(answer(&limits, &sent_files(&sent)))
 }
 
 fn media_of(file: &ReceivedFile, handle: String, caption: Option<String>, files: &Files) -> Media {

@@ -1,7 +1,7 @@
 //! The shapes of success and of failure in this dialect.
 
 use serde_json::{Value, json};
-use switchboard_guest_sdk::fields::FieldErrors;
+use switchboard_guest_sdk::fields::{FieldErrors, one_error};
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding};
@@ -36,7 +36,7 @@ impl Failure {
     pub fn field(name: &str, why: impl Into<String>) -> Self {
         let why = why.into();
         let message = format!("The {name} field {why}.");
-        Self::Validation(message, FieldErrors::from([(name.to_owned(), vec![why])]))
+        Self::Validation(message, one_error(name, why))
     }
 
     /// Failures of fields, with the first one as the message.
@@ -154,6 +154,7 @@ impl From<HostError> for Failure {
                 Some(seconds) => Self::RateLimited(seconds, Some(limit)),
                 None => Self::SessionLimit(limit.max),
             },
+            HostError::MediaRefused(refusal) => Self::field("media", refusal.why),
             HostError::Conflict(why) => Self::Validation(why, FieldErrors::new()),
             HostError::Unavailable(why) => Self::Unavailable(why),
         }

@@ -4,7 +4,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::HostError;
 use switchboard_guest_sdk::{http, media};
 
 use crate::answer::Failure;
@@ -54,10 +53,7 @@ pub fn decrypt(request: &Request) -> Result<Response, Failure> {
     let (kind, file) = file_of(unwrapped(message_of(&body)))
         .ok_or_else(|| Failure::field("data.messages.message", "must have a message with a file in it"))?;
     let sealed = sealed(kind, file)?;
-    let opened = media::open_sealed(session, &sealed).map_err(|error| match error {
-        HostError::Invalid(refused) => Failure::field("data.messages.message", refused.why),
-        other => other.into(),
-    })?;
+    let opened = media::open_sealed(session, &sealed)?;
     public(request, &opened.handle, OPENED_SECONDS)
 }
 

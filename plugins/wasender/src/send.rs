@@ -4,7 +4,7 @@ use serde_json::json;
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Extras, HostError, Outgoing, Quote};
-use switchboard_guest_sdk::{http, messages};
+use switchboard_guest_sdk::{at_once, http, messages};
 
 use crate::answer::{Failure, show_limit};
 use crate::content;
@@ -19,16 +19,16 @@ pub fn send_message(request: &Request) -> Result<Response, Failure> {
     fields.finish().map_err(Failure::fields)?;
     // `detect` has refused a field whenever it found nothing to send.
     let content = content.ok_or(Failure::Internal)?;
-    let message = messages::send(session, &Outgoing { to, content, extras })?;
+    let accepted = messages::send(session, &Outgoing { to, content, extras }, at_once())?;
+    let message = &accepted.message;
     let body = json!({
         "success": true,
         "messageId": message.whatsapp_id,
         "data": { "msgId": message.id, "jid": message.to, "status": "in_progress" },
     });
     let mut response = http::json(200, &body);
-    // The limit that is nearest to its end is the one to watch. The message is accepted, whatever becomes of this question.
-    let quota = messages::quota(session).unwrap_or_default();
-    if let Some(tightest) = quota.iter().min_by_key(|limit| limit.max.saturating_sub(limit.used)) {
+    // The limit that is nearest to its end is the one to watch.
+    if let Some(tightest) = accepted.limits.iter().min_by_key(|limit| limit.max.saturating_sub(limit.used)) {
         show_limit(&mut response, tightest);
     }
     Ok(response)

@@ -1,5 +1,7 @@
 //! Sessions: list, create, get, delete, connect, disconnect, QR codes and status.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -42,13 +44,17 @@ fn is_account(request: &Request) -> bool {
 }
 
 fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
+    let api_key = if is_account(request) { keys::session_key(session.id)? } else { String::new() };
+    Ok(shape_with(request, session, api_key))
+}
+
+fn shape_with(request: &Request, session: &Session, api_key: String) -> Value {
     let mut shaped = Map::new();
     for (name, default) in SETTINGS {
         let kept = session.settings.iter().find(|setting| setting.name == *name).map(|setting| setting.value.as_str());
         let value = serde_json::from_str(kept.unwrap_or(default)).unwrap_or(Value::Null);
         shaped.insert((*name).to_owned(), value);
     }
-    let api_key = if is_account(request) { keys::session_key(session.id)? } else { String::new() };
     let account = request.principal.as_ref().map_or(0, |principal| principal.account);
     let rest = json!({
         "id": session.id,
@@ -58,7 +64,8 @@ fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
         "status": status_name(session.state),
         "api_key": api_key,
         "session_data": { "jid": session.jid.clone().unwrap_or_default(), "lid": session.lid.clone().unwrap_or_default() },
-        "last_active_at": session.last_active_at_ms.map(iso8601).unwrap_or_default(),
+        // Clients read a date in any case.
+        "last_active_at": iso8601(session.last_active_at_ms.unwrap_or(session.created_at_ms)),
         "webhook_secret": "",
         "created_at": iso8601(session.created_at_ms),
         "updated_at": iso8601(session.updated_at_ms),
@@ -66,7 +73,7 @@ fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
     if let Value::Object(rest) = rest {
         shaped.extend(rest);
     }
-    Ok(Value::Object(shaped))
+    Value::Object(shaped)
 }
 
 fn id(request: &Request) -> Result<u64, Failure> {
@@ -74,8 +81,13 @@ fn id(request: &Request) -> Result<u64, Failure> {
 }
 
 pub fn list(request: &Request) -> Result<Response, Failure> {
-    let shaped: Result<Vec<Value>, Failure> = host::all()?.iter().map(|session| shape(request, session)).collect();
-    Ok(success(Value::Array(shaped?)))
+    let mut own_keys: BTreeMap<u64, String> = keys::session_keys()?.into_iter().collect();
+    let sessions = host::all()?;
+    let shaped = sessions.iter().map(|session| {
+        let api_key = own_keys.remove(&session.id).unwrap_or_default();
+        shape_with(request, session, api_key)
+    });
+    Ok(success(shaped.collect()))
 }
 
 pub fn create(request: &Request) -> Result<Response, Failure> {

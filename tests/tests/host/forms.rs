@@ -8,12 +8,11 @@ use switchboard_core::records::content::MediaSource;
 use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
 use switchboard_tests::account::{Account, TestSession, phone, received};
+use switchboard_tests::files::{film, picture, voice};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-
-use super::media::{film, picture, voice};
 
 const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";

@@ -9,54 +9,13 @@ use switchboard_core::records::content::{Content, Extras, Media, MediaSource};
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_tests::account::{Account, TestSession, phone, received};
+use switchboard_tests::files::{film, picture, voice};
 use switchboard_tests::patience::PATIENCE;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";
-
-/// A picture of 300 × 150 pixels.
-pub(super) fn picture() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, 300, 150);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&[120; 300 * 150 * 3]).unwrap();
-    drop(writer);
-    bytes
-}
-
-/// An MP4 box.
-fn a_box(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    [&u32::try_from(content.len() + 8).unwrap().to_be_bytes()[..], kind, &content].concat()
-}
-
-/// A film of 9 seconds, 640 × 360, without any frame.
-pub(super) fn film() -> Vec<u8> {
-    let size = [&640_u16.to_be_bytes()[..], &[0, 0], &360_u16.to_be_bytes(), &[0, 0]].concat();
-    let matrix = [&[0, 1, 0, 0][..], &[0; 12], &[0, 1, 0, 0], &[0; 16]].concat();
-    let header = a_box(b"tkhd", &[&[0; 40], &matrix, &size]);
-    let handler = a_box(b"hdlr", &[&[0; 8], b"vide", &[0; 12]]);
-    let track = a_box(b"trak", &[&header, &a_box(b"mdia", &[&handler])]);
-    let movie = a_box(b"mvhd", &[&[0; 12], &1000_u32.to_be_bytes(), &9000_u32.to_be_bytes()]);
-    [a_box(b"ftyp", &[b"isom", &[0; 4]]), a_box(b"moov", &[&movie, &track])].concat()
-}
-
-/// An Opus recording of 2 seconds in Ogg.
-pub(super) fn voice() -> Vec<u8> {
-    let page = |position: u64, packet: &[u8]| {
-        let head = [&b"OggS\0\0"[..], &position.to_le_bytes(), &[7, 0, 0, 0], &[0; 8], &[1]].concat();
-        [&head[..], &[u8::try_from(packet.len()).unwrap()], packet].concat()
-    };
-    let head = [&b"OpusHead\x01\x01\x38\x01"[..], &48_000_u32.to_le_bytes(), &[0, 0, 0]].concat();
-    let mut file = [page(0, &head), page(0, b"OpusTags\0\0\0\0\0\0\0\0")].concat();
-    for n in 1..=100_u64 {
-        file.extend(page(312 + n * 960, &vec![0; if n < 50 { 20 } else { 120 }]));
-    }
-    file
-}
 
 async fn upload(stage: &Stage, account: &Account, query: &str, content_type: &str, body: Vec<u8>) -> LocalAnswer {
     let headers = [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", content_type.to_owned())];

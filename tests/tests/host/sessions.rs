@@ -1,23 +1,11 @@
 //! The life of a session, through the dialect: pairing, going off and on line, being unlinked, being deleted.
 
-use base64::Engine;
 use serde_json::{Value, json};
 use switchboard_tests::account::{phone, scan};
+use switchboard_tests::files::decoded;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const NUMBER: &str = "491510000001";
-
-/// What any decoder reads in a PNG data URL.
-fn decoded(data_url: &str) -> String {
-    let base64 = data_url.strip_prefix("data:image/png;base64,").unwrap();
-    let png = base64::engine::general_purpose::STANDARD.decode(base64).unwrap();
-    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut pixels).unwrap();
-    let (width, height) = (frame.width as usize, frame.height as usize);
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
-    image.detect_grids()[0].decode().unwrap().1
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_has_every_field_and_shows_its_key_to_the_account_alone() {

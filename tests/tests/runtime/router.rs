@@ -102,7 +102,12 @@ async fn where_nobody_is_calling_verbs_are_denied() {
 async fn a_refusal_is_rendered_by_the_router_within_the_same_limits() {
     let stage = Stage::shared().await;
     let refuse = async |path: &str, refusal: Refusal| {
-        let request = RefusedRequest { method: "PUT".to_owned(), path: path.to_owned(), request_id: "request-1".to_owned() };
+        let request = RefusedRequest {
+            method: "PUT".to_owned(),
+            path: path.to_owned(),
+            request_id: "request-1".to_owned(),
+            now_ms: 5,
+        };
         stage.runtime.refuse(&stage.plugin, &context(None, "{}"), &request, &refusal).await.outcome
     };
     assert_eq!(refuse("/a", Refusal::NotFound).await, answered(404, "not found"));

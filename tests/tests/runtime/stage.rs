@@ -10,11 +10,17 @@ use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::blob::Blob;
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::{Event, Fact, Incoming};
-use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
-use switchboard_core::records::message::Message;
+use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
+use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
+use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
+use switchboard_core::storage::BatchProgress;
 use switchboard_runtime::types::{Request, Response};
-use switchboard_runtime::verbs::{LimitStanding, MediaVerbs, NewMessage, NewSession, QrCode, VerbError, Verbs};
+use switchboard_runtime::verbs::{
+    AccountInfo, BatchOutcome, LimitStanding, LinkCode, MediaVerbs, NewBatch, NewMessage, NewSession, NewSettings, QrCode,
+    VerbError, Verbs,
+};
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
 };
@@ -216,6 +222,68 @@ impl Verbs for FakeVerbs {
 
     async fn session_qr(&self, _caller: &Principal, _id: SessionId) -> Result<Option<QrCode>, VerbError> {
         Ok(None)
+    }
+
+    async fn change_session(&self, _caller: &Principal, _: SessionId, _: NewSettings) -> Result<Session, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn restart_session(&self, _caller: &Principal, _: SessionId, _wait: Duration) -> Result<Session, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn pairing_code(&self, _caller: &Principal, _: SessionId, _phone_number: &str) -> Result<LinkCode, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn session_keys(&self, _caller: &Principal) -> Result<Vec<(SessionId, String)>, VerbError> {
+        Ok(Vec::new())
+    }
+
+    async fn renew_session_key(&self, _caller: &Principal, _: SessionId) -> Result<String, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn send_batch(&self, _caller: &Principal, _new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn batch(&self, _caller: &Principal, _id: BatchId) -> Result<BatchProgress, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn cancel(&self, _caller: &Principal, _id: MessageId) -> Result<Message, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn resend(
+        &self,
+        _caller: &Principal,
+        _id: MessageId,
+        _schedule: Schedule,
+        _once: Option<&Once>,
+    ) -> Result<Message, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn received(&self, _caller: &Principal, _event: u64) -> Result<Event, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn find_messages(&self, _caller: &Principal, _query: LogQuery) -> Result<LogPage, VerbError> {
+        Ok(LogPage::default())
+    }
+
+    async fn sent_under(&self, _caller: &Principal, _: SessionId, _whatsapp_id: &str) -> Result<Message, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn message_count(&self, _caller: &Principal, _: SessionId, _: Direction) -> Result<u64, VerbError> {
+        Ok(0)
+    }
+
+    async fn account(&self, _caller: &Principal) -> Result<AccountInfo, VerbError> {
+        Err(VerbError::NotFound)
     }
 
     async fn session_key(&self, _caller: &Principal, id: SessionId) -> Result<String, VerbError> {

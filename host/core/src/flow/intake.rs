@@ -19,6 +19,7 @@ use crate::records::session::SessionState;
 use crate::rules::address::{AddressError, JidServer, parse_recipient};
 use crate::rules::content_limits::{self, ContentRefusal};
 use crate::rules::quota::{self, Charge, Reached};
+use crate::rules::session_settings::sends;
 use crate::storage::{Acceptance, OUTBOX_MESSAGES_MAX, Storage, StorageError};
 
 pub use crate::rules::content_limits::TEXT_CHARS_MAX;
@@ -101,6 +102,9 @@ pub enum IntakeError {
         /// Where it stands.
         state: SessionState,
     },
+    /// The customer has set the session not to send.
+    #[error("session {0} is set not to send")]
+    SwitchedOff(SessionId),
     /// The recipient is neither a telephone number nor a JID.
     #[error(transparent)]
     Recipient(#[from] AddressError),
@@ -386,7 +390,8 @@ impl Intake {
             | Content::Video(media)
             | Content::Audio(media)
             | Content::Document(media)
-            | Content::Sticker(media) => {
+            | Content::Sticker(media)
+            | Content::File(media) => {
                 check_media(media)?;
                 Ok(self.media.as_ref().ok_or_else(not_yet)?.check(content)?)
             }
@@ -407,6 +412,9 @@ impl Intake {
         check_schedule(&wish.schedule, now)?;
         if !matches!(session.state, SessionState::Connected | SessionState::Reconnecting) {
             return Err(IntakeError::NotConnected { session: session.id, state: session.state });
+        }
+        if !sends(&session.settings).unwrap_or(true) {
+            return Err(IntakeError::SwitchedOff(session.id));
         }
         Ok(Message {
             id: MessageId::draw(now, &*self.entropy),

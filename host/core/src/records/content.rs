@@ -266,6 +266,8 @@ pub enum Content {
     Document(Media),
     /// A sticker.
     Sticker(Media),
+    /// To be sent as what it turns out to be: a picture, a film, a sound, or else a document.
+    File(Media),
     /// A place.
     Location(Location),
     /// A place that moves.
@@ -306,6 +308,7 @@ impl Content {
             Self::Audio(_) => "audio",
             Self::Document(_) => "document",
             Self::Sticker(_) => "sticker",
+            Self::File(_) => "file",
             Self::Location(_) => "location",
             Self::LiveLocation(_) => "live_location",
             Self::Contacts(_) => "contacts",

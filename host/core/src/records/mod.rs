@@ -8,6 +8,7 @@ pub mod content;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod message_log;
 pub mod once;
 pub mod plugin;
 pub mod session;

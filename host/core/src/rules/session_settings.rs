@@ -8,6 +8,8 @@ use super::address::{JidServer, parse_recipient};
 pub const FETCH_MEDIA: &str = "fetch_media";
 /// Whose coming and going is told as events: a list of numbers or JIDs.
 pub const WATCH_PRESENCE: &str = "watch_presence";
+/// Whether the session sends: `true` or `false`. One that does not accepts nothing.
+pub const SENDING: &str = "sending";
 /// Most people of whom that is told.
 pub const WATCHED_MAX: usize = 100;
 
@@ -26,13 +28,22 @@ pub struct SettingError {
 /// # Errors
 /// When the setting is no truth value.
 pub fn fetches_media(settings: &Map<String, Value>) -> Result<bool, SettingError> {
-    match settings.get(FETCH_MEDIA) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(fetches)) => Ok(*fetches),
-        Some(other) => {
-            let why = format!("{}: true or false is needed", shortened(other));
-            Err(SettingError { setting: FETCH_MEDIA, why })
-        }
+    flag(settings, FETCH_MEDIA, false)
+}
+
+/// Whether the session sends.
+///
+/// # Errors
+/// When the setting is no truth value.
+pub fn sends(settings: &Map<String, Value>) -> Result<bool, SettingError> {
+    flag(settings, SENDING, true)
+}
+
+fn flag(settings: &Map<String, Value>, setting: &'static str, unset: bool) -> Result<bool, SettingError> {
+    match settings.get(setting) {
+        None | Some(Value::Null) => Ok(unset),
+        Some(Value::Bool(set)) => Ok(*set),
+        Some(other) => Err(SettingError { setting, why: format!("{}: true or false is needed", shortened(other)) }),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::records::event::{Event, Incoming, KnownPoll, NewFact};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Message;
+use crate::records::message_log::{Direction, is_received};
 
 impl Storage {
     /// Puts an event at the end of the log and on the list of its chat, and counts its bytes.
@@ -28,6 +29,9 @@ impl Storage {
         let value = encode(&place, event)?;
         batch.count(Counted::Event(event.fact.type_name()));
         batch.add(keys::event_bytes(tenant), i64::try_from(value.len()).unwrap_or(i64::MAX));
+        if is_received(&event.fact) {
+            batch.add(keys::message_count(tenant, Direction::Received, event.session), 1);
+        }
         let mut places = vec![(place, value)];
         for chat in event.fact.chat_names() {
             let place = keys::events_by_chat(tenant, &chat);

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::records::blob::BlobId;
 use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId, WebhookId};
 use crate::records::message::{MessageState, Priority};
+use crate::records::message_log::Direction;
 use crate::records::once::OnceKey;
 use crate::rules::calendar::{Window, WindowKind};
 use crate::rules::quota::Scope;
@@ -65,6 +66,7 @@ pub(super) enum RecordType {
     Cleanup = 54,
     MediaJob = 60,
     MediaRetry = 61,
+    MessageCount = 70,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -282,6 +284,15 @@ pub(super) fn quota_count(tenant: TenantId, window: Window, scope: Scope) -> Vec
         key.extend_from_slice(&session.0.to_be_bytes());
     }
     key
+}
+
+/// Messages that were sent or received, by session.
+pub(super) fn message_count(tenant: TenantId, direction: Direction, session: SessionId) -> Vec<u8> {
+    [message_counts(tenant, direction), session.0.to_be_bytes().to_vec()].concat()
+}
+
+pub(super) fn message_counts(tenant: TenantId, direction: Direction) -> Vec<u8> {
+    key(tenant, RecordType::MessageCount, &[&[direction as u8]])
 }
 
 pub(super) fn session_count(tenant: TenantId) -> Vec<u8> {

@@ -13,6 +13,7 @@ use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::id::{MessageId, SessionId, TenantId};
 use crate::records::message::{BatchRecord, Message, MessageState, Priority};
+use crate::records::message_log::Direction;
 use crate::records::once::OnceStep;
 use crate::rules::quota::Charge;
 
@@ -124,6 +125,7 @@ impl Storage {
             batch.put(key.clone(), encode(&key, message)?);
             batch.put(by_whatsapp_id.clone(), encode(&by_whatsapp_id, &message.id)?);
             batch.add(keys::outbox_size(tenant, message.session), 1);
+            batch.add(keys::message_count(tenant, Direction::Sent, message.session), 1);
             batch.count(Counted::MessageAccepted);
             Self::count_state(batch, tenant, message, None);
             Self::set_timers(batch, tenant, message)?;

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::records::account::ApiKey;
 use crate::records::event::{Event, KnownPoll};
 use crate::records::id::TenantId;
+use crate::records::message_log::{Direction, is_received};
 use crate::rules::retention::{MARKS_KEPT, Oldest, POLLS_KEPT, REVOKED_KEPT, Retention, goes};
 
 /// Entries that one step looks at.
@@ -101,6 +102,9 @@ impl Storage {
             }
             for chat in event.fact.chat_names() {
                 batch.delete(keys::event_by_chat(tenant, &chat, n));
+            }
+            if is_received(&event.fact) {
+                batch.add(keys::message_count(tenant, Direction::Received, event.session), -1);
             }
             batch.delete(key.clone());
             let size = value.len() as u64;

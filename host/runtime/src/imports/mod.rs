@@ -1,23 +1,23 @@
 //! What plugins import: each call is counted, timed and confined to the caller.
 
 mod media;
+mod messages;
 
 use std::future::Future;
 use std::time::Duration;
 
 use switchboard_core::records::account::Principal;
-use switchboard_core::records::id::{MessageId, SessionId};
-use switchboard_core::records::message::Schedule;
+use switchboard_core::records::id::SessionId;
 use wasmtime::component::HasSelf;
 
 use crate::bindings::switchboard::plugin::types as wit;
-use crate::bindings::switchboard::plugin::{config, keys, log, messages, sessions};
+use crate::bindings::switchboard::plugin::{config, keys, log, sessions};
 use crate::call::{Breach, CallState};
 use crate::convert;
 use crate::engine::EPOCH_TICK;
 use crate::log::LogLevel;
 use crate::outcome::Limit;
-use crate::verbs::{CONNECT_WAIT_MAX, NewMessage, NewSession, VerbError};
+use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
@@ -48,6 +48,16 @@ impl CallState {
         T: Send,
     {
         self.count()?;
+        self.verb_uncounted(verb).await
+    }
+
+    /// The same as part of a host call that was counted.
+    async fn verb_uncounted<T, F, Fut>(&mut self, verb: F) -> Answer<T>
+    where
+        F: FnOnce(std::sync::Arc<dyn crate::verbs::Verbs>, Principal) -> Fut + Send,
+        Fut: Future<Output = Result<T, VerbError>> + Send,
+        T: Send,
+    {
         let Some(caller) = self.principal.clone() else {
             return Ok(Err(wit::HostError::Denied("nobody is calling: the route asks for no credential".to_owned())));
         };
@@ -121,6 +131,31 @@ impl sessions::Host for CallState {
         .await
     }
 
+    async fn change(&mut self, id: u64, change: sessions::SessionChange) -> Answer<wit::Session> {
+        let settings = change.settings.into_iter().map(|setting| (setting.name, setting.value)).collect();
+        let change = NewSettings { name: change.name, settings };
+        self.verb(|verbs, caller| async move {
+            Ok(convert::session(&verbs.change_session(&caller, SessionId(id), change).await?))
+        })
+        .await
+    }
+
+    async fn restart(&mut self, id: u64, wait_ms: u32) -> Answer<wit::Session> {
+        let wait = Duration::from_millis(u64::from(wait_ms)).min(CONNECT_WAIT_MAX);
+        self.verb(|verbs, caller| async move {
+            Ok(convert::session(&verbs.restart_session(&caller, SessionId(id), wait).await?))
+        })
+        .await
+    }
+
+    async fn pairing_code(&mut self, id: u64, phone_number: String) -> Answer<sessions::LinkCode> {
+        self.verb(|verbs, caller| async move {
+            let code = verbs.pairing_code(&caller, SessionId(id), &phone_number).await?;
+            Ok(sessions::LinkCode { code: code.code, expires_at_ms: code.expires_at_ms })
+        })
+        .await
+    }
+
     async fn qr(&mut self, id: u64) -> Answer<Option<sessions::QrCode>> {
         self.verb(|verbs, caller| async move {
             let qr = verbs.session_qr(&caller, SessionId(id)).await?;
@@ -130,35 +165,20 @@ impl sessions::Host for CallState {
     }
 }
 
-impl messages::Host for CallState {
-    async fn send(&mut self, session: u64, message: wit::Outgoing) -> Answer<wit::Message> {
-        let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
-        let once = self.once.clone();
-        self.verb(|verbs, caller| async move {
-            let (to, once) = (&*message.to, once.as_deref());
-            let schedule = Schedule::default();
-            let new = NewMessage { session: SessionId(session), to, content: &content, extras: &extras, schedule, once };
-            let sent = verbs.send(&caller, new).await?;
-            Ok(convert::message(&sent))
-        })
-        .await
-    }
-
-    async fn get(&mut self, id: u64) -> Answer<wit::Message> {
-        self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) }).await
-    }
-
-    async fn quota(&mut self, session: u64) -> Answer<Vec<wit::QuotaStanding>> {
-        self.verb(|verbs, caller| async move {
-            let limits = verbs.quota(&caller, SessionId(session)).await?;
-            Ok(limits.into_iter().map(convert::quota_standing).collect())
-        })
-        .await
-    }
-}
-
 impl keys::Host for CallState {
     async fn session_key(&mut self, session: u64) -> Answer<String> {
         self.verb(|verbs, caller| async move { verbs.session_key(&caller, SessionId(session)).await }).await
+    }
+
+    async fn session_keys(&mut self) -> Answer<Vec<(u64, String)>> {
+        self.verb(|verbs, caller| async move {
+            let keys = verbs.session_keys(&caller).await?;
+            Ok(keys.into_iter().map(|(session, key)| (session.0, key)).collect())
+        })
+        .await
+    }
+
+    async fn renew_session_key(&mut self, session: u64) -> Answer<String> {
+        self.verb(|verbs, caller| async move { verbs.renew_session_key(&caller, SessionId(session)).await }).await
     }
 }

@@ -5,12 +5,16 @@ mod media;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::{Content, Extras};
-use switchboard_core::records::id::{MessageId, SessionId};
+use switchboard_core::records::event::Event;
+use switchboard_core::records::id::{BatchId, MessageId, SessionId};
 use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
+use switchboard_core::storage::BatchProgress;
 
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 
@@ -40,6 +44,9 @@ pub enum VerbError {
     /// Known, but this host cannot do it yet.
     #[error("{0}")]
     NotYet(String),
+    /// The message's file cannot be sent.
+    #[error("the media {0}")]
+    Media(MediaRefusal),
     /// A limit is used up.
     #[error("{} is used up: {} of {}", .0.limit, .0.used, .0.max)]
     LimitReached(LimitStanding),
@@ -96,6 +103,76 @@ pub struct NewMessage<'a> {
     pub once: Option<&'a Once>,
 }
 
+/// Messages to send from one session.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBatch<'a> {
+    /// The session that is to send them.
+    pub session: SessionId,
+    /// A name for people.
+    pub name: Option<&'a str>,
+    /// The messages: to whom, what, and what goes with it.
+    pub messages: &'a [(String, Content, Extras)],
+    /// When and before whom they are to go.
+    pub schedule: Schedule,
+    /// The request that asks for them, when that came under an idempotency key.
+    pub once: Option<&'a Once>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchOutcome {
+    /// The batch; `None` when nothing was taken.
+    pub batch: Option<BatchId>,
+    /// What became of each message, in their order.
+    pub results: Vec<Result<Message, VerbError>>,
+}
+
+/// A session's name and settings, as they are to be; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewSettings {
+    /// Its name.
+    pub name: Option<String>,
+    /// Names and JSON; `null` removes one.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A code that is typed into the phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkCode {
+    /// The code.
+    pub code: String,
+    /// Milliseconds since 1970.
+    pub expires_at_ms: u64,
+}
+
+/// What was accepted in a window of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Name of the figure, such as `messages_per_month`.
+    pub limit: &'static str,
+    /// The most; `None` where nothing limits it.
+    pub max: Option<u64>,
+    /// What is used.
+    pub used: u64,
+    /// When the count begins anew, milliseconds since 1970.
+    pub resets_at_ms: u64,
+}
+
+/// The account of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// Its name.
+    pub name: String,
+    /// Its plan.
+    pub plan: String,
+    /// What it used.
+    pub usage: Vec<Usage>,
+    /// Its sessions.
+    pub sessions: u64,
+    /// The most it may have.
+    pub sessions_max: Option<u64>,
+}
+
 /// A QR code that waits to be scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QrCode {
@@ -124,6 +201,40 @@ pub trait Verbs: MediaVerbs + Send + Sync {
     async fn disconnect_session(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError>;
     /// The QR code that waits now.
     async fn session_qr(&self, caller: &Principal, id: SessionId) -> Result<Option<QrCode>, VerbError>;
+    /// Changes a session's name and settings.
+    async fn change_session(&self, caller: &Principal, id: SessionId, change: NewSettings) -> Result<Session, VerbError>;
+    /// Takes a session off line and brings it on line again.
+    async fn restart_session(&self, caller: &Principal, id: SessionId, wait: Duration) -> Result<Session, VerbError>;
+    /// A code that links the session when it is typed into the phone of this number.
+    async fn pairing_code(&self, caller: &Principal, id: SessionId, phone_number: &str) -> Result<LinkCode, VerbError>;
+    /// The own API keys of every session that the caller may use.
+    async fn session_keys(&self, caller: &Principal) -> Result<Vec<(SessionId, String)>, VerbError>;
+    /// Gives a session a new key of its own.
+    async fn renew_session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError>;
+    /// Accepts messages of one session; each is judged by itself.
+    async fn send_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError>;
+    /// A batch and how far it has come.
+    async fn batch(&self, caller: &Principal, id: BatchId) -> Result<BatchProgress, VerbError>;
+    /// Takes a message back.
+    async fn cancel(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError>;
+    /// A message that failed once more.
+    async fn resend(
+        &self,
+        caller: &Principal,
+        id: MessageId,
+        schedule: Schedule,
+        once: Option<&Once>,
+    ) -> Result<Message, VerbError>;
+    /// The event of a message that came in.
+    async fn received(&self, caller: &Principal, event: u64) -> Result<Event, VerbError>;
+    /// Messages of both directions.
+    async fn find_messages(&self, caller: &Principal, query: LogQuery) -> Result<LogPage, VerbError>;
+    /// The message that a session accepted under this WhatsApp id.
+    async fn sent_under(&self, caller: &Principal, id: SessionId, whatsapp_id: &str) -> Result<Message, VerbError>;
+    /// How many messages a session has.
+    async fn message_count(&self, caller: &Principal, id: SessionId, direction: Direction) -> Result<u64, VerbError>;
+    /// The caller's account.
+    async fn account(&self, caller: &Principal) -> Result<AccountInfo, VerbError>;
     /// The session's own API key.
     async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError>;
     /// Accepts a message.

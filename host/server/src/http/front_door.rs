@@ -158,6 +158,7 @@ impl FrontDoor {
             method: request.method().as_str().to_owned(),
             path: request.uri().path().to_owned(),
             request_id: request_id.to_owned(),
+            now_ms: self.clock.now().0,
         };
         // A request keeps the generation it began with.
         let generation = self.plugins.generation();

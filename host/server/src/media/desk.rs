@@ -25,8 +25,20 @@ fn file_of(content: &mut Content) -> Option<(SentAs, &mut Media)> {
         Content::Audio(media) => (if media.voice_note { SentAs::VoiceNote } else { SentAs::Audio }, media),
         Content::Document(media) => (SentAs::Document, media),
         Content::Sticker(media) => (SentAs::Sticker, media),
+        Content::File(media) => (SentAs::Itself, media),
         _ => return None,
     })
+}
+
+/// A file of any kind as what it has turned out to be.
+fn known(content: Content, kind: BlobKind) -> Content {
+    let Content::File(media) = content else { return content };
+    match kind {
+        BlobKind::Image => Content::Image(media),
+        BlobKind::Video => Content::Video(media),
+        BlobKind::Audio => Content::Audio(media),
+        BlobKind::Document => Content::Document(media),
+    }
 }
 
 /// The token at the end of a public address of ours, whatever the host is called from outside.
@@ -84,10 +96,12 @@ impl MediaDesk for MediaRoom {
         let kept = kept.ok_or_else(|| MediaRefusal::NotFound(fit.id.to_string()))?;
         media.source = MediaSource::Blob(kept.id.to_string());
         media.mime = Some(kept.facts.mime);
-        if sent_as == SentAs::Document {
+        let is_document =
+            sent_as == SentAs::Document || (sent_as == SentAs::Itself && kept.facts.kind == BlobKind::Document);
+        if is_document {
             media.file_name = media.file_name.as_deref().and_then(clean_name).or(kept.file_name);
         }
-        Ok(content)
+        Ok(known(content, kept.facts.kind))
     }
 }
 

@@ -25,7 +25,7 @@ fn media_error(refusal: MediaRefusal) -> VerbError {
     match refusal {
         MediaRefusal::NotFound(_) => VerbError::NotFound,
         MediaRefusal::Unavailable(_) => VerbError::Unavailable(format!("the media {refusal}")),
-        refused => invalid("media", refused.to_string()),
+        refused => VerbError::Media(refused),
     }
 }
 
@@ -33,7 +33,8 @@ fn fetch_error(fault: FetchFault, state: SessionState) -> VerbError {
     match fault {
         FetchFault::NotConnected => VerbError::NotConnected(state),
         FetchFault::Later(why) => VerbError::Unavailable(why),
-        FetchFault::Full(why) | FetchFault::Never(why) => invalid("media", why),
+        FetchFault::Full(why) => VerbError::Media(MediaRefusal::Full(why)),
+        FetchFault::Never(why) => VerbError::Media(MediaRefusal::Unreachable(why)),
     }
 }
 

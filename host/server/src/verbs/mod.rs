@@ -11,31 +11,37 @@ use tokio::task::JoinHandle;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
-use switchboard_core::flow::intake::{AcceptedBatch, BatchWish, Intake, IntakeError, SendWish};
+use switchboard_core::flow::intake::{Intake, IntakeError};
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{BatchId, MessageId, SessionId, draw_public_number};
-use switchboard_core::records::message::Message;
+use switchboard_core::records::message::{Message, Schedule};
+use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_phone;
 use switchboard_core::rules::plan::{PACING_SETTING, PlanError, SessionRules};
-use switchboard_core::rules::quota::{self, Charge, Reached, Scope, Standing};
-use switchboard_core::rules::session_settings::{SettingError, fetches_media, watched};
-use switchboard_core::storage::{BatchProgress, Cancelled, SessionChange, Storage, StorageError};
-use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, LimitStanding, NewMessage, NewSession, QrCode, VerbError, Verbs};
+use switchboard_core::rules::quota::{Reached, Scope, Standing};
+use switchboard_core::rules::session_settings::{SettingError, fetches_media, sends, watched};
+use switchboard_core::storage::{BatchProgress, Storage, StorageError};
+use switchboard_runtime::verbs::{
+    AccountInfo, BatchOutcome, LimitStanding, LinkCode, NewBatch, NewMessage, NewSession, NewSettings, QrCode, VerbError,
+    Verbs,
+};
+
+mod account;
+mod messages;
+mod wishes;
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
 use crate::media::{Downloads, MediaRoom};
 use crate::qr;
-use crate::whatsapp::{Live, PairingCode, PairingCodeError, Sessions};
+use crate::whatsapp::{Live, Sessions};
 
 /// Most settings of a session, and bytes of one.
 const SETTINGS_MAX: usize = 32;
 const SETTING_BYTES_MAX: usize = 4096;
-/// Messages that are looked at together for a list, and how often for one page of it.
-const SCAN_PAGE: usize = 200;
-const SCAN_PAGES_MAX: usize = 25;
 /// How often a drawn session id may be taken already.
 const DRAW_TRIES_MAX: u32 = 8;
 
@@ -99,11 +105,49 @@ fn check_settings(count: usize, settings: &Map<String, Value>) -> Result<(), Ver
     check_heeded(settings)
 }
 
+/// Settings as a plugin gives them: names and JSON.
+fn read_settings(given: &[(String, String)]) -> Result<Map<String, Value>, VerbError> {
+    let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
+    let mut settings = Map::new();
+    for (name, value) in given {
+        if name.len() + value.len() > SETTING_BYTES_MAX {
+            return invalid(name, format!("has {} bytes; the limit is {SETTING_BYTES_MAX}", value.len()));
+        }
+        match serde_json::from_str(value) {
+            Ok(value) => drop(settings.insert(name.clone(), value)),
+            Err(error) => return invalid(name, format!("is not JSON: {error}")),
+        }
+    }
+    Ok(settings)
+}
+
+/// Whether the caller may be shown keys of sessions, or renew them.
+fn shown_keys(caller: &Principal, action: &str) -> Result<(), VerbError> {
+    need(caller, "keys", action)?;
+    if caller.kind == KeyKind::Session {
+        return Err(VerbError::Denied("a session's key is not shown to callers that came with one".to_owned()));
+    }
+    Ok(())
+}
+
+fn own_key_wish(session: SessionId, name: &str) -> KeyWish {
+    KeyWish {
+        kind: KeyKind::Session,
+        session_id: Some(session),
+        name: Some(name.to_owned()),
+        expires_at: None,
+        service: None,
+        scopes: None,
+        mode: None,
+    }
+}
+
 /// Whether the settings that the host itself heeds say something that it understands.
 fn check_heeded(settings: &Map<String, Value>) -> Result<(), VerbError> {
     let unread = |error: SettingError| VerbError::Invalid { field: error.setting.to_owned(), why: error.why };
     fetches_media(settings).map_err(unread)?;
     watched(settings).map_err(unread)?;
+    sends(settings).map_err(unread)?;
     let invalid = |error: PlanError| VerbError::Invalid { field: PACING_SETTING.to_owned(), why: error.to_string() };
     SessionRules::read(settings).map(|_| ()).map_err(invalid)
 }
@@ -121,7 +165,8 @@ fn intake_error(error: IntakeError) -> VerbError {
         IntakeError::BatchSize { .. } => VerbError::Invalid { field: "messages".to_owned(), why: error.to_string() },
         IntakeError::NotYet { .. } => VerbError::NotYet(error.to_string()),
         IntakeError::Media(MediaRefusal::Unavailable(_)) => VerbError::Unavailable(error.to_string()),
-        IntakeError::Media(refused) => VerbError::Invalid { field: "media".to_owned(), why: refused.to_string() },
+        IntakeError::Media(refused) => VerbError::Media(refused),
+        IntakeError::SwitchedOff(_) => VerbError::Conflict(error.to_string()),
         IntakeError::Storage(error) => unavailable(error),
     }
 }
@@ -153,133 +198,13 @@ impl HostVerbs {
         self.storage.session(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
-    /// Changes the name and the settings of a session; a setting that becomes `null` goes away.
-    pub(crate) async fn change_session(
-        &self,
-        caller: &Principal,
-        id: SessionId,
-        name: Option<String>,
-        settings: Map<String, Value>,
-    ) -> Result<Session, VerbError> {
-        need(caller, "sessions", "write")?;
-        if let Some(name) = &name {
-            check_name(name)?;
-        }
-        let there = self.reach(caller, id).await?;
-        let added = settings.iter().filter(|(name, value)| !value.is_null() && !there.settings.contains_key(*name));
-        check_settings(there.settings.len() + added.count(), &settings)?;
-        let change = SessionChange { name, settings, ..SessionChange::default() };
-        let changed = self.storage.change_session(caller.tenant, id, self.clock.now(), &change).await;
-        let changed = changed.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
-        self.sessions.settings_changed(&there, &changed);
-        Ok(changed)
-    }
-
-    /// A code that links the session when it is typed into the phone of this number.
-    pub(crate) async fn pairing_code(
-        &self,
-        caller: &Principal,
-        id: SessionId,
-        phone_number: &str,
-    ) -> Result<PairingCode, VerbError> {
-        let invalid = |why: String| VerbError::Invalid { field: "phone_number".to_owned(), why };
-        let digits = parse_phone(phone_number).map_err(|error| invalid(error.to_string()))?;
-        let session = self.connect_session(caller, id, CONNECT_WAIT_MAX).await?;
-        if session.jid.is_some() {
-            return Err(VerbError::Conflict(format!("the session is {}: a phone has linked it", session.state.name())));
-        }
-        self.sessions.pairing_code(id, digits).await.map_err(|error| match error {
-            PairingCodeError::Number(why) => invalid(why),
-            PairingCodeError::Refused(why) => VerbError::Conflict(why),
-            PairingCodeError::NotPairing => VerbError::NotConnected(session.state),
-        })
-    }
-
-    /// Messages that the caller may see, newest first, with ids below `before`; and where the next page begins.
-    pub(crate) async fn messages(
-        &self,
-        caller: &Principal,
-        before: Option<MessageId>,
-        limit: usize,
-        wanted: impl Fn(&Message) -> bool,
-    ) -> Result<(Vec<Message>, Option<MessageId>), VerbError> {
-        need(caller, "messages", "read")?;
-        let (mut found, mut before) = (Vec::new(), before);
-        for _ in 0..SCAN_PAGES_MAX {
-            let page = self.storage.messages(caller.tenant, before, SCAN_PAGE).await.map_err(unavailable)?;
-            let last = page.len() < SCAN_PAGE;
-            for message in page {
-                before = Some(message.id);
-                if caller.may_use(message.session) && wanted(&message) {
-                    found.push(message);
-                    if found.len() == limit {
-                        return Ok((found, before));
-                    }
-                }
-            }
-            if last {
-                return Ok((found, None));
-            }
-        }
-        Ok((found, before))
-    }
-
-    /// Accepts a batch of messages of one session.
-    pub(crate) async fn send_batch(
-        &self,
-        caller: &Principal,
-        wish: BatchWish,
-        once: Option<&Once>,
-    ) -> Result<AcceptedBatch, VerbError> {
-        need(caller, "messages", "write")?;
-        self.reach(caller, wish.session).await?;
-        self.intake.accept_batch_once(caller.tenant, wish, once).await.map_err(intake_error)
-    }
-
-    /// A batch and how far its messages have come.
-    pub(crate) async fn batch(&self, caller: &Principal, id: BatchId) -> Result<BatchProgress, VerbError> {
-        need(caller, "messages", "read")?;
-        let progress = self.storage.batch_progress(caller.tenant, id).await.map_err(unavailable)?;
-        progress.filter(|progress| caller.may_use(progress.record.session)).ok_or(VerbError::NotFound)
-    }
-
-    /// Takes a message back that nobody has begun to send.
-    pub(crate) async fn cancel(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
-        need(caller, "messages", "write")?;
-        let there = self.storage.message(caller.tenant, id).await.map_err(unavailable)?;
-        if there.is_none_or(|message| !caller.may_use(message.session)) {
-            return Err(VerbError::NotFound);
-        }
-        match self.storage.cancel_message(caller.tenant, id, self.clock.now()).await.map_err(unavailable)? {
-            Cancelled::Done(message) => Ok(*message),
-            Cancelled::TooLate(message) => {
-                Err(VerbError::Conflict(format!("the message is {}: it is too late to take it back", message.state.name())))
-            }
-            Cancelled::Missing => Err(VerbError::NotFound),
-        }
-    }
-
-    /// What a verb says of a wish that was refused.
-    pub(crate) fn refused_wish(error: IntakeError) -> VerbError {
-        intake_error(error)
-    }
-
     fn checked_new(new: &NewSession) -> Result<Map<String, Value>, VerbError> {
         let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
         check_name(&new.name)?;
         if new.settings.len() > SETTINGS_MAX {
             return invalid("settings", format!("has {} entries; the limit is {SETTINGS_MAX}", new.settings.len()));
         }
-        let mut settings = Map::new();
-        for (name, value) in &new.settings {
-            if name.len() + value.len() > SETTING_BYTES_MAX {
-                return invalid(name, format!("has {} bytes; the limit is {SETTING_BYTES_MAX}", value.len()));
-            }
-            match serde_json::from_str(value) {
-                Ok(value) => drop(settings.insert(name.clone(), value)),
-                Err(error) => return invalid(name, format!("is not JSON: {error}")),
-            }
-        }
+        let settings = read_settings(&new.settings)?;
         check_heeded(&settings)?;
         Ok(settings)
     }
@@ -329,16 +254,7 @@ impl Verbs for HostVerbs {
                 updated_at: now,
                 last_active_at: None,
             };
-            let wish = KeyWish {
-                kind: KeyKind::Session,
-                session_id: Some(session.id),
-                name: Some(new.name.clone()),
-                expires_at: None,
-                service: None,
-                scopes: None,
-                mode: None,
-            };
-            let own_key = self.accounts.draw_key(caller.tenant, &wish);
+            let own_key = self.accounts.draw_key(caller.tenant, &own_key_wish(session.id, &new.name));
             match self.storage.create_session_within(&session, &own_key, sessions_max).await {
                 Err(StorageError::Conflict) => {
                     let used = self.storage.session_count(caller.tenant).await.map_err(unavailable)?;
@@ -398,49 +314,111 @@ impl Verbs for HostVerbs {
         Ok(Some(QrCode { text: qr.text, png, expires_at_ms: qr.expires_at.0 }))
     }
 
-    async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
-        need(caller, "keys", "read")?;
-        if caller.kind == KeyKind::Session {
-            return Err(VerbError::Denied("a session's key is not shown to callers that came with one".to_owned()));
+    async fn change_session(&self, caller: &Principal, id: SessionId, change: NewSettings) -> Result<Session, VerbError> {
+        let settings = read_settings(&change.settings)?;
+        Self::change_session(self, caller, id, change.name, settings).await
+    }
+
+    async fn restart_session(&self, caller: &Principal, id: SessionId, wait: Duration) -> Result<Session, VerbError> {
+        self.disconnect_session(caller, id).await?;
+        self.connect_session(caller, id, wait).await
+    }
+
+    async fn pairing_code(&self, caller: &Principal, id: SessionId, phone_number: &str) -> Result<LinkCode, VerbError> {
+        let drawn = Self::pairing_code(self, caller, id, phone_number).await?;
+        Ok(LinkCode { code: drawn.code, expires_at_ms: drawn.expires_at.0 })
+    }
+
+    async fn session_keys(&self, caller: &Principal) -> Result<Vec<(SessionId, String)>, VerbError> {
+        shown_keys(caller, "read")?;
+        let mut keys = Vec::new();
+        for session in self.storage.sessions(caller.tenant).await.map_err(unavailable)? {
+            if !caller.may_use(session.id) {
+                continue;
+            }
+            if let Some(key) = self.storage.session_key(caller.tenant, session.id).await.map_err(unavailable)? {
+                keys.push((session.id, key));
+            }
         }
+        Ok(keys)
+    }
+
+    async fn renew_session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
+        shown_keys(caller, "write")?;
+        let session = self.reach(caller, id).await?;
+        for _ in 0..DRAW_TRIES_MAX {
+            let new = self.accounts.draw_key(caller.tenant, &own_key_wish(id, &session.name));
+            match self.storage.renew_session_key(&new, self.clock.now()).await {
+                Err(StorageError::Conflict) => {}
+                other => return other.map(|()| new.text).map_err(unavailable),
+            }
+        }
+        // Gone, or others renew it all the time.
+        self.reach(caller, id).await?;
+        Err(VerbError::Conflict("the key is being renewed by somebody else".to_owned()))
+    }
+
+    async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
+        shown_keys(caller, "read")?;
         self.reach(caller, id).await?;
         self.storage.session_key(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
     async fn send(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
-        need(caller, "messages", "write")?;
-        self.reach(caller, new.session).await?;
-        let wish = SendWish {
-            session: new.session,
-            to: new.to.to_owned(),
-            content: new.content.clone(),
-            extras: new.extras.clone(),
-            schedule: new.schedule,
-            origin: None,
-        };
-        self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
+        self.accept(caller, new).await
+    }
+
+    async fn send_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
+        self.accept_batch(caller, new).await
+    }
+
+    async fn resend(
+        &self,
+        caller: &Principal,
+        id: MessageId,
+        schedule: Schedule,
+        once: Option<&Once>,
+    ) -> Result<Message, VerbError> {
+        self.accept_again(caller, id, schedule, once).await
     }
 
     async fn message(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
+        self.message_of(caller, id).await
+    }
+
+    async fn batch(&self, caller: &Principal, id: BatchId) -> Result<BatchProgress, VerbError> {
+        Self::batch(self, caller, id).await
+    }
+
+    async fn cancel(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
+        Self::cancel(self, caller, id).await
+    }
+
+    async fn received(&self, caller: &Principal, event: u64) -> Result<Event, VerbError> {
+        self.received_message(caller, event).await
+    }
+
+    async fn find_messages(&self, caller: &Principal, query: LogQuery) -> Result<LogPage, VerbError> {
+        self.log_page(caller, query).await
+    }
+
+    async fn sent_under(&self, caller: &Principal, id: SessionId, whatsapp_id: &str) -> Result<Message, VerbError> {
         need(caller, "messages", "read")?;
-        let message = self.storage.message(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
-        if caller.may_use(message.session) { Ok(message) } else { Err(VerbError::NotFound) }
+        self.reach(caller, id).await?;
+        let found = self.storage.message_of_whatsapp_id(caller.tenant, id, whatsapp_id).await.map_err(unavailable)?;
+        found.ok_or(VerbError::NotFound)
+    }
+
+    async fn message_count(&self, caller: &Principal, id: SessionId, direction: Direction) -> Result<u64, VerbError> {
+        self.reach(caller, id).await?;
+        self.storage.message_count(caller.tenant, id, direction).await.map_err(unavailable)
     }
 
     async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
-        // Whoever sends is told how much is left, with the answer to the message.
-        if !caller.may("messages", "write") {
-            need(caller, "messages", "read")?;
-        }
-        let session = self.reach(caller, session).await?;
-        let figures = self.storage.figures(caller.tenant).await.map_err(unavailable)?;
-        let (rules, now) = (SessionRules::of(&session.settings), self.clock.now());
-        let charges = quota::charges(&figures, &[(session.id, rules, 0)], now);
-        let used = self.storage.used(caller.tenant, charges).await.map_err(unavailable)?;
-        let limit = |(charge, used): &(Charge, u64)| {
-            let standing = quota::standing(charge, *used)?;
-            Some(message_limit(charge.limit_name(), charge.scope, &standing, standing.retry_after_s(now)))
-        };
-        Ok(used.iter().filter_map(limit).collect())
+        self.limits_of(caller, session).await
+    }
+
+    async fn account(&self, caller: &Principal) -> Result<AccountInfo, VerbError> {
+        self.account_of(caller).await
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::intake::{AcceptedBatch, BATCH_MESSAGES_MAX, BatchWish, IntakeError, SendWish};
+use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::{Content, Extras, Quote};
 use switchboard_core::records::id::{MessageId, SessionId};
@@ -101,10 +102,15 @@ impl MessageWish {
 
 /// What is wrong with a message, by its place in the body.
 fn wish_problem(error: VerbError) -> Problem {
-    let VerbError::Invalid { field, why } = error else { return error.into() };
+    let (field, why) = match error {
+        VerbError::Invalid { field, why } => (field, why),
+        VerbError::Media(ref refused) if !matches!(refused, MediaRefusal::Unavailable(_)) => {
+            return Problem::invalid_at(&["content", "value", "source"], refused.to_string());
+        }
+        other => return other.into(),
+    };
     match field.as_str() {
         "caption" | "file_name" => Problem::invalid_at(&["content", "value", &field], why),
-        "media" => Problem::invalid_at(&["content", "value", "source"], why),
         "quote" => Problem::invalid_at(&["quote", "message_id"], why),
         _ => Problem::invalid(&field, why),
     }

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 
+use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
 
@@ -80,6 +81,10 @@ impl From<VerbError> for Problem {
             VerbError::NotFound => Self::not_found("there is nothing of this id"),
             VerbError::Denied(why) => Self::new(StatusCode::FORBIDDEN, why),
             VerbError::Invalid { field, why } => Self::invalid(&field, why),
+            VerbError::Media(refused) => match refused {
+                MediaRefusal::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the media {refused}")),
+                refused => Self::invalid("media", refused.to_string()),
+            },
             VerbError::NotConnected(state) => {
                 Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "not_connected").with("state", state.name())
             }

@@ -1,0 +1,219 @@
+//! The imports `messages` and `account`.
+
+use switchboard_core::clock::Timestamp;
+use switchboard_core::records::id::{BatchId, MessageId, SessionId};
+use switchboard_core::records::message::{Priority, Schedule};
+use switchboard_core::records::message_log::{Direction, LogPage, LogQuery, Logged};
+
+use super::Answer;
+use crate::bindings::switchboard::plugin::types as wit;
+use crate::bindings::switchboard::plugin::{account, messages};
+use crate::call::CallState;
+use crate::convert;
+use crate::verbs::{NewBatch, NewMessage, VerbError};
+
+/// Most messages of one page.
+const PAGE_MAX: u32 = 100;
+/// Most messages that a page can be behind.
+const OFFSET_MAX: u32 = 50_000;
+
+fn schedule(options: &messages::SendOptions) -> Schedule {
+    Schedule {
+        priority: match options.priority {
+            messages::Priority::Interactive => Priority::Interactive,
+            messages::Priority::Bulk => Priority::Bulk,
+        },
+        send_at: options.send_at_ms.map(Timestamp),
+        expires_at: options.expires_at_ms.map(Timestamp),
+        gap_ms: options.gap_ms.map(u64::from),
+    }
+}
+
+fn direction(direction: messages::Direction) -> Direction {
+    match direction {
+        messages::Direction::Sent => Direction::Sent,
+        messages::Direction::Received => Direction::Received,
+    }
+}
+
+fn log_query(query: &messages::MessageQuery) -> Result<LogQuery, VerbError> {
+    let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
+    if query.limit == 0 || query.limit > PAGE_MAX {
+        return invalid("limit", format!("is {}; 1 to {PAGE_MAX} are allowed", query.limit));
+    }
+    if query.offset > OFFSET_MAX {
+        return invalid("offset", format!("is {}; the limit is {OFFSET_MAX}", query.offset));
+    }
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Ok(LogQuery {
+        session: query.session.map(SessionId),
+        direction: query.direction.map(direction),
+        states: query.states.iter().copied().map(convert::core_message_state).collect(),
+        since: query.since_ms.map(Timestamp),
+        until: query.until_ms.map(Timestamp),
+        offset: number(query.offset),
+        limit: number(query.limit),
+    })
+}
+
+fn page(page: LogPage) -> messages::MessagePage {
+    let logged = |one: &Logged| match one {
+        Logged::Sent(message) => messages::Logged::Sent(convert::message(message)),
+        Logged::Received(event) => messages::Logged::Received(convert::event(event)),
+    };
+    messages::MessagePage { entries: page.entries.iter().map(logged).collect(), total: page.total }
+}
+
+impl CallState {
+    /// How every limit of a session stands. Of what was accepted the caller is told, whatever becomes of this question.
+    async fn limits(&mut self, session: SessionId) -> wasmtime::Result<Vec<wit::QuotaStanding>> {
+        let asked = self
+            .verb_uncounted(|verbs, caller| async move {
+                let limits = verbs.quota(&caller, session).await?;
+                Ok(limits.into_iter().map(convert::quota_standing).collect())
+            })
+            .await?;
+        Ok(asked.unwrap_or_default())
+    }
+
+    async fn accepted(&mut self, answer: Result<wit::Message, wit::HostError>) -> Answer<messages::Accepted> {
+        Ok(match answer {
+            Ok(message) => {
+                let limits = self.limits(SessionId(message.session)).await?;
+                Ok(messages::Accepted { message, limits })
+            }
+            Err(error) => Err(error),
+        })
+    }
+}
+
+impl messages::Host for CallState {
+    async fn send(
+        &mut self,
+        session: u64,
+        message: wit::Outgoing,
+        options: messages::SendOptions,
+    ) -> Answer<messages::Accepted> {
+        let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
+        let once = self.once.clone();
+        let answer = self
+            .verb(|verbs, caller| async move {
+                let (to, once, schedule) = (&*message.to, once.as_deref(), schedule(&options));
+                let session = SessionId(session);
+                let new = NewMessage { session, to, content: &content, extras: &extras, schedule, once };
+                Ok(convert::message(&verbs.send(&caller, new).await?))
+            })
+            .await?;
+        self.accepted(answer).await
+    }
+
+    async fn send_batch(&mut self, session: u64, wish: messages::BatchWish) -> Answer<messages::BatchAnswer> {
+        let once = self.once.clone();
+        let schedule = schedule(&wish.options);
+        let read = |one: wit::Outgoing| (one.to, convert::core_content(one.content), convert::core_extras(one.extras));
+        let (name, outgoing): (_, Vec<_>) = (wish.name, wish.messages.into_iter().map(read).collect());
+        let answer = self
+            .verb(|verbs, caller| async move {
+                let (name, once, session) = (name.as_deref(), once.as_deref(), SessionId(session));
+                let outcome =
+                    verbs.send_batch(&caller, NewBatch { session, name, messages: &outgoing, schedule, once }).await?;
+                let result = |one: Result<_, _>| one.map(|sent| convert::message(&sent)).map_err(convert::host_error);
+                Ok((outcome.batch.map(|batch| batch.0), outcome.results.into_iter().map(result).collect()))
+            })
+            .await?;
+        Ok(match answer {
+            Ok((batch, results)) => {
+                let limits = self.limits(SessionId(session)).await?;
+                Ok(messages::BatchAnswer { batch, results, limits })
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn get(&mut self, id: u64) -> Answer<wit::Message> {
+        self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) }).await
+    }
+
+    async fn received(&mut self, event: u64) -> Answer<wit::Event> {
+        self.verb(|verbs, caller| async move { Ok(convert::event(&verbs.received(&caller, event).await?)) }).await
+    }
+
+    async fn find(&mut self, query: messages::MessageQuery) -> Answer<messages::MessagePage> {
+        self.verb(|verbs, caller| async move { Ok(page(verbs.find_messages(&caller, log_query(&query)?).await?)) }).await
+    }
+
+    async fn by_whatsapp_id(&mut self, session: u64, whatsapp_id: String) -> Answer<wit::Message> {
+        self.verb(|verbs, caller| async move {
+            Ok(convert::message(&verbs.sent_under(&caller, SessionId(session), &whatsapp_id).await?))
+        })
+        .await
+    }
+
+    async fn batch(&mut self, id: u64) -> Answer<messages::BatchProgress> {
+        self.verb(|verbs, caller| async move {
+            let progress = verbs.batch(&caller, BatchId(id)).await?;
+            let count = |(state, messages): (&_, &u64)| messages::StateCount {
+                state: convert::message_state(*state),
+                messages: *messages,
+            };
+            Ok(messages::BatchProgress {
+                id,
+                session: progress.record.session.0,
+                name: progress.record.name.clone(),
+                messages: progress.record.messages,
+                states: progress.states.iter().map(count).collect(),
+                accepted_at_ms: progress.record.accepted_at.0,
+            })
+        })
+        .await
+    }
+
+    async fn cancel(&mut self, id: u64) -> Answer<wit::Message> {
+        self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.cancel(&caller, MessageId(id)).await?)) }).await
+    }
+
+    async fn resend(&mut self, id: u64, options: messages::SendOptions) -> Answer<messages::Accepted> {
+        let once = self.once.clone();
+        let answer = self
+            .verb(|verbs, caller| async move {
+                let resent = verbs.resend(&caller, MessageId(id), schedule(&options), once.as_deref()).await?;
+                Ok(convert::message(&resent))
+            })
+            .await?;
+        self.accepted(answer).await
+    }
+
+    async fn count(&mut self, session: u64, of: messages::Direction) -> Answer<u64> {
+        self.verb(|verbs, caller| async move { verbs.message_count(&caller, SessionId(session), direction(of)).await }).await
+    }
+
+    async fn quota(&mut self, session: u64) -> Answer<Vec<wit::QuotaStanding>> {
+        self.verb(|verbs, caller| async move {
+            let limits = verbs.quota(&caller, SessionId(session)).await?;
+            Ok(limits.into_iter().map(convert::quota_standing).collect())
+        })
+        .await
+    }
+}
+
+impl account::Host for CallState {
+    async fn info(&mut self) -> Answer<account::AccountInfo> {
+        self.verb(|verbs, caller| async move {
+            let info = verbs.account(&caller).await?;
+            let usage = |usage: crate::verbs::Usage| account::Usage {
+                limit: usage.limit.to_owned(),
+                max: usage.max,
+                used: usage.used,
+                resets_at_ms: usage.resets_at_ms,
+            };
+            Ok(account::AccountInfo {
+                name: info.name,
+                plan: info.plan,
+                usage: info.usage.into_iter().map(usage).collect(),
+                sessions: info.sessions,
+                sessions_max: info.sessions_max,
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,88 @@
+//! What plugins ask of messages.
+
+use switchboard_core::flow::intake::{BatchWish, SendWish};
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::event::Event;
+use switchboard_core::records::id::MessageId;
+use switchboard_core::records::message::{Message, MessageState, Schedule};
+use switchboard_core::records::message_log::{LogPage, LogQuery, is_received};
+use switchboard_core::records::once::Once;
+use switchboard_core::storage::StorageError;
+use switchboard_runtime::verbs::{BatchOutcome, NewBatch, NewMessage, VerbError};
+
+use super::{HostVerbs, intake_error, need, unavailable};
+
+impl HostVerbs {
+    pub(super) async fn accept(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
+        need(caller, "messages", "write")?;
+        self.reach(caller, new.session).await?;
+        let wish = SendWish {
+            session: new.session,
+            to: new.to.to_owned(),
+            content: new.content.clone(),
+            extras: new.extras.clone(),
+            schedule: new.schedule,
+            origin: None,
+        };
+        self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
+    }
+
+    pub(super) async fn accept_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
+        let (session, schedule) = (new.session, new.schedule);
+        let wishes = new.messages.iter().map(|(to, content, extras)| SendWish {
+            session,
+            to: to.clone(),
+            content: content.clone(),
+            extras: extras.clone(),
+            schedule,
+            origin: None,
+        });
+        let wish = BatchWish { session, name: new.name.map(str::to_owned), messages: wishes.collect() };
+        let accepted = self.send_batch(caller, wish, new.once).await?;
+        let missing = || VerbError::Unavailable("a message of the batch is missing".to_owned());
+        let result = |one: Result<Option<Message>, _>| one.map_err(intake_error)?.ok_or_else(missing);
+        let results = accepted.results.into_iter().map(result).collect();
+        Ok(BatchOutcome { batch: accepted.record.map(|record| record.id), results })
+    }
+
+    pub(super) async fn accept_again(
+        &self,
+        caller: &Principal,
+        id: MessageId,
+        schedule: Schedule,
+        once: Option<&Once>,
+    ) -> Result<Message, VerbError> {
+        let failed = self.message_of(caller, id).await?;
+        if !matches!(failed.state, MessageState::Failed | MessageState::Expired) {
+            let why = format!("the message is {}: only one that failed or expired is sent again", failed.state.name());
+            return Err(VerbError::Conflict(why));
+        }
+        let Message { session, to, content, extras, .. } = &failed;
+        let new = NewMessage { session: *session, to, content, extras, schedule, once };
+        self.accept(caller, new).await
+    }
+
+    pub(super) async fn message_of(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
+        need(caller, "messages", "read")?;
+        let message = self.storage.message(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
+        if caller.may_use(message.session) { Ok(message) } else { Err(VerbError::NotFound) }
+    }
+
+    pub(super) async fn received_message(&self, caller: &Principal, event: u64) -> Result<Event, VerbError> {
+        need(caller, "messages", "read")?;
+        let found = self.storage.event(caller.tenant, event).await.map_err(unavailable)?;
+        found.filter(|event| caller.may_use(event.session) && is_received(&event.fact)).ok_or(VerbError::NotFound)
+    }
+
+    pub(super) async fn log_page(&self, caller: &Principal, query: LogQuery) -> Result<LogPage, VerbError> {
+        need(caller, "messages", "read")?;
+        let query = match (query.session, caller.session) {
+            (Some(session), _) => {
+                self.reach(caller, session).await?;
+                query
+            }
+            (None, bound) => LogQuery { session: bound, ..query },
+        };
+        self.storage.message_log(caller.tenant, &query).await.map_err(|error: StorageError| unavailable(error))
+    }
+}

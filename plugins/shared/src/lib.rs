@@ -1,0 +1,138 @@
+//! What messaging APIs have in common. A dialect is a table of endpoints, one function that renders failures, and the shapes of
+//! its own objects; everything else is here.
+
+pub mod failure;
+pub mod limits;
+pub mod payload;
+pub mod qr;
+pub mod status;
+
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::http;
+use switchboard_guest_sdk::router::{Credential, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::types::Principal;
+
+pub use failure::{Failure, Of, What};
+pub use switchboard_guest_sdk as sdk;
+
+/// What answers an endpoint.
+pub type Handler = fn(&Request) -> Result<Response, Failure>;
+
+/// One method of one path.
+pub struct Endpoint {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// Below the mount.
+    pub path: &'static str,
+    /// Which credentials it takes: one of the dialect's own sets.
+    pub credentials: fn() -> Vec<Credential>,
+    /// What answers.
+    pub handler: Handler,
+}
+
+/// An endpoint.
+pub const fn endpoint(
+    method: &'static str,
+    path: &'static str,
+    credentials: fn() -> Vec<Credential>,
+    handler: Handler,
+) -> Endpoint {
+    Endpoint { method, path, credentials, handler }
+}
+
+/// Where and when a failure is told.
+pub struct Place<'a> {
+    /// Unique to the request; also in its `X-Request-Id`.
+    pub request_id: &'a str,
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// An HTTP API.
+pub trait Dialect {
+    /// Everything that it serves.
+    const ENDPOINTS: &'static [Endpoint];
+
+    /// Tells a failure in the shape of this API.
+    fn render(failure: &Failure, at: &Place<'_>) -> Response;
+}
+
+/// The routes of a dialect.
+pub fn routes<D: Dialect>() -> Vec<Route> {
+    D::ENDPOINTS.iter().map(|one| http::route(one.method, one.path, &(one.credentials)())).collect()
+}
+
+/// Answers a request.
+pub fn handle<D: Dialect>(request: &Request) -> Response {
+    let endpoint = usize::try_from(request.route).ok().and_then(|at| D::ENDPOINTS.get(at));
+    let answer = endpoint.map_or(Err(Failure::Internal), |endpoint| (endpoint.handler)(request));
+    answer.unwrap_or_else(|failure| {
+        rendered::<D>(&failure, &Place { request_id: &request.request_id, now_ms: request.now_ms })
+    })
+}
+
+/// Tells a refusal of the host.
+pub fn refuse<D: Dialect>(request: &RefusedRequest, refusal: Refusal) -> Response {
+    rendered::<D>(&refusal.into(), &Place { request_id: &request.request_id, now_ms: request.now_ms })
+}
+
+/// What every failure carries beside the dialect's own words.
+fn rendered<D: Dialect>(failure: &Failure, at: &Place<'_>) -> Response {
+    let mut response = D::render(failure, at);
+    if let Some(seconds) = failure.retry_after_s(at.now_ms) {
+        limits::set_header(&mut response, "retry-after", seconds.to_string());
+    }
+    if let Failure::LimitReached(limit) = failure {
+        limits::show(&mut response, std::slice::from_ref(limit));
+    }
+    response
+}
+
+/// Exports a [`Dialect`] as the component's router.
+#[macro_export]
+macro_rules! export_dialect {
+    ($dialect:ident) => {
+        impl $crate::sdk::router::Guest for $dialect {
+            fn routes() -> Vec<$crate::sdk::router::Route> {
+                $crate::routes::<$dialect>()
+            }
+
+            fn handle(request: $crate::sdk::router::Request) -> $crate::sdk::router::Response {
+                $crate::handle::<$dialect>(&request)
+            }
+
+            fn refuse(
+                request: $crate::sdk::router::RefusedRequest,
+                refusal: $crate::sdk::router::Refusal,
+            ) -> $crate::sdk::router::Response {
+                $crate::refuse::<$dialect>(&request, refusal)
+            }
+        }
+
+        $crate::sdk::export_router!($dialect);
+    };
+}
+
+/// The fields of a JSON body.
+///
+/// # Errors
+/// [`Failure::Malformed`].
+pub fn fields(request: &Request) -> Result<Fields, Failure> {
+    Fields::parse(&request.body).map_err(Failure::Malformed)
+}
+
+/// Ends the reading of fields.
+///
+/// # Errors
+/// [`Failure::Fields`].
+pub fn done(fields: Fields) -> Result<(), Failure> {
+    fields.finish().map_err(Failure::Fields)
+}
+
+/// Who calls.
+///
+/// # Errors
+/// [`Failure::Internal`] where the route asks for no credential.
+pub fn caller(request: &Request) -> Result<&Principal, Failure> {
+    request.principal.as_ref().ok_or(Failure::Internal)
+}

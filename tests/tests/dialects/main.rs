@@ -1,0 +1,5 @@
+//! The dialects: every endpoint of each with everything that callers do right and wrong, and what arrives on phones.
+
+mod prosendi;
+mod stage;
+mod table;

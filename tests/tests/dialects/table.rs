@@ -1,0 +1,212 @@
+//! A table of requests and their answers, kept as a golden file: `UPDATE_GOLDEN=1` writes it anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+use switchboard::http::{LocalAnswer, LocalClient};
+
+/// Headers of answers that are part of the promise.
+const HEADERS: [&str; 7] = [
+    "allow",
+    "content-type",
+    "idempotent-replayed",
+    "retry-after",
+    "www-authenticate",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+];
+/// Numbers from here on are drawn by the host, or are moments.
+const DRAWN_FROM: u64 = 1_000_000_000;
+/// The longest JSON body but one.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How a dialect is called.
+pub struct Api {
+    /// Speaks to the host.
+    pub http: LocalClient,
+    /// The header with which a key is presented.
+    pub key_header: fn(&str) -> (&'static str, String),
+    /// A key that may do everything.
+    pub key: String,
+    /// A key of an account that has nothing left to send.
+    pub spent_key: String,
+    /// Keys that will not do, by what is wrong with them.
+    pub bad_keys: Vec<(&'static str, String)>,
+    /// What stands for values that are drawn anew each time.
+    pub known: BTreeMap<String, &'static str>,
+    /// The answers so far.
+    pub told: String,
+}
+
+/// An endpoint and what can be wrong about calling it.
+#[derive(Default)]
+pub struct Row<'a> {
+    pub method: &'a str,
+    pub path: String,
+    pub body: Option<Value>,
+    /// Fields without which it does not work.
+    pub required: &'a [&'a str],
+    /// Fields, and a value of the wrong type.
+    pub typed: &'a [(&'a str, Value)],
+    /// More bodies that are refused, by what is wrong with them.
+    pub wrong: &'a [(&'a str, Value)],
+    /// The same endpoint about somebody else's object, and about none: the answers must be the same.
+    pub foreign: Option<(String, Option<Value>)>,
+    pub unknown: Option<(String, Option<Value>)>,
+    /// The same with a session that is not connected.
+    pub not_connected: Option<(String, Option<Value>)>,
+    /// Whether it sends, so that a plan can be used up.
+    pub sends: bool,
+    /// A method that nobody serves on this path.
+    pub wrong_method: &'a str,
+}
+
+impl Api {
+    /// Asks once; the answer.
+    pub async fn ask(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> LocalAnswer {
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.ask_raw(method, path, key, bytes).await
+    }
+
+    async fn ask_raw(&self, method: &str, path: &str, key: Option<&str>, body: Vec<u8>) -> LocalAnswer {
+        let mut headers: Vec<(&str, String)> = key.map(self.key_header).into_iter().collect();
+        headers.push(("content-type", "application/json".to_owned()));
+        self.http.exchange(method, path, &headers, body).await.unwrap()
+    }
+
+    /// Walks an endpoint through every column.
+    pub async fn walk(&mut self, row: Row<'_>) {
+        let Row { method, path, body, .. } = &row;
+        let key = self.key.clone();
+        let name = format!("{method} {}", self.normalised(&json!(path)).as_str().unwrap());
+        self.tell(&name, "success", self.ask(method, path, Some(&key), body.as_ref()).await);
+        self.tell(&name, "missing credential", self.ask(method, path, None, body.as_ref()).await);
+        for (what, bad) in self.bad_keys.clone() {
+            self.tell(&name, what, self.ask(method, path, Some(&bad), body.as_ref()).await);
+        }
+        self.walk_fields(&name, &row).await;
+        if let (Some((foreign, foreign_body)), Some((unknown, unknown_body))) = (&row.foreign, &row.unknown) {
+            let foreign = self.ask(method, foreign, Some(&key), foreign_body.as_ref()).await;
+            let unknown = self.ask(method, unknown, Some(&key), unknown_body.as_ref()).await;
+            let body = |answer: &LocalAnswer| (answer.status, self.normalised(&answer.json()));
+            assert_eq!(body(&foreign), body(&unknown), "{name}: another account's object is one that does not exist");
+            self.tell(&name, "another account's object, and unknown id", unknown);
+        }
+        if let Some((path, body)) = &row.not_connected {
+            self.tell(&name, "not connected", self.ask(method, path, Some(&key), body.as_ref()).await);
+        }
+        if row.sends {
+            let spent = self.spent_key.clone();
+            let body = body.clone().map(without_session);
+            self.tell(&name, "over the limit", self.ask(method, path, Some(&spent), body.as_ref()).await);
+        }
+        if row.body.is_some() {
+            self.tell(&name, "malformed body", self.ask_raw(method, path, Some(&key), b"{\"a\":".to_vec()).await);
+            let long = self.ask_raw(method, path, Some(&key), vec![b' '; BODY_BYTES_MAX + 1]).await;
+            self.tell(&name, "body over the limit", long);
+        }
+        self.tell(&name, "wrong method", self.ask(row.wrong_method, path, Some(&key), None).await);
+    }
+
+    async fn walk_fields(&mut self, name: &str, row: &Row<'_>) {
+        let Some(Value::Object(body)) = &row.body else { return };
+        let key = self.key.clone();
+        let changed = |field: &str, value: Option<&Value>| {
+            let mut body: Map<String, Value> = body.clone();
+            match value {
+                Some(value) => body.insert(field.to_owned(), value.clone()),
+                None => body.remove(field),
+            };
+            Value::Object(body)
+        };
+        for field in row.required {
+            let answer = self.ask(row.method, &row.path, Some(&key), Some(&changed(field, None))).await;
+            self.tell(name, &format!("missing field: {field}"), answer);
+        }
+        for (field, value) in row.typed {
+            let answer = self.ask(row.method, &row.path, Some(&key), Some(&changed(field, Some(value)))).await;
+            self.tell(name, &format!("wrong type: {field}"), answer);
+        }
+        for (what, body) in row.wrong {
+            let answer = self.ask(row.method, &row.path, Some(&key), Some(body)).await;
+            self.tell(name, what, answer);
+        }
+    }
+
+    /// Adds an answer to the table.
+    pub fn tell(&mut self, name: &str, column: &str, answer: LocalAnswer) {
+        assert!(answer.status != 500, "{name} [{column}]: {answer:?}");
+        let name = self.normalised(&json!(name)).as_str().unwrap().to_owned();
+        writeln!(self.told, "== {name} [{column}]\n{}", answer.status).unwrap();
+        for header in HEADERS {
+            if let Some(value) = answer.header(header) {
+                let value = if header == "retry-after" { "<seconds>" } else { value };
+                writeln!(self.told, "{header}: {value}").unwrap();
+            }
+        }
+        let body = match serde_json::from_slice(&answer.body) {
+            Ok(body) => serde_json::to_string_pretty(&self.normalised(&body)).unwrap(),
+            Err(_) if answer.body.is_empty() => "(empty)".to_owned(),
+            Err(_) => panic!("{name} [{column}] is no JSON: {answer:?}"),
+        };
+        writeln!(self.told, "{body}\n").unwrap();
+    }
+
+    /// The same without what is drawn anew each time.
+    pub fn normalised(&self, value: &Value) -> Value {
+        match value {
+            Value::Array(items) => items.iter().map(|item| self.normalised(item)).collect(),
+            Value::Object(fields) => {
+                Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.normalised(value))).collect())
+            }
+            Value::Number(number) => match self.known.get(&number.to_string()) {
+                Some(token) => json!(token),
+                None if number.as_u64().is_some_and(|number| number >= DRAWN_FROM) => json!("<number>"),
+                None => value.clone(),
+            },
+            Value::String(text) => json!(self.normalised_text(text)),
+            other => other.clone(),
+        }
+    }
+
+    fn normalised_text(&self, text: &str) -> String {
+        let is_time = text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+        if is_time {
+            return "<time>".to_owned();
+        }
+        if text.starts_with("data:image/png;base64,") {
+            return "<png>".to_owned();
+        }
+        let mut text = text.to_owned();
+        for (value, token) in &self.known {
+            text = text.replace(value.as_str(), token);
+        }
+        text
+    }
+
+    /// Compares the whole table with its golden file.
+    pub fn compare(&self, dialect: &str) {
+        let path = format!("{}/golden/{dialect}.txt", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var("UPDATE_GOLDEN").is_ok() {
+            std::fs::write(&path, &self.told).unwrap();
+            return;
+        }
+        let golden = std::fs::read_to_string(&path).unwrap();
+        let blocks = |text: &str| text.split("\n\n").map(str::to_owned).collect::<Vec<_>>();
+        for (told, expected) in blocks(&self.told).iter().zip(&blocks(&golden)) {
+            assert_eq!(told, expected, "differs from golden/{dialect}.txt; UPDATE_GOLDEN=1 writes it anew");
+        }
+        assert_eq!(self.told, golden, "differs from golden/{dialect}.txt; UPDATE_GOLDEN=1 writes it anew");
+    }
+}
+
+/// The same wish of an account that has other sessions.
+fn without_session(mut body: Value) -> Value {
+    for field in ["device_id", "sessionId", "session_id"] {
+        if let Some(body) = body.as_object_mut() {
+            body.remove(field);
+        }
+    }
+    body
+}
