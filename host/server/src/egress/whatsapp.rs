@@ -10,8 +10,8 @@ use http_body::{Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-/// Most bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Most bytes of an answer: a file of 100 MiB, and what sealing adds to it at most.
+const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024 + 16 + 10;
 /// Longest exchange.
 const EXCHANGE_WAIT: Duration = Duration::from_secs(60);
 /// Longest upload of a file.
