@@ -94,6 +94,11 @@ impl Fields {
         Self { values: query.iter().map(value).collect(), ..Self::default() }
     }
 
+    /// Whether the field is there, also as `null`.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
     /// Writes down that a field is wrong.
     pub fn refuse(&mut self, name: &str, why: impl Into<FieldError>) {
         self.errors.entry(format!("{}{name}", self.prefix)).or_default().push(why.into());

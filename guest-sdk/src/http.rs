@@ -93,6 +93,11 @@ pub fn json(status: u16, body: &impl Serialize) -> Response {
     }
 }
 
+/// An answer without a body.
+pub fn empty(status: u16) -> Response {
+    Response { status, headers: Vec::new(), body: Vec::new() }
+}
+
 impl Request {
     /// What the name in braces matched; an empty text when the route has no such name.
     pub fn param(&self, name: &str) -> &str {

@@ -70,7 +70,8 @@ async fn plugin_calls() {
     let wasender = plugins.find(TenantId::OPERATOR, "wasender").unwrap();
     let auto_reply = plugins.find(TenantId(account.tenant), "auto-reply").unwrap();
     let nobody = wasender.context(None, 1);
-    let refused = RefusedRequest { method: "GET".to_owned(), path: "/api/v1/x".to_owned(), request_id: "req_1".to_owned() };
+    let refused =
+        RefusedRequest { method: "GET".to_owned(), path: "/api/v1/x".to_owned(), request_id: "req_1".to_owned(), now_ms: 0 };
     let us = per_call(async || {
         let called = plugins.runtime().refuse(&wasender.loaded, &nobody, &refused, &Refusal::NotFound).await;
         assert!(called.outcome.into_result().is_ok());

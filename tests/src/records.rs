@@ -42,6 +42,8 @@ pub fn own_key(tenant: TenantId, session: SessionId) -> NewKey {
         created_at: MADE_AT,
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, format!("key of {session}"))
 }

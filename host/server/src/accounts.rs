@@ -9,13 +9,19 @@ use serde::Deserialize;
 
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
-use switchboard_core::records::account::{ApiKey, KeyKind, Principal, Tenant};
+use switchboard_core::records::account::{ApiKey, KeyKind, KeyUse, Principal, Tenant};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId, draw_public_number};
 use switchboard_core::rules::plan::{self, PlanError};
 use switchboard_core::storage::{NewKey, Storage, StorageError};
 
+use crate::key_usage::KeyUsage;
+
 /// Random bytes of a key: nobody guesses or tries them all.
 const KEY_RANDOM_BYTES: usize = 32;
+/// Characters of a key that are shown after it was made: too few to help anybody guess the others.
+const HINT_CHARS: usize = 4;
+/// Most characters of a description.
+const DESCRIPTION_CHARS_MAX: usize = 1000;
 /// Most characters of a presented credential that is looked at.
 pub const CREDENTIAL_CHARS_MAX: usize = 256;
 /// Most characters of a name.
@@ -41,6 +47,9 @@ pub struct KeyWish {
     /// A name for people.
     #[serde(default)]
     pub name: Option<String>,
+    /// What people note about it.
+    #[serde(default)]
+    pub description: Option<String>,
     /// When it stops working, milliseconds since 1970.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
@@ -122,12 +131,28 @@ pub struct Accounts {
     storage: Storage,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    usage: Arc<KeyUsage>,
 }
 
 impl Accounts {
     /// Accounts over `storage`.
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { storage, clock, entropy }
+        Self { storage, clock, entropy, usage: Arc::default() }
+    }
+
+    /// How often keys are used.
+    pub fn usage(&self) -> &Arc<KeyUsage> {
+        &self.usage
+    }
+
+    /// How often a key was used.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn key_use(&self, key: &ApiKey) -> Result<KeyUse, StorageError> {
+        let (kept, pending) = (self.storage.key_use(key.tenant, key.id).await?, self.usage.pending(key.tenant, key.id));
+        let requests = kept.requests.saturating_add(pending.requests);
+        Ok(KeyUse { requests, last_used_at: pending.last_used_at.or(kept.last_used_at) })
     }
 
     /// Makes a tenant.
@@ -166,13 +191,17 @@ impl Accounts {
         let mut random = [0; KEY_RANDOM_BYTES];
         self.entropy.fill(&mut random);
         let test = wish.mode == Some(KeyMode::Test);
-        let text = format!("{}{}", wish.kind.prefix(test), URL_SAFE_NO_PAD.encode(random));
+        let random = URL_SAFE_NO_PAD.encode(random);
+        let hint = random.chars().take(HINT_CHARS).collect();
+        let text = format!("{}{random}", wish.kind.prefix(test));
         let record = ApiKey {
             id: KeyId(draw_public_number(&*self.entropy)),
             tenant,
             kind: wish.kind,
             session: wish.session_id,
             name: wish.name.clone().unwrap_or_default(),
+            description: wish.description.clone().unwrap_or_default(),
+            hint,
             service: wish.service.clone().unwrap_or_else(|| SERVICE.to_owned()),
             scopes: wish.scopes.clone().unwrap_or_default(),
             test,
@@ -256,6 +285,7 @@ impl Accounts {
         {
             return Err(CredentialError::Unknown);
         }
+        self.usage.note(key.tenant, key.id, self.clock.now());
         let principal = Principal {
             tenant: key.tenant,
             key: key.id,
@@ -328,6 +358,10 @@ fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {
         && name.chars().count() > NAME_CHARS_MAX
     {
         return invalid("name", format!("is longer than {NAME_CHARS_MAX} characters"));
+    }
+    let described = wish.description.as_ref().map_or(0, |description| description.chars().count());
+    if described > DESCRIPTION_CHARS_MAX {
+        return invalid("description", format!("has {described} characters; the limit is {DESCRIPTION_CHARS_MAX}"));
     }
     if let Some(service) = &wish.service
         && (service.trim().is_empty() || service.chars().count() > SERVICE_CHARS_MAX)

@@ -31,6 +31,7 @@ use crate::egress::{GuardError, GuardSettings, GuardedClient};
 use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
 };
+use crate::key_usage::KeyUsage;
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
@@ -133,6 +134,8 @@ pub struct Host {
     doors: Vec<JoinHandle<()>>,
     /// Work that may end at any moment: what was not settled is done again with the next start.
     workers: Vec<JoinHandle<()>>,
+    /// How often keys were used: the rest is written down at the end.
+    key_usage: Arc<KeyUsage>,
 }
 
 /// Serves metrics at an address of their own, if one is given.
@@ -165,17 +168,15 @@ impl Host {
         let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
-        let uploader = Uploader::new(Arc::clone(&media), Arc::clone(&basics.clock));
-        let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
-        let sessions = Arc::new(Sessions::new(session_deps));
+        let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
+        let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
         let page = basics.metrics_page(metrics, &sessions);
 
-        let (ready, ready_seen) = watch::channel(false);
-        let (stop, stop_seen) = watch::channel(false);
+        let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
         let webhooks = basics.webhooks(&guarded, &plugins);
         let deliverer = webhooks.deliverer();
         let front_door = Arc::new(FrontDoor {
@@ -201,13 +202,13 @@ impl Host {
         let (metrics_address, mut doors) = serve_metrics(settings.metrics_listen, page, &stop_seen).await?;
         doors.push(tokio::spawn(listener.serve(front_door, stop_seen)));
         plugins.restore().await?;
-        let keeper = basics.keeper(settings.retention);
-        let fetcher = basics.media_worker(&downloads);
-        let workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
+        let (keeper, fetcher) = (basics.keeper(settings.retention), basics.media_worker(&downloads));
+        let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
+        let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
+        workers.push(tokio::spawn(count_keys));
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
-        let stop_wait = settings.stop_wait;
         Ok(Self {
             address,
             metrics_address,
@@ -219,9 +220,10 @@ impl Host {
             media,
             ready,
             stop,
-            stop_wait,
+            stop_wait: settings.stop_wait,
             doors,
             workers,
+            key_usage,
         })
     }
 
@@ -287,6 +289,7 @@ impl Host {
         if tokio::time::timeout(part, self.sessions.shut_down()).await.is_err() {
             tracing::warn!(seconds = part.as_secs(), "sessions were still under way when the host stopped");
         }
+        self.key_usage.flush(&self.storage).await;
         // The client library's own tasks may hold on to it for a moment longer.
         self.storage.close();
         tracing::info!("switchboard stopped");
@@ -357,15 +360,15 @@ impl Basics {
         })
     }
 
-    fn session_deps(
+    fn sessions(
         &self,
         network: WhatsAppNetwork,
         settings: SessionSettings,
         metrics: &Arc<Metrics>,
-        uploader: Uploader,
+        media: &Arc<MediaRoom>,
         qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
-    ) -> SessionDeps {
-        SessionDeps {
+    ) -> Arc<Sessions> {
+        Arc::new(Sessions::new(SessionDeps {
             storage: self.storage.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -373,9 +376,9 @@ impl Basics {
             network,
             settings,
             metrics: Arc::clone(metrics),
-            uploader: Some(uploader),
+            uploader: Some(Uploader::new(Arc::clone(media), Arc::clone(&self.clock))),
             qr_notices,
-        }
+        }))
     }
 
     fn metrics_page(&self, metrics: Arc<Metrics>, sessions: &Arc<Sessions>) -> Arc<MetricsPage> {

@@ -12,10 +12,11 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 4] = [
+pub(crate) const BUILTINS: [Builtin; 5] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
     Builtin { name: "prosendi", component: include_bytes!(env!("PLUGIN_PROSENDI")) },
     Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },
+    Builtin { name: "wamux", component: include_bytes!(env!("PLUGIN_WAMUX")) },
     Builtin { name: "wasender", component: include_bytes!(env!("PLUGIN_WASENDER")) },
 ];
 
@@ -41,6 +42,7 @@ pub(crate) fn shared_from_start() -> Vec<Shared> {
     vec![
         Shared { name: "prosendi", mounts: vec![owner("/api/whatsapp")], config: json!({}) },
         Shared { name: "wafastapi", mounts: vec![guest("/api/whatsapp")], config: json!({}) },
+        Shared { name: "wamux", mounts: vec![guest("/api/v1")], config: json!({}) },
         Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) },
     ]
 }

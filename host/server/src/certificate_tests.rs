@@ -49,6 +49,8 @@ async fn storage_with_a_session() -> Storage {
         created_at: at,
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     storage.create_session(&session, &NewKey::new(key, "ses_live_x".to_owned())).await.unwrap();
     storage

@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod egress;
 pub mod http;
+pub mod key_usage;
 pub mod media;
 pub mod metrics;
 pub mod plugins;

@@ -3,3 +3,4 @@
 mod prosendi;
 mod stage;
 mod table;
+mod wamux;

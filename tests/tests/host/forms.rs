@@ -26,17 +26,20 @@ struct Shop {
     session: TestSession,
 }
 
+/// A part of a form: its head below the boundary, and its bytes.
+type Part<'a> = (String, &'a [u8]);
+
 /// A field of a form.
-fn field<'a>(name: &'a str, value: &'a str) -> (String, &'a [u8]) {
+fn field<'a>(name: &'a str, value: &'a str) -> Part<'a> {
     (format!("name=\"{name}\""), value.as_bytes())
 }
 
 /// A file of a form.
-fn file<'a>(field: &str, name: &str, mime: &str, bytes: &'a [u8]) -> (String, &'a [u8]) {
+fn file<'a>(field: &str, name: &str, mime: &str, bytes: &'a [u8]) -> Part<'a> {
     (format!("name=\"{field}\"; filename=\"{name}\"\r\nContent-Type: {mime}"), bytes)
 }
 
-fn form(parts: &[(String, &[u8])]) -> Vec<u8> {
+fn form(parts: &[Part<'_>]) -> Vec<u8> {
     let mut body = Vec::new();
     for (head, bytes) in parts {
         body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
@@ -62,7 +65,7 @@ impl Shop {
     }
 
     /// A form for wafastapi.
-    async fn form(&self, path: &str, parts: &[(String, &[u8])]) -> LocalAnswer {
+    async fn form(&self, path: &str, parts: &[Part<'_>]) -> LocalAnswer {
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
         let headers = [("x-api-key", self.session.key.as_str()), ("content-type", content_type.as_str())];
         self.post(&format!("/api/whatsapp{path}"), &headers, form(parts)).await
@@ -80,7 +83,7 @@ impl Shop {
     }
 
     /// Sends a form that must be taken; what the phone shows of its messages.
-    async fn sends(&self, path: &str, parts: &[(String, &[u8])]) -> Vec<Value> {
+    async fn sends(&self, path: &str, parts: &[Part<'_>]) -> Vec<Value> {
         let answer = self.form(path, parts).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let answer = answer.json();
@@ -156,7 +159,7 @@ async fn a_form_with_a_file_that_will_not_do_is_refused_whole_and_leaves_nothing
     let good = file("photos", "a.png", "image/png", &png);
     let large = vec![b'x'; 100 * MIB + 1];
     let eleven: Vec<_> = std::iter::once(to.clone()).chain((0..11).map(|_| good.clone())).collect();
-    let cases: [(&str, Vec<(String, &[u8])>, u16); 12] = [
+    let cases: [(&str, Vec<Part<'_>>, u16); 12] = [
         ("/send/file", vec![to.clone(), file("files", "a.bin", "application/octet-stream", &large)], 413),
         ("/send/photo", vec![to.clone(), good.clone(), file("photos", "b.png", "image/png", b"no picture")], 415),
         ("/send/photo", vec![to.clone(), good.clone(), file("photos", "b.png", "text/plain", &png)], 415),

@@ -18,8 +18,8 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
-    AccountInfo, BatchOutcome, LimitStanding, LinkCode, MediaVerbs, NewBatch, NewMessage, NewSession, NewSettings, QrCode,
-    VerbError, Verbs,
+    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, MediaVerbs, NewAccountKey, NewBatch, NewMessage,
+    NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
@@ -280,6 +280,22 @@ impl Verbs for FakeVerbs {
 
     async fn message_count(&self, _caller: &Principal, _: SessionId, _: Direction) -> Result<u64, VerbError> {
         Ok(0)
+    }
+
+    async fn create_key(&self, _caller: &Principal, _new: NewAccountKey) -> Result<(AccountKey, String), VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn account_keys(&self, _caller: &Principal) -> Result<Vec<AccountKey>, VerbError> {
+        Ok(Vec::new())
+    }
+
+    async fn account_key(&self, _caller: &Principal, _id: KeyId) -> Result<AccountKey, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn revoke_key(&self, _caller: &Principal, _id: KeyId) -> Result<(), VerbError> {
+        Err(VerbError::NotFound)
     }
 
     async fn account(&self, _caller: &Principal) -> Result<AccountInfo, VerbError> {

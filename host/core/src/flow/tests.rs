@@ -151,6 +151,8 @@ fn own_key() -> NewKey {
         created_at: Timestamp(0),
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, "ses_live_own".to_owned())
 }

@@ -76,6 +76,12 @@ pub struct ApiKey {
     pub session: Option<SessionId>,
     /// The name that people gave it.
     pub name: String,
+    /// What people noted about it.
+    #[serde(default)]
+    pub description: String,
+    /// What its text begins with after the prefix of its kind, so that people can tell keys apart; empty for older keys.
+    #[serde(default)]
+    pub hint: String,
     /// The service it was issued for.
     pub service: String,
     /// `<resource>:read|write|*`; empty means everything.
@@ -91,6 +97,15 @@ pub struct ApiKey {
     /// When it was revoked. Such a key is remembered for a time, so that its holder is told what happened to it.
     #[serde(default)]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// How often a key was used, as far as that has been written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Requests.
+    pub requests: u64,
+    /// When the last of them was.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Who is calling, after the credential was checked.

@@ -3,10 +3,10 @@
 use sha2::{Digest, Sha256};
 
 use super::codec::{decode, encode};
-use super::engine::{Batch, Check, Entry, KeyRange};
+use super::engine::{Batch, Check, Entry, KeyRange, count_in};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
-use crate::records::account::{ApiKey, Tenant};
+use crate::records::account::{ApiKey, KeyUse, Tenant};
 use crate::records::id::{KeyId, SessionId, TenantId};
 
 /// Entries that a listing reads at once; it goes on until there are no more.
@@ -223,8 +223,35 @@ impl Storage {
         Ok(true)
     }
 
+    /// Adds to how often keys were used, and says when they were last.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn note_key_uses(&self, uses: &[(TenantId, KeyId, KeyUse)]) -> Result<(), StorageError> {
+        let mut batch = Batch::default();
+        for (tenant, id, used) in uses {
+            batch.add(keys::key_uses(*tenant, *id), i64::try_from(used.requests).unwrap_or(i64::MAX));
+            if let Some(at) = used.last_used_at {
+                let key = keys::key_last_used(*tenant, *id);
+                batch.put(key.clone(), encode(&key, &at)?);
+            }
+        }
+        self.engine.commit(batch).await.map(|_| ())
+    }
+
+    /// How often a key was used.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub async fn key_use(&self, tenant: TenantId, id: KeyId) -> Result<KeyUse, StorageError> {
+        let requests = count_in(self.engine.get(&keys::key_uses(tenant, id)).await?.as_deref());
+        Ok(KeyUse { requests, last_used_at: self.read(&keys::key_last_used(tenant, id)).await? })
+    }
+
     pub(super) fn remove_key(batch: &mut Batch, record: &ApiKey) {
         batch.delete(keys::api_key(record.tenant, record.id));
+        batch.delete(keys::key_uses(record.tenant, record.id));
+        batch.delete(keys::key_last_used(record.tenant, record.id));
         if let Ok(hash) = hex::decode(&record.sha256) {
             batch.delete(keys::key_by_hash(&hash));
         }

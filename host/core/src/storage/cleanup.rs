@@ -17,6 +17,8 @@ use crate::records::message::{Message, MessageState};
 
 /// Rows that one commit removes. Tests have few rows, and want many steps.
 pub(super) const CLEANUP_ROWS_MAX: usize = if cfg!(test) { 16 } else { 256 };
+/// Rows that an API key has: its record, the way to it, and how it was used.
+const KEY_ROWS: usize = 4;
 /// Messages that one commit lets fail: each has several rows, and an event.
 const CLEANUP_MESSAGES_MAX: usize = if cfg!(test) { 4 } else { 32 };
 
@@ -213,8 +215,7 @@ impl Cleanup<'_> {
 
     /// Removes the API keys that are bound to a session.
     async fn remove_keys(&self, tenant: TenantId, session: SessionId) -> Result<(), StorageError> {
-        // Each key has two rows.
-        let mut range = KeyRange::prefix(&keys::api_keys(tenant), CLEANUP_ROWS_MAX / 2);
+        let mut range = KeyRange::prefix(&keys::api_keys(tenant), CLEANUP_ROWS_MAX / KEY_ROWS);
         loop {
             let page = self.storage.engine.range(&range).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };

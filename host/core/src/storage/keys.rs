@@ -67,6 +67,8 @@ pub(super) enum RecordType {
     MediaJob = 60,
     MediaRetry = 61,
     MessageCount = 70,
+    KeyUses = 71,
+    KeyLastUsed = 72,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -293,6 +295,15 @@ pub(super) fn message_count(tenant: TenantId, direction: Direction, session: Ses
 
 pub(super) fn message_counts(tenant: TenantId, direction: Direction) -> Vec<u8> {
     key(tenant, RecordType::MessageCount, &[&[direction as u8]])
+}
+
+/// How often an API key was used.
+pub(super) fn key_uses(tenant: TenantId, id: KeyId) -> Vec<u8> {
+    key(tenant, RecordType::KeyUses, &[&id.0.to_be_bytes()])
+}
+
+pub(super) fn key_last_used(tenant: TenantId, id: KeyId) -> Vec<u8> {
+    key(tenant, RecordType::KeyLastUsed, &[&id.0.to_be_bytes()])
 }
 
 pub(super) fn session_count(tenant: TenantId) -> Vec<u8> {

@@ -6,6 +6,7 @@ mod cleanup;
 mod events;
 mod facts;
 mod history;
+mod message_log;
 mod messages;
 mod once;
 mod plugins;
@@ -145,6 +146,8 @@ fn key(tenant: TenantId, id: u64, kind: KeyKind, session: Option<SessionId>, tex
         created_at: NOW,
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, text.to_owned())
 }

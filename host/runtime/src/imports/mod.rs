@@ -1,5 +1,6 @@
 //! What plugins import: each call is counted, timed and confined to the caller.
 
+mod keys;
 mod media;
 mod messages;
 
@@ -11,7 +12,7 @@ use switchboard_core::records::id::SessionId;
 use wasmtime::component::HasSelf;
 
 use crate::bindings::switchboard::plugin::types as wit;
-use crate::bindings::switchboard::plugin::{config, keys, log, sessions};
+use crate::bindings::switchboard::plugin::{config, log, sessions};
 use crate::call::{Breach, CallState};
 use crate::convert;
 use crate::engine::EPOCH_TICK;
@@ -162,23 +163,5 @@ impl sessions::Host for CallState {
             Ok(qr.map(|qr| sessions::QrCode { text: qr.text, png: qr.png, expires_at_ms: qr.expires_at_ms }))
         })
         .await
-    }
-}
-
-impl keys::Host for CallState {
-    async fn session_key(&mut self, session: u64) -> Answer<String> {
-        self.verb(|verbs, caller| async move { verbs.session_key(&caller, SessionId(session)).await }).await
-    }
-
-    async fn session_keys(&mut self) -> Answer<Vec<(u64, String)>> {
-        self.verb(|verbs, caller| async move {
-            let keys = verbs.session_keys(&caller).await?;
-            Ok(keys.into_iter().map(|(session, key)| (session.0, key)).collect())
-        })
-        .await
-    }
-
-    async fn renew_session_key(&mut self, session: u64) -> Answer<String> {
-        self.verb(|verbs, caller| async move { verbs.renew_session_key(&caller, SessionId(session)).await }).await
     }
 }

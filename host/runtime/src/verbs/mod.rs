@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use switchboard_core::flow::media::MediaRefusal;
-use switchboard_core::records::account::Principal;
+use switchboard_core::records::account::{ApiKey, KeyUse, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::Event;
-use switchboard_core::records::id::{BatchId, MessageId, SessionId};
+use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId};
 use switchboard_core::records::message::{Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
@@ -173,6 +173,26 @@ pub struct AccountInfo {
     pub sessions_max: Option<u64>,
 }
 
+/// A key that acts for the whole account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountKey {
+    /// What is kept of it.
+    pub record: ApiKey,
+    /// How often it was used.
+    pub used: KeyUse,
+}
+
+/// A key to draw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAccountKey {
+    /// What people call it.
+    pub name: String,
+    /// What they note about it.
+    pub description: String,
+    /// When it stops working, milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
 /// A QR code that waits to be scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QrCode {
@@ -233,6 +253,14 @@ pub trait Verbs: MediaVerbs + Send + Sync {
     async fn sent_under(&self, caller: &Principal, id: SessionId, whatsapp_id: &str) -> Result<Message, VerbError>;
     /// How many messages a session has.
     async fn message_count(&self, caller: &Principal, id: SessionId, direction: Direction) -> Result<u64, VerbError>;
+    /// Draws a key for the whole account that may do no more than the caller's; and its text.
+    async fn create_key(&self, caller: &Principal, new: NewAccountKey) -> Result<(AccountKey, String), VerbError>;
+    /// The keys of the whole account, the newest first.
+    async fn account_keys(&self, caller: &Principal) -> Result<Vec<AccountKey>, VerbError>;
+    /// One of them.
+    async fn account_key(&self, caller: &Principal, id: KeyId) -> Result<AccountKey, VerbError>;
+    /// Revokes one of them.
+    async fn revoke_key(&self, caller: &Principal, id: KeyId) -> Result<(), VerbError>;
     /// The caller's account.
     async fn account(&self, caller: &Principal) -> Result<AccountInfo, VerbError>;
     /// The session's own API key.

@@ -15,7 +15,7 @@ use switchboard_core::flow::intake::{Intake, IntakeError};
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::event::Event;
-use switchboard_core::records::id::{BatchId, MessageId, SessionId, draw_public_number};
+use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, draw_public_number};
 use switchboard_core::records::message::{Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
@@ -26,11 +26,12 @@ use switchboard_core::rules::quota::{Reached, Scope, Standing};
 use switchboard_core::rules::session_settings::{SettingError, fetches_media, sends, watched};
 use switchboard_core::storage::{BatchProgress, Storage, StorageError};
 use switchboard_runtime::verbs::{
-    AccountInfo, BatchOutcome, LimitStanding, LinkCode, NewBatch, NewMessage, NewSession, NewSettings, QrCode, VerbError,
-    Verbs,
+    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, NewAccountKey, NewBatch, NewMessage, NewSession,
+    NewSettings, QrCode, VerbError, Verbs,
 };
 
 mod account;
+mod keys;
 mod messages;
 mod wishes;
 
@@ -135,6 +136,7 @@ fn own_key_wish(session: SessionId, name: &str) -> KeyWish {
         kind: KeyKind::Session,
         session_id: Some(session),
         name: Some(name.to_owned()),
+        description: None,
         expires_at: None,
         service: None,
         scopes: None,
@@ -416,6 +418,22 @@ impl Verbs for HostVerbs {
 
     async fn quota(&self, caller: &Principal, session: SessionId) -> Result<Vec<LimitStanding>, VerbError> {
         self.limits_of(caller, session).await
+    }
+
+    async fn create_key(&self, caller: &Principal, new: NewAccountKey) -> Result<(AccountKey, String), VerbError> {
+        self.draw_account_key(caller, new).await
+    }
+
+    async fn account_keys(&self, caller: &Principal) -> Result<Vec<AccountKey>, VerbError> {
+        self.keys_of_account(caller).await
+    }
+
+    async fn account_key(&self, caller: &Principal, id: KeyId) -> Result<AccountKey, VerbError> {
+        self.key_of_account(caller, id).await
+    }
+
+    async fn revoke_key(&self, caller: &Principal, id: KeyId) -> Result<(), VerbError> {
+        self.revoke_account_key(caller, id).await
     }
 
     async fn account(&self, caller: &Principal) -> Result<AccountInfo, VerbError> {

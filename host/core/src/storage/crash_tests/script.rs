@@ -295,6 +295,8 @@ fn key(n: u64, kind: KeyKind, session: Option<SessionId>) -> NewKey {
         created_at: at(n),
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, format!("key number {n}"))
 }

@@ -64,6 +64,8 @@ fn own_key(tenant: TenantId, session: SessionId) -> NewKey {
         created_at: Timestamp(1),
         sha256: String::new(),
         revoked_at: None,
+        description: String::new(),
+        hint: String::new(),
     };
     NewKey::new(record, format!("key of session {session}"))
 }

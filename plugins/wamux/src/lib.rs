@@ -1,0 +1,47 @@
+//! The dialect `wamux`: sessions, messages and API keys under UUIDs.
+
+mod answer;
+mod keys;
+mod messages;
+mod sessions;
+
+use switchboard_dialect::{Dialect, Endpoint, Failure, Place, endpoint, export_dialect};
+use switchboard_guest_sdk::http::bearer;
+use switchboard_guest_sdk::router::{Credential, Response};
+use switchboard_guest_sdk::types::KeyKind;
+
+/// A key of the account.
+fn key() -> Vec<Credential> {
+    vec![bearer(&[KeyKind::Tenant])]
+}
+
+struct Wamux;
+
+impl Dialect for Wamux {
+    const ENDPOINTS: &'static [Endpoint] = &[
+        endpoint("POST", "/sessions", key, sessions::create),
+        endpoint("GET", "/sessions", key, sessions::list),
+        endpoint("GET", "/sessions/{id}", key, sessions::get),
+        endpoint("PATCH", "/sessions/{id}", key, sessions::rename),
+        endpoint("DELETE", "/sessions/{id}", key, sessions::delete),
+        endpoint("GET", "/sessions/{id}/settings", key, sessions::settings),
+        endpoint("PATCH", "/sessions/{id}/settings", key, sessions::change_settings),
+        endpoint("POST", "/sessions/{id}/disconnect", key, sessions::disconnect),
+        endpoint("POST", "/sessions/{id}/restart", key, sessions::restart),
+        endpoint("POST", "/messages", key, messages::send_text),
+        endpoint("POST", "/messages/media", key, messages::send_media),
+        endpoint("POST", "/messages/audio", key, messages::send_audio),
+        endpoint("GET", "/messages", key, messages::list),
+        endpoint("GET", "/messages/{id}", key, messages::get),
+        endpoint("POST", "/keys", key, keys::create),
+        endpoint("GET", "/keys", key, keys::list),
+        endpoint("DELETE", "/keys/{id}", key, keys::revoke),
+        endpoint("GET", "/keys/{id}/usage", key, keys::usage),
+    ];
+
+    fn render(failure: &Failure, at: &Place<'_>) -> Response {
+        answer::failed(failure, at)
+    }
+}
+
+export_dialect!(Wamux);

@@ -1,0 +1,126 @@
+//! Sessions.
+
+use serde_json::{Map, Value, json};
+use switchboard_dialect::status::SessionWords;
+use switchboard_dialect::{Failure, Of, What, done, fields};
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::http::{empty, json as json_response};
+use switchboard_guest_sdk::iso8601;
+use switchboard_guest_sdk::router::{Request, Response};
+use switchboard_guest_sdk::sessions::{self as host, NewSession, SessionChange};
+use switchboard_guest_sdk::types::{Session, SessionState, Setting};
+use switchboard_ids::{Kind, from_uuid, uuid};
+
+/// Most characters of a session's key.
+const KEY_CHARS_MAX: usize = 100;
+
+const WORDS: SessionWords = SessionWords {
+    created: "initializing",
+    pairing: "initializing",
+    qr: "qr_ready",
+    connected: "connected",
+    reconnecting: "connecting",
+    disconnected: "disconnected",
+    logged_out: "disconnected",
+    replaced: "failed",
+    banned: "failed",
+    failed: "failed",
+};
+
+/// Settings that the host heeds, as this dialect names them.
+const SETTINGS: [(&str, &str); 4] =
+    [("fetchMedia", "fetch_media"), ("watchPresence", "watch_presence"), ("pacing", "pacing"), ("sending", "sending")];
+
+/// The number of the session that a text names.
+pub fn number(text: &str) -> Result<u64, Failure> {
+    from_uuid(Kind::Session, text).ok_or(Failure::NotFound(What::Session))
+}
+
+fn id(request: &Request) -> Result<u64, Failure> {
+    number(request.param("id"))
+}
+
+fn shape(session: &Session) -> Result<Value, Failure> {
+    let qr_waits = session.state == SessionState::Pairing && host::qr(session.id).of(What::Session)?.is_some();
+    let id = uuid(Kind::Session, session.id);
+    let connected = matches!(session.state, SessionState::Connected | SessionState::Reconnecting);
+    Ok(json!({
+        "id": id,
+        "sessionKey": session.name,
+        "status": WORDS.of(session.state, qr_waits),
+        "phoneNumber": Some(&session.phone_number).filter(|number| !number.is_empty()).map(|number| format!("+{number}")),
+        "connectedAt": connected.then(|| iso8601(session.updated_at_ms)),
+        "lastActivityAt": session.last_active_at_ms.map(iso8601),
+        "createdAt": iso8601(session.created_at_ms),
+    }))
+}
+
+fn session_key(fields: &mut Fields) -> String {
+    let key = fields.required_text("session_key");
+    fields.at_most("session_key", KEY_CHARS_MAX);
+    key
+}
+
+pub fn create(request: &Request) -> Result<Response, Failure> {
+    let mut fields = fields(request)?;
+    let name = session_key(&mut fields);
+    done(fields)?;
+    let made = host::create(&NewSession { name, phone_number: String::new(), settings: Vec::new() }).of(What::Session)?;
+    let session = host::connect(made.id, 0).of(What::Session)?;
+    Ok(json_response(201, &shape(&session)?))
+}
+
+pub fn list(_: &Request) -> Result<Response, Failure> {
+    let all = host::all().of(What::Session)?;
+    let sessions: Result<Vec<Value>, Failure> = all.iter().map(shape).collect();
+    Ok(json_response(200, &json!({ "sessions": sessions?, "total": all.len() })))
+}
+
+pub fn get(request: &Request) -> Result<Response, Failure> {
+    Ok(json_response(200, &shape(&host::get(id(request)?).of(What::Session)?)?))
+}
+
+pub fn rename(request: &Request) -> Result<Response, Failure> {
+    let mut fields = fields(request)?;
+    let name = session_key(&mut fields);
+    done(fields)?;
+    let change = SessionChange { name: Some(name), settings: Vec::new() };
+    Ok(json_response(200, &shape(&host::change(id(request)?, &change).of(What::Session)?)?))
+}
+
+pub fn delete(request: &Request) -> Result<Response, Failure> {
+    host::delete(id(request)?).of(What::Session)?;
+    Ok(empty(204))
+}
+
+pub fn disconnect(request: &Request) -> Result<Response, Failure> {
+    Ok(json_response(200, &shape(&host::disconnect(id(request)?).of(What::Session)?)?))
+}
+
+pub fn restart(request: &Request) -> Result<Response, Failure> {
+    Ok(json_response(200, &shape(&host::restart(id(request)?, 0).of(What::Session)?)?))
+}
+
+fn settings_of(session: &Session) -> Value {
+    let value = |name: &str| {
+        let kept = session.settings.iter().find(|setting| setting.name == name);
+        kept.and_then(|setting| serde_json::from_str(&setting.value).ok()).unwrap_or(Value::Null)
+    };
+    let settings: Map<String, Value> = SETTINGS.iter().map(|(ours, name)| ((*ours).to_owned(), value(name))).collect();
+    Value::Object(settings)
+}
+
+pub fn settings(request: &Request) -> Result<Response, Failure> {
+    Ok(json_response(200, &settings_of(&host::get(id(request)?).of(What::Session)?)))
+}
+
+pub fn change_settings(request: &Request) -> Result<Response, Failure> {
+    let fields = fields(request)?;
+    let set = SETTINGS.iter().filter_map(|(ours, name)| {
+        let value =
+            if fields.is_given(ours) { fields.json(ours).unwrap_or_else(|| "null".to_owned()) } else { return None };
+        Some(Setting { name: (*name).to_owned(), value })
+    });
+    let change = SessionChange { name: None, settings: set.collect() };
+    Ok(json_response(200, &settings_of(&host::change(id(request)?, &change).of(What::Session)?)))
+}
