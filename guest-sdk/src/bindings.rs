@@ -36,6 +36,7 @@ world!(
     "switchboard:plugin/groups@0.1.0" => crate::bindings::switchboard::plugin::groups,
     "switchboard:plugin/contacts@0.1.0" => crate::bindings::switchboard::plugin::contacts,
     "switchboard:plugin/chats@0.1.0" => crate::bindings::switchboard::plugin::chats,
+    "switchboard:plugin/media@0.1.0" => crate::bindings::switchboard::plugin::media,
     "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys
 );

@@ -2,11 +2,20 @@
 
 use serde::Serialize;
 
-use crate::router::{Credential, CredentialPlace, Request, Response, Route};
+use crate::router::{
+    BodyRule, Credential, CredentialPlace, FileKind, FileRule, FormRule, ReceivedFile, Request, Response, Route,
+};
 use crate::types::{Field, KeyKind};
 
 /// Most bytes of a JSON body where a dialect gives no other figure: 1 MiB.
 pub const JSON_BODY_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Most bytes of a JSON body with files in it as base64: 32 MiB.
+pub const BASE64_BODY_BYTES_MAX: u32 = 32 * 1024 * 1024;
+/// Most bytes of one file: 100 MiB.
+pub const FILE_BYTES_MAX: u64 = 100 * 1024 * 1024;
+/// Most bytes of a form's fields that are no files.
+pub const FIELDS_BYTES_MAX: u32 = 256 * 1024;
 
 /// A route with a JSON body of the usual size.
 pub fn route(method: &str, path: &str, credentials: &[Credential]) -> Route {
@@ -14,7 +23,49 @@ pub fn route(method: &str, path: &str, credentials: &[Credential]) -> Route {
         method: method.to_owned(),
         path: path.to_owned(),
         credentials: credentials.to_vec(),
-        body_bytes_max: JSON_BODY_BYTES_MAX,
+        body: BodyRule {
+            json_bytes_max: JSON_BODY_BYTES_MAX,
+            base64_keys: Vec::new(),
+            form: None,
+            raw: None,
+            form_only: false,
+        },
+    }
+}
+
+/// At most `count_max` files of a kind in the form field `field` (`*` for any), each of 100 MiB at most.
+pub fn files(field: &str, count_max: u32, kind: FileKind) -> FileRule {
+    FileRule { field: field.to_owned(), count_max, bytes_max: FILE_BYTES_MAX, kind }
+}
+
+impl Route {
+    /// The same route, which takes forms as well, with these files in them.
+    #[must_use]
+    pub fn form(mut self, files: &[FileRule]) -> Self {
+        self.body.form = Some(FormRule { files: files.to_vec(), fields_bytes_max: FIELDS_BYTES_MAX });
+        self
+    }
+
+    /// The same route, which takes nothing but forms, with these files in them.
+    #[must_use]
+    pub fn form_only(mut self, files: &[FileRule]) -> Self {
+        self.body.form_only = true;
+        self.form(files)
+    }
+
+    /// The same route, which takes JSON of up to 32 MiB whose members of these names are files as base64.
+    #[must_use]
+    pub fn base64(mut self, keys: &[&str]) -> Self {
+        self.body.json_bytes_max = BASE64_BODY_BYTES_MAX;
+        self.body.base64_keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self
+    }
+
+    /// The same route, to which a body that is neither JSON nor a form is a file.
+    #[must_use]
+    pub fn raw(mut self, file: FileRule) -> Self {
+        self.body.raw = Some(file);
+        self
     }
 }
 
@@ -56,6 +107,16 @@ impl Request {
     /// The first query parameter of this name.
     pub fn query_value(&self, name: &str) -> Option<&str> {
         value_of(&self.query, name)
+    }
+
+    /// The first form field of this name.
+    pub fn form_value(&self, name: &str) -> Option<&str> {
+        value_of(&self.form, name)
+    }
+
+    /// The first file that came in this form field, or at this path in the JSON.
+    pub fn file(&self, field: &str) -> Option<&ReceivedFile> {
+        self.files.iter().find(|file| file.field == field)
     }
 }
 

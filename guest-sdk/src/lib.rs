@@ -50,6 +50,8 @@ pub use host::contacts;
 pub use host::groups;
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
+/// The host's verbs for a tenant's files.
+pub use host::media;
 /// The host's verbs for a tenant's messages.
 pub use host::messages;
 /// The host's verbs for a tenant's sessions.
@@ -58,7 +60,8 @@ pub use host::sessions;
 /// The interface `router`: HTTP request → response.
 pub mod router {
     pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
-        Credential, CredentialPlace, Guest, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
+        BodyRule, Credential, CredentialPlace, FileKind, FileRefusal, FileRule, FileWhy, FormRule, Guest, ReceivedFile,
+        Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
     };
 }
 

@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (variable, file) in [
         ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
         ("PLUGIN_PROSENDI", "prosendi.wasm"),
+        ("PLUGIN_SENDAPI", "sendapi.wasm"),
+        ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),
         ("PLUGIN_WAMUX", "wamux.wasm"),
         ("PLUGIN_WASENDER", "wasender.wasm"),
     ] {

@@ -35,6 +35,7 @@ world!(
     "switchboard:plugin/groups": crate::bindings::switchboard::plugin::groups,
     "switchboard:plugin/contacts": crate::bindings::switchboard::plugin::contacts,
     "switchboard:plugin/chats": crate::bindings::switchboard::plugin::chats,
+    "switchboard:plugin/media": crate::bindings::switchboard::plugin::media,
     "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );

@@ -4,6 +4,7 @@
 //! in a fresh store, under limits of every kind, with an outcome that is a fact and never an error of the host.
 
 mod bindings;
+mod bodies;
 mod call;
 mod compile;
 mod convert;

@@ -21,6 +21,7 @@ use crate::bindings::responder_world::exports::switchboard::plugin::responder as
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
 use crate::bindings::webhook_world::WebhookPluginPre;
+use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::convert;
@@ -41,8 +42,6 @@ const EVENT_KINDS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 256;
 /// Credentials that one route may accept.
 const CREDENTIALS_MAX: usize = 8;
-/// Largest body that a route may ask for.
-const BODY_BYTES_MAX: u32 = 32 * 1024 * 1024;
 
 /// How the runtime is set up.
 #[derive(Clone, Debug)]
@@ -370,9 +369,12 @@ fn wit_request(request: &Request) -> wit_router::Request {
         query: fields(&request.query),
         headers: fields(&request.headers),
         body: request.body.clone(),
+        form: fields(&request.form),
+        files: request.files.iter().map(bodies::wit_file).collect(),
         principal: request.principal.as_ref().map(convert::principal),
         request_id: request.request_id.clone(),
         now_ms: request.now_ms,
+        base_url: request.base_url.clone(),
     }
 }
 
@@ -387,6 +389,10 @@ fn wit_refusal(refusal: &Refusal) -> wit_router::Refusal {
         Refusal::Internal(why) => wit_router::Refusal::Internal(why.clone()),
         Refusal::IdempotencyMismatch => wit_router::Refusal::IdempotencyMismatch,
         Refusal::IdempotencyUnderWay => wit_router::Refusal::IdempotencyUnderWay,
+        Refusal::FileRefused(refused) => wit_router::Refusal::FileRefused(bodies::wit_refusal(refused)),
+        Refusal::TooManyFiles(rule) => wit_router::Refusal::TooManyFiles(bodies::wit_file_rule(rule)),
+        Refusal::UnsupportedContentType(given) => wit_router::Refusal::UnsupportedContentType(given.clone()),
+        Refusal::MalformedForm(why) => wit_router::Refusal::MalformedForm(why.clone()),
     }
 }
 
@@ -433,8 +439,9 @@ fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
     if !route.path.starts_with('/') || route.path.chars().count() > NAME_CHARS_MAX {
         return refuse("the path must begin with / and have at most 256 characters");
     }
-    if route.body_bytes_max > BODY_BYTES_MAX {
-        return refuse("the body may have at most 33554432 bytes");
+    let body = bodies::core_rule(route.body);
+    if let Err(why) = bodies::check(&body, !route.credentials.is_empty()) {
+        return refuse(why);
     }
     if route.credentials.len() > CREDENTIALS_MAX {
         return refuse("it may accept at most 8 credentials");
@@ -455,12 +462,7 @@ fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
         kinds: credential.kinds.iter().copied().map(convert::core_key_kind).collect(),
         service: credential.service.clone(),
     });
-    Ok(Route {
-        credentials: credentials.collect(),
-        method: route.method,
-        path: route.path,
-        body_bytes_max: route.body_bytes_max,
-    })
+    Ok(Route { credentials: credentials.collect(), method: route.method, path: route.path, body })
 }
 
 fn shortened(text: &str) -> String {

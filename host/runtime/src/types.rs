@@ -22,6 +22,112 @@ pub struct Credential {
     pub service: Option<String>,
 }
 
+/// What a file that comes with a request must be, or is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileKind {
+    /// Whatever it is; of a file that came, a document.
+    #[default]
+    Any,
+    /// A picture.
+    Image,
+    /// A film.
+    Video,
+    /// A sound.
+    Audio,
+}
+
+/// Files that a request may bring along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRule {
+    /// The form field that they come in; `*` for any.
+    pub field: String,
+    /// How many, 1 to 10.
+    pub count_max: u32,
+    /// Bytes of each, 1 to 100 MiB.
+    pub bytes_max: u64,
+    /// What they must be.
+    pub kind: FileKind,
+}
+
+/// A form that a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormRule {
+    /// Its files; the first rule that names a field holds for it.
+    pub files: Vec<FileRule>,
+    /// Bytes of the fields that are no files, with their names; at most 1 MiB.
+    pub fields_bytes_max: u32,
+}
+
+/// What bodies a route takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BodyRule {
+    /// Most bytes of a body that is passed on, at most 32 MiB.
+    pub json_bytes_max: u32,
+    /// Members of JSON that are files as base64.
+    pub base64_keys: Vec<String>,
+    /// The form that it takes.
+    pub form: Option<FormRule>,
+    /// The file that a body is which is neither JSON nor a form.
+    pub raw: Option<FileRule>,
+    /// Whether it takes nothing but a form.
+    pub form_only: bool,
+}
+
+impl BodyRule {
+    /// Whether files may come with the body.
+    pub fn takes_files(&self) -> bool {
+        let in_form = self.form.as_ref().is_some_and(|form| !form.files.is_empty());
+        in_form || self.raw.is_some() || !self.base64_keys.is_empty()
+    }
+}
+
+/// A file that came with a request, kept as a blob of the caller's tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedFile {
+    /// The form field, the path in the JSON, or empty for a body that is a file.
+    pub field: String,
+    /// Its handle.
+    pub blob: String,
+    /// Its name.
+    pub file_name: Option<String>,
+    /// MIME type, from its content.
+    pub mime: String,
+    /// From its content.
+    pub kind: FileKind,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Why a file was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileWhy {
+    /// It is over its limit.
+    TooLarge,
+    /// Its content, or what was said of it, does not fit; or it is broken.
+    WrongKind,
+    /// It has no bytes.
+    Empty,
+    /// Its text is not base64.
+    NotBase64,
+    /// The tenant keeps as much as it may.
+    NoRoom,
+}
+
+/// A file that was refused, and with it the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRefusal {
+    /// Where it was.
+    pub field: String,
+    /// Its name.
+    pub file_name: Option<String>,
+    /// Why.
+    pub why: FileWhy,
+    /// The limit that held for it, bytes.
+    pub bytes_max: u64,
+}
+
 /// A route that a plugin declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -31,8 +137,8 @@ pub struct Route {
     pub path: String,
     /// The credentials that are accepted; none means that anybody may call.
     pub credentials: Vec<Credential>,
-    /// Most bytes of a request's body.
-    pub body_bytes_max: u32,
+    /// What bodies it takes.
+    pub body: BodyRule,
 }
 
 /// A name and a value.
@@ -53,14 +159,20 @@ pub struct Request {
     pub query: Vec<Field>,
     /// Lower-case names; no credential among them.
     pub headers: Vec<Field>,
-    /// The body.
+    /// The body; empty where it was a form or a file.
     pub body: Vec<u8>,
+    /// The fields of a form.
+    pub form: Vec<Field>,
+    /// The files that came.
+    pub files: Vec<ReceivedFile>,
     /// Who is calling.
     pub principal: Option<Principal>,
     /// Unique.
     pub request_id: String,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
+    /// How the outside calls this host, such as `https://api.example.com`.
+    pub base_url: String,
 }
 
 /// A plugin's answer.
@@ -129,6 +241,14 @@ pub enum Refusal {
     IdempotencyMismatch,
     /// The request under this idempotency key is still being answered.
     IdempotencyUnderWay,
+    /// A file will not do; nothing of the request is kept.
+    FileRefused(FileRefusal),
+    /// There are more files than this rule allows.
+    TooManyFiles(FileRule),
+    /// The route does not take bodies of this type.
+    UnsupportedContentType(String),
+    /// The form is not well formed.
+    MalformedForm(String),
 }
 
 /// The request that was refused.

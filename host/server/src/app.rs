@@ -28,7 +28,9 @@ use switchboard_runtime::{CallLimits, Compiler, Runtime, RuntimeError, RuntimeSe
 use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
-use crate::http::{FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams};
+use crate::http::{
+    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
+};
 use crate::key_usage::KeyUsage;
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
@@ -166,18 +168,15 @@ impl Host {
         let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
-        let uploader = Uploader::new(Arc::clone(&media), Arc::clone(&basics.clock));
-        let session_deps = basics.session_deps(settings.network, settings.sessions, &metrics, uploader, settings.qr_notices);
-        let sessions = Arc::new(Sessions::new(session_deps));
+        let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
-        let verbs = basics.verbs(&accounts, &intake, &sessions);
+        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
         let page = basics.metrics_page(metrics, &sessions);
 
-        let (ready, ready_seen) = watch::channel(false);
-        let (stop, stop_seen) = watch::channel(false);
+        let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
         let webhooks = basics.webhooks(&guarded, &plugins);
         let deliverer = webhooks.deliverer();
         let front_door = Arc::new(FrontDoor {
@@ -193,6 +192,7 @@ impl Host {
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
+            file_places: FilePlaces::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
             entropy: Arc::clone(&basics.entropy),
@@ -202,15 +202,13 @@ impl Host {
         let (metrics_address, mut doors) = serve_metrics(settings.metrics_listen, page, &stop_seen).await?;
         doors.push(tokio::spawn(listener.serve(front_door, stop_seen)));
         plugins.restore().await?;
-        let keeper = basics.keeper(settings.retention);
-        let fetcher = basics.media_worker(&downloads);
-        let count_keys = tokio::spawn(Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock)));
+        let (keeper, fetcher) = (basics.keeper(settings.retention), basics.media_worker(&downloads));
+        let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
         let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
-        workers.push(count_keys);
+        workers.push(tokio::spawn(count_keys));
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
-        let stop_wait = settings.stop_wait;
         Ok(Self {
             address,
             metrics_address,
@@ -222,7 +220,7 @@ impl Host {
             media,
             ready,
             stop,
-            stop_wait,
+            stop_wait: settings.stop_wait,
             doors,
             workers,
             key_usage,
@@ -342,26 +340,35 @@ impl Basics {
         Intake::new(self.storage.clone(), clock, entropy, wakes).with_media(Arc::clone(media) as _)
     }
 
-    fn verbs(&self, accounts: &Accounts, intake: &Intake, sessions: &Arc<Sessions>) -> Arc<HostVerbs> {
+    fn verbs(
+        &self,
+        accounts: &Accounts,
+        intake: &Intake,
+        sessions: &Arc<Sessions>,
+        media: &Arc<MediaRoom>,
+        downloads: &Arc<Downloads>,
+    ) -> Arc<HostVerbs> {
         Arc::new(HostVerbs {
             storage: self.storage.clone(),
             accounts: accounts.clone(),
             intake: intake.clone(),
             sessions: Arc::clone(sessions),
+            media: Arc::clone(media),
+            downloads: Arc::clone(downloads),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         })
     }
 
-    fn session_deps(
+    fn sessions(
         &self,
         network: WhatsAppNetwork,
         settings: SessionSettings,
         metrics: &Arc<Metrics>,
-        uploader: Uploader,
+        media: &Arc<MediaRoom>,
         qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
-    ) -> SessionDeps {
-        SessionDeps {
+    ) -> Arc<Sessions> {
+        Arc::new(Sessions::new(SessionDeps {
             storage: self.storage.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -369,9 +376,9 @@ impl Basics {
             network,
             settings,
             metrics: Arc::clone(metrics),
-            uploader: Some(uploader),
+            uploader: Some(Uploader::new(Arc::clone(media), Arc::clone(&self.clock))),
             qr_notices,
-        }
+        }))
     }
 
     fn metrics_page(&self, metrics: Arc<Metrics>, sessions: &Arc<Sessions>) -> Arc<MetricsPage> {

@@ -31,6 +31,7 @@ pub fn told(failure: &Failure) -> (u16, &'static str, String) {
         Failure::Unauthorized(why) => {
             (401, "invalid_api_key", format!("Send a valid API key as X-API-Key: {}", unauthorized(*why)))
         }
+        Failure::NotAdmin => (403, "forbidden", "Only an admin of the group may do this".to_owned()),
         Failure::Forbidden(why) => (403, "insufficient_scope", why.clone()),
         Failure::NotFound(What::Session) => (404, "device_not_found", "The device does not exist".to_owned()),
         Failure::NotFound(What::Message) => (404, "message_not_found", "The message does not exist".to_owned()),
@@ -43,6 +44,11 @@ pub fn told(failure: &Failure) -> (u16, &'static str, String) {
         Failure::Recipient(why) => (422, "invalid_phone_number", format!("Invalid recipient: {why}")),
         Failure::TooLong { field, max } => (400, "message_too_long", format!("The {field} is longer than {max} characters")),
         Failure::BodyTooLarge(limit) => (413, "payload_too_large", format!("The body is over the limit of {limit} bytes")),
+        Failure::File(file) => (422, "media_unsupported", format!("The file in {} cannot be taken", file.field)),
+        Failure::TooManyFiles(rule) => {
+            (422, "validation_error", format!("{} takes {} files at most", rule.field, rule.count_max))
+        }
+        Failure::WrongContentType(given) => (415, "unsupported_media_type", format!("Bodies of type {given} are not taken")),
         Failure::Media(refusal) => {
             let code = match refusal.trouble {
                 MediaTrouble::Unreachable | MediaTrouble::NotFound => "media_unreachable",

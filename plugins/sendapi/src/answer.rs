@@ -123,8 +123,12 @@ fn told(failure: &Failure) -> Told {
         }
         Failure::Unavailable(why) => tell(503, "internal_error", 503, format!("The request cannot be served now: {why}")),
         Failure::Internal => tell(500, "internal_error", 500, "The server could not answer this request"),
-        Failure::WhatsApp(403, why) => tell(403, "forbidden", 403, why),
-        Failure::WhatsApp(code, why) => tell(422, "refused_by_whatsapp", 422, format!("WhatsApp refuses it ({code}): {why}")),
+        Failure::NotAdmin => tell(403, "forbidden", 403, "The session is no admin of this group"),
+        Failure::File(refusal) => invalid(&refusal.field, "The file cannot be taken"),
+        Failure::TooManyFiles(rule) => invalid(&rule.field, "There are too many files"),
+        Failure::WrongContentType(given) => {
+            tell(415, "unsupported_media_type", 415, format!("{given:?} is not taken; send JSON"))
+        }
     }
 }
 

@@ -18,9 +18,8 @@ const NAME_CHARS_MAX: usize = 25;
 const DESCRIPTION_CHARS_MAX: usize = 512;
 /// Most groups that a list has.
 const GROUPS_MAX: u32 = 1_000;
-/// WhatsApp's word for who may not do that, and for what is not there.
+/// WhatsApp's word for who is no admin.
 const NO_ADMIN: u32 = 403;
-const NOT_THERE: u32 = 404;
 
 /// How this dialect spells a group.
 fn spelled(jid: &str) -> String {
@@ -108,13 +107,10 @@ fn member_of(group: &str, named: Option<u64>) -> Result<u64, Failure> {
     Err(missing)
 }
 
-/// WhatsApp's refusals as this dialect tells them.
+/// What WhatsApp refuses to who is no admin.
 fn refused(error: HostError) -> Failure {
     match error {
-        HostError::RefusedByWhatsapp(refusal) if refusal.code == NO_ADMIN => {
-            Failure::WhatsApp(NO_ADMIN, "The session is no admin of this group".to_owned())
-        }
-        HostError::RefusedByWhatsapp(refusal) if refusal.code == NOT_THERE => Failure::NotFound(What::Group),
+        HostError::RefusedByWhatsapp(refusal) if u32::from(refusal.code) == NO_ADMIN => Failure::NotAdmin,
         other => Failure::of(other, What::Group),
     }
 }

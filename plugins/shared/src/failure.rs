@@ -1,7 +1,7 @@
 //! Everything that can go wrong with a request, before any dialect has words for it.
 
 use switchboard_guest_sdk::fields::{FieldError, FieldErrors, one_error};
-use switchboard_guest_sdk::router::{Refusal, UnauthorizedWhy};
+use switchboard_guest_sdk::router::{FileRefusal, FileRule, Refusal, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{HostError, MediaRefusal, QuotaStanding, SessionState, WhatsappRefusal};
 
 /// When to come back after WhatsApp found that too much was asked, seconds: it does not say itself.
@@ -37,6 +37,8 @@ pub enum Failure {
     Unauthorized(UnauthorizedWhy),
     /// The key's scopes do not cover it.
     Forbidden(String),
+    /// WhatsApp lets only the group's admins do that.
+    NotAdmin,
     /// There is none, or it is another account's.
     NotFound(What),
     /// The path is served with these methods.
@@ -56,6 +58,12 @@ pub enum Failure {
     },
     /// The body is over so many bytes.
     BodyTooLarge(u32),
+    /// A file that came with the request will not do.
+    File(FileRefusal),
+    /// More files came than this rule allows.
+    TooManyFiles(FileRule),
+    /// Bodies of this type are not taken.
+    WrongContentType(String),
     /// The message's file cannot be sent.
     Media(MediaRefusal),
     /// The session is not connected; where it stands.
@@ -163,6 +171,10 @@ impl From<Refusal> for Failure {
             Refusal::Internal(_) => Self::Internal,
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
             Refusal::IdempotencyUnderWay => Self::IdempotencyUnderWay,
+            Refusal::FileRefused(file) => Self::File(file),
+            Refusal::TooManyFiles(rule) => Self::TooManyFiles(rule),
+            Refusal::UnsupportedContentType(given) => Self::WrongContentType(given),
+            Refusal::MalformedForm(why) => Self::Malformed(why),
         }
     }
 }

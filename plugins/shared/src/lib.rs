@@ -28,6 +28,16 @@ pub struct Endpoint {
     pub credentials: fn() -> Vec<Credential>,
     /// What answers.
     pub handler: Handler,
+    /// Members of its JSON that are files as base64; none for a body of the usual size.
+    pub base64: &'static [&'static str],
+}
+
+impl Endpoint {
+    /// The same endpoint, which takes JSON of up to 32 MiB with files in members of these names.
+    #[must_use]
+    pub const fn base64(self, base64: &'static [&'static str]) -> Self {
+        Self { base64, ..self }
+    }
 }
 
 /// An endpoint.
@@ -37,7 +47,7 @@ pub const fn endpoint(
     credentials: fn() -> Vec<Credential>,
     handler: Handler,
 ) -> Endpoint {
-    Endpoint { method, path, credentials, handler }
+    Endpoint { method, path, credentials, handler, base64: &[] }
 }
 
 /// Where and when a failure is told.
@@ -59,7 +69,11 @@ pub trait Dialect {
 
 /// The routes of a dialect.
 pub fn routes<D: Dialect>() -> Vec<Route> {
-    D::ENDPOINTS.iter().map(|one| http::route(one.method, one.path, &(one.credentials)())).collect()
+    let declared = |one: &Endpoint| {
+        let route = http::route(one.method, one.path, &(one.credentials)());
+        if one.base64.is_empty() { route } else { route.base64(one.base64) }
+    };
+    D::ENDPOINTS.iter().map(declared).collect()
 }
 
 /// Answers a request.

@@ -56,6 +56,7 @@ fn not_found(what: What) -> &'static str {
 fn told(failure: &Failure) -> (u16, Value) {
     let (status, words) = match failure {
         Failure::Unauthorized(why) => (401, unauthorized(*why).to_owned()),
+        Failure::NotAdmin => (403, "Only an admin of the group may do this".to_owned()),
         Failure::Forbidden(why) => (403, why.clone()),
         Failure::NotFound(what) => (404, not_found(*what).to_owned()),
         Failure::MethodNotAllowed(_) => (405, "Method Not Allowed".to_owned()),
@@ -67,6 +68,9 @@ fn told(failure: &Failure) -> (u16, Value) {
             return (422, detail(&FieldErrors::from([((*field).to_owned(), vec![error.into()])])));
         }
         Failure::BodyTooLarge(limit) => (413, format!("The body is over the limit of {limit} bytes")),
+        Failure::File(file) => (422, format!("The file in {} cannot be taken", file.field)),
+        Failure::TooManyFiles(rule) => (422, format!("{} takes {} files at most", rule.field, rule.count_max)),
+        Failure::WrongContentType(given) => (415, format!("Bodies of type {given} are not taken")),
         Failure::Media(refusal) => {
             let status = match refusal.trouble {
                 MediaTrouble::Unreachable | MediaTrouble::NotFound => 422,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use switchboard_guest_sdk::fields::{FieldErrors, one_error};
 use switchboard_guest_sdk::http::json as json_response;
-use switchboard_guest_sdk::router::{Refusal, Response, UnauthorizedWhy};
+use switchboard_guest_sdk::router::{FileRefusal, FileWhy, Refusal, Response, UnauthorizedWhy};
 use switchboard_guest_sdk::types::{Field, HostError, QuotaStanding, WhatsappRefusal};
 
 /// When to come back after WhatsApp found that too much was asked, seconds: it does not say itself.
@@ -21,7 +21,9 @@ pub enum Failure {
     Missing(String),
     Forbidden(String),
     MethodNotAllowed(String),
-    TooLarge(u32),
+    TooLarge(u64),
+    /// A file or a body of a kind that is not taken.
+    Unsupported(String),
     /// Too many requests, or a limit on messages that is used up; what the limit is, when that is known.
     RateLimited(u32, Option<QuotaStanding>),
     /// The account has as many sessions as its plan allows: waiting does not help.
@@ -60,6 +62,7 @@ impl Failure {
             Self::Missing(what) => (404, "NOT_FOUND", what.clone()),
             Self::Forbidden(why) => (403, "FORBIDDEN", why.clone()),
             Self::MethodNotAllowed(allowed) => (405, "METHOD_NOT_ALLOWED", format!("This endpoint answers {allowed} only")),
+            Self::Unsupported(why) => (415, "UNSUPPORTED_MEDIA_TYPE", why.clone()),
             Self::TooLarge(limit) => (413, "PAYLOAD_TOO_LARGE", format!("The body is over the limit of {limit} bytes")),
             Self::RateLimited(_, None) => (429, "RATE_LIMITED", "Too many requests".to_owned()),
             Self::RateLimited(seconds, Some(limit)) => {
@@ -107,7 +110,7 @@ pub fn refused(refusal: Refusal) -> Failure {
         Refusal::NotFound => Failure::NotFound,
         Refusal::MethodNotAllowed(methods) => Failure::MethodNotAllowed(methods.join(", ")),
         Refusal::Unauthorized(why) => Failure::Unauthorized(unauthorized(why).to_owned()),
-        Refusal::BodyTooLarge(limit) => Failure::TooLarge(limit),
+        Refusal::BodyTooLarge(limit) => Failure::TooLarge(u64::from(limit)),
         Refusal::Malformed(why) => Failure::Validation(why, FieldErrors::new()),
         Refusal::TooManyRequests(seconds) => Failure::RateLimited(seconds, None),
         Refusal::Internal(_) => Failure::Internal,
@@ -115,6 +118,21 @@ pub fn refused(refusal: Refusal) -> Failure {
         Refusal::IdempotencyUnderWay => {
             Failure::Idempotency(409, "The request under this Idempotency-Key is still being answered")
         }
+        Refusal::FileRefused(file) => refused_file(&file),
+        Refusal::TooManyFiles(rule) => Failure::field(&rule.field, format!("may have {} files", rule.count_max)),
+        Refusal::UnsupportedContentType(given) => Failure::Unsupported(format!("Bodies of type {given} are not taken here")),
+        Refusal::MalformedForm(why) => Failure::Validation(why, FieldErrors::new()),
+    }
+}
+
+fn refused_file(file: &FileRefusal) -> Failure {
+    let field = if file.field.is_empty() { "file" } else { &file.field };
+    match file.why {
+        FileWhy::TooLarge => Failure::TooLarge(file.bytes_max),
+        FileWhy::WrongKind => Failure::Unsupported(format!("The {field} is not a file that can be sent")),
+        FileWhy::Empty => Failure::field(field, "must not be empty"),
+        FileWhy::NotBase64 => Failure::field(field, "must be base64"),
+        FileWhy::NoRoom => Failure::field(field, "finds no room: the account keeps as much media as it may"),
     }
 }
 

@@ -4,14 +4,15 @@ mod answer;
 mod contacts;
 mod content;
 mod groups;
+mod media;
 mod pages;
 mod presence;
 mod send;
 mod sessions;
 
 use switchboard_guest_sdk::export_router;
-use switchboard_guest_sdk::http::{bearer, in_header, route};
-use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::http::{bearer, files, in_header, route};
+use switchboard_guest_sdk::router::{FileKind, FileRule, Guest, Refusal, RefusedRequest, Request, Response, Route};
 use switchboard_guest_sdk::types::KeyKind;
 
 use answer::Failure;
@@ -68,7 +69,13 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("GET", "/groups/{jid}/picture", Caller::Session, groups::picture),
     ("POST", "/groups/invite/accept", Caller::Session, groups::accept),
     ("GET", "/groups/invite/{code}", Caller::Session, groups::invitation),
+    ("POST", "/upload", Caller::Session, media::upload),
+    ("POST", "/decrypt-media", Caller::Session, media::decrypt),
 ];
+
+fn any_file() -> FileRule {
+    files("*", 1, FileKind::Any)
+}
 
 struct Wasender;
 
@@ -87,7 +94,11 @@ impl Guest for Wasender {
                         bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant]),
                     ],
                 };
-                route(method, path, &credentials)
+                let route = route(method, path, &credentials);
+                match *path {
+                    "/upload" => route.base64(&["base64"]).form(&[any_file()]).raw(any_file()),
+                    _ => route,
+                }
             })
             .collect()
     }

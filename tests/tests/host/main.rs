@@ -5,6 +5,7 @@ mod errors;
 mod events;
 mod facts;
 mod faults;
+mod forms;
 mod groups;
 mod idempotency;
 mod media;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::responder_worker::Command;
 use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::blob::Blob;
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::{Event, Fact, Incoming};
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
@@ -19,8 +20,8 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
-    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, NewAccountKey, NewBatch, NewMessage, NewSession,
-    NewSettings, QrCode, VerbError, Verbs,
+    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, MediaVerbs, NewAccountKey, NewBatch, NewMessage,
+    NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
@@ -322,5 +323,32 @@ impl Verbs for FakeVerbs {
         _api: Option<ApiLimits>,
     ) -> Result<Vec<LimitStanding>, VerbError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl MediaVerbs for FakeVerbs {
+    async fn media(&self, _caller: &Principal, _handle: &str) -> Result<Blob, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn link_media(&self, _caller: &Principal, _handle: &str, _ttl: Duration) -> Result<String, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn keep_media(&self, _caller: &Principal, _handle: &str, _ttl: Duration) -> Result<Blob, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn voice_note(&self, _caller: &Principal, _handle: &str) -> Result<Blob, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn media_of_message(&self, _caller: &Principal, _event: u64) -> Result<Blob, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
+    async fn open_sealed(&self, _caller: &Principal, _session: SessionId, _sealed: Content) -> Result<Blob, VerbError> {
+        Err(VerbError::NotFound)
     }
 }

@@ -114,6 +114,11 @@ async fn a_trial_that_fails_and_a_declaration_that_cannot_be_used_are_refused() 
         ("bad-path", "bad_declaration", "must begin with /"),
         ("long-path", "bad_declaration", "at most 256 characters"),
         ("big-body", "bad_declaration", "33554432"),
+        ("files-of-nobody", "bad_declaration", "need a credential"),
+        ("many-files", "bad_declaration", "1 to 10 files"),
+        ("big-files", "bad_declaration", "104857600"),
+        ("big-fields", "bad_declaration", "1048576"),
+        ("nothing-but-no-form", "bad_declaration", "no form"),
         ("many-event-kinds", "bad_declaration", "65; the limit is 64"),
     ];
     for (config, code, words) in declarations {

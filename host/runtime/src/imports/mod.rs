@@ -1,6 +1,7 @@
 //! What plugins import: each call is counted, timed and confined to the caller.
 
 mod keys;
+mod media;
 mod messages;
 mod people;
 

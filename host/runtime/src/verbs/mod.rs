@@ -1,5 +1,6 @@
 //! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
 
+mod media;
 mod people;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 
+pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
 
 /// Longest wait of `connect`.
@@ -214,7 +216,7 @@ pub struct QrCode {
 
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
-pub trait Verbs: GroupVerbs + ContactVerbs + ChatVerbs + Send + Sync {
+pub trait Verbs: MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + Send + Sync {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;
     /// One session.

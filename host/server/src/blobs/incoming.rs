@@ -39,6 +39,20 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// A place for a file that is needed for a while: whoever holds it writes and reads it, and it goes with the holder.
+pub struct Scratch(Part);
+
+impl Scratch {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(Part(Some(path)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.0.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
 impl Incoming {
     pub(super) async fn create(path: PathBuf, bytes_max: u64) -> io::Result<Self> {
         let file = File::create(&path).await?;

@@ -18,7 +18,7 @@ use switchboard_core::records::blob::{Blob, BlobId};
 use switchboard_core::records::id::TenantId;
 use switchboard_core::storage::{Kept, Storage, StorageError};
 
-pub use incoming::{Incoming, Written};
+pub use incoming::{Incoming, Scratch, Written};
 
 #[cfg(test)]
 mod tests;
@@ -96,6 +96,12 @@ impl BlobFiles {
         Incoming::create(self.folder.join(PARTS).join(format!("{n}.part")), bytes_max).await
     }
 
+    /// A place for a file that is gone when it is dropped, or at the next start.
+    pub fn scratch(&self) -> Scratch {
+        let n = self.next_part.fetch_add(1, Ordering::Relaxed);
+        Scratch::at(self.folder.join(PARTS).join(format!("{n}.sealed")))
+    }
+
     /// Where the bytes of this hash are, if anybody keeps them.
     pub fn path(&self, sha256: &str) -> PathBuf {
         // A hash is hexadecimal: nothing in it leads out of the folder.
@@ -138,6 +144,14 @@ impl BlobFiles {
     /// [`BlobError`].
     pub async fn delete(&self, tenant: TenantId, id: &BlobId) -> Result<bool, BlobError> {
         self.delete_by(tenant, id, None).await
+    }
+
+    /// Removes a tenant's reference, unless its end was put off since `blob` was read; whether it did.
+    ///
+    /// # Errors
+    /// [`BlobError`].
+    pub async fn delete_unextended(&self, tenant: TenantId, blob: &Blob) -> Result<bool, BlobError> {
+        self.delete_by(tenant, &blob.id, Some(blob.expires_at)).await
     }
 
     async fn delete_by(&self, tenant: TenantId, id: &BlobId, by: Option<Timestamp>) -> Result<bool, BlobError> {

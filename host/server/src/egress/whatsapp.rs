@@ -1,13 +1,24 @@
 //! HTTP of the WhatsApp client itself: its version look-up and its media. A simulated build reaches only its network.
 
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
-/// Most bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// Most bytes of an answer: a file of 100 MiB, and what sealing adds to it at most.
+const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024 + 16 + 10;
 /// Longest exchange.
 const EXCHANGE_WAIT: Duration = Duration::from_secs(60);
+/// Longest upload of a file.
+const UPLOAD_WAIT: Duration = Duration::from_secs(600);
+/// Bytes of a file that are sent at once, and how many such pieces are read ahead.
+const PIECE_BYTES: usize = 64 * 1024;
+const PIECES_AHEAD: usize = 2;
 /// Longest wait for a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
@@ -101,6 +112,41 @@ impl Egress {
         headers: &[(String, String)],
         body: Option<Bytes>,
     ) -> Result<(u16, Vec<u8>), EgressError> {
+        let mut request = self.request(method, url, headers)?;
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        answered(request).await
+    }
+
+    /// An exchange whose body is read while it is sent: exactly `length` bytes. For threads that may block.
+    ///
+    /// # Errors
+    /// [`EgressError`] when it did not happen.
+    pub fn upload(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+        body: Box<dyn Read + Send>,
+        length: u64,
+    ) -> Result<(u16, Vec<u8>), EgressError> {
+        let (pieces, coming) = mpsc::channel(PIECES_AHEAD);
+        let request = self.request(method, url, headers)?.timeout(UPLOAD_WAIT);
+        let request = request.body(reqwest::Body::wrap(Coming { pieces: coming, left: length }));
+        let runtime = Handle::try_current().map_err(|error| EgressError::BadRequest(error.to_string()))?;
+        let exchange = runtime.spawn(answered(request));
+        hand_over(body, &pieces);
+        drop(pieces);
+        runtime.block_on(exchange).map_err(|error| EgressError::BadRequest(error.to_string()))?
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+    ) -> Result<reqwest::RequestBuilder, EgressError> {
         let Some(client) = &self.client else { return Err(EgressError::Simulated(url.to_owned())) };
         let bad = |error: &dyn std::fmt::Display| EgressError::BadRequest(error.to_string());
         let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| bad(&error))?;
@@ -112,19 +158,64 @@ impl Egress {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        if let Some(body) = body {
-            request = request.body(body);
+        Ok(request)
+    }
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), EgressError> {
+    let mut answer = request.send().await?;
+    let status = answer.status().as_u16();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(EgressError::TooLarge);
         }
-        let mut answer = request.send().await?;
-        let status = answer.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await? {
-            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(EgressError::TooLarge);
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((status, bytes))
+}
+
+/// Reads a body to its end, or until nobody wants more of it.
+fn hand_over(mut body: Box<dyn Read + Send>, pieces: &mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let mut piece = vec![0; PIECE_BYTES];
+        let read = match body.read(&mut piece) {
+            Ok(0) => return,
+            Ok(bytes) => {
+                piece.truncate(bytes);
+                Ok(piece.into())
             }
-            bytes.extend_from_slice(&chunk);
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let failed = read.is_err();
+        if pieces.blocking_send(read).is_err() || failed {
+            return;
         }
-        Ok((status, bytes))
+    }
+}
+
+/// A body whose pieces are still being read.
+struct Coming {
+    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    left: u64,
+}
+
+impl http_body::Body for Coming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = ready!(self.pieces.poll_recv(cx));
+        if let Some(Ok(piece)) = &piece {
+            self.left = self.left.saturating_sub(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // It becomes the `Content-Length`, without which nothing is taken.
+        SizeHint::with_exact(self.left)
     }
 }
 

@@ -19,8 +19,9 @@ use switchboard_core::storage::Storage;
 use switchboard_runtime::CallContext;
 use switchboard_runtime::types as plugin;
 
+use super::bodies::FilePlaces;
 use super::idempotency::{Begun, OnceError, OnceRuns};
-use super::input::{self, BodyError};
+use super::input;
 use super::limits::{Client, Limits, presents_credential, show_standing};
 use super::listener::Answers;
 use super::mounts::Lookup;
@@ -85,6 +86,8 @@ pub struct FrontDoor {
     pub wakes: Arc<Wakes>,
     /// Requests under an idempotency key.
     pub(crate) once_runs: OnceRuns,
+    /// Bodies with files that are coming in.
+    pub(crate) file_places: FilePlaces,
     /// Streams of events that are open.
     pub(crate) streams: Streams,
     /// Draws request ids.
@@ -194,28 +197,29 @@ impl FrontDoor {
         refused: &plugin::RefusedRequest,
     ) -> Answer {
         let (head, incoming) = request.into_parts();
-        let limit = declared.body_bytes_max;
-        let body = match input::body(incoming, usize::try_from(limit).unwrap_or(usize::MAX)).await {
-            Ok(body) => body,
-            Err(BodyError::TooLarge) => {
-                return self.refuse(Some(plugin), refused, plugin::Refusal::BodyTooLarge(limit)).await;
-            }
-            Err(BodyError::Broken(why)) => {
-                return self.refuse(Some(plugin), refused, plugin::Refusal::Malformed(why)).await;
-            }
+        let tenant = principal.as_ref().map(|caller| caller.tenant);
+        let mut taken = match self.take_body(incoming, &head.headers, &declared.body, tenant).await {
+            Ok(taken) => taken,
+            Err(refusal) => return self.refuse(Some(plugin), refused, refusal).await,
         };
         let begun = match &principal {
             Some(caller) if head.method == Method::POST => {
                 let path_and_query = head.uri.path_and_query().map_or("", |whole| whole.as_str());
-                self.begin_once(caller, &head.headers, path_and_query, &body).await
+                self.begin_once(caller, &head.headers, path_and_query, &taken.parts()).await
             }
             _ => Ok(Begun::Plain),
         };
         let run = match begun {
             Ok(Begun::Plain) => None,
             Ok(Begun::First(run)) => Some(run),
-            Ok(Begun::Before(answer)) => return answer,
-            Err(error) => return self.refuse(Some(plugin), refused, once_refusal(&error)).await,
+            Ok(Begun::Before(answer)) => {
+                self.forget(&taken, tenant).await;
+                return answer;
+            }
+            Err(error) => {
+                self.forget(&taken, tenant).await;
+                return self.refuse(Some(plugin), refused, once_refusal(&error)).await;
+            }
         };
         let places = declared.credentials.iter().map(|credential| credential.place.clone());
         let input = plugin::Request {
@@ -225,14 +229,23 @@ impl FrontDoor {
             params,
             query: input::query(head.uri.query()),
             headers: input::visible_headers(&head.headers, places),
-            body: body.to_vec(),
+            body: std::mem::take(&mut taken.body).into(),
+            form: std::mem::take(&mut taken.form),
+            files: std::mem::take(&mut taken.files),
             principal,
             request_id: refused.request_id.clone(),
             now_ms: self.clock.now().0,
+            base_url: input::base_url(&head.headers),
         };
-        let Some(run) = run else { return self.handle(plugin, &input, None, refused).await };
-        let answer = self.handle(plugin, &input, Some(Arc::clone(&run.once)), refused).await;
-        self.finish_once(run, answer).await
+        let once = run.as_ref().map(|run| Arc::clone(&run.once));
+        let answer = self.handle(plugin, &input, once, refused).await;
+        if !answer.status().is_success() {
+            self.forget(&taken, tenant).await;
+        }
+        match run {
+            Some(run) => self.finish_once(run, answer).await,
+            None => answer,
+        }
     }
 
     /// Lets a plugin answer.
@@ -397,7 +410,27 @@ fn plain_refusal(refusal: plugin::Refusal) -> Problem {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, OnceError::Mismatch.to_string())
         }
         plugin::Refusal::IdempotencyUnderWay => Problem::new(StatusCode::CONFLICT, OnceError::UnderWay.to_string()),
+        plugin::Refusal::FileRefused(refused) => file_problem(&refused),
+        plugin::Refusal::TooManyFiles(rule) => {
+            let why = format!("{} takes at most {} files", rule.field, rule.count_max);
+            Problem::new(StatusCode::BAD_REQUEST, why)
+        }
+        plugin::Refusal::UnsupportedContentType(given) => {
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("bodies of type {given} are not taken here"))
+        }
+        plugin::Refusal::MalformedForm(why) => Problem::new(StatusCode::BAD_REQUEST, why),
     }
+}
+
+fn file_problem(refused: &plugin::FileRefusal) -> Problem {
+    let (status, why) = match refused.why {
+        plugin::FileWhy::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, format!("is over {} bytes", refused.bytes_max)),
+        plugin::FileWhy::WrongKind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "is not of the kind that is taken".to_owned()),
+        plugin::FileWhy::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "is empty".to_owned()),
+        plugin::FileWhy::NotBase64 => (StatusCode::UNPROCESSABLE_ENTITY, "is not base64".to_owned()),
+        plugin::FileWhy::NoRoom => (StatusCode::FORBIDDEN, "finds no room".to_owned()),
+    };
+    Problem::new(status, format!("the file in {:?} {why}", refused.field))
 }
 
 /// A plugin's answer as HTTP; `None` when its status is none. Headers that HTTP cannot carry are left out.

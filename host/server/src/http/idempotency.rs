@@ -83,18 +83,19 @@ pub(super) enum OnceError {
 }
 
 impl FrontDoor {
-    /// Looks at the key of a POST of `caller`, if it came with one.
+    /// Looks at the key of a POST of `caller`, if it came with one. `body` is all that makes its body this one.
     pub(super) async fn begin_once(
         &self,
         caller: &Principal,
         headers: &HeaderMap,
         path_and_query: &str,
-        body: &[u8],
+        body: &[&[u8]],
     ) -> Result<Begun, OnceError> {
         let Some(text) = headers.get(KEY_HEADER) else { return Ok(Begun::Plain) };
         let text = text.to_str().ok().map(str::trim).filter(|text| (1..=KEY_CHARS_MAX).contains(&text.len()));
         let key = OnceKey::new(caller.tenant, caller.session, text.ok_or(OnceError::BadKey)?);
-        let once = Once::new(key, &[path_and_query.as_bytes(), body]);
+        let parts: Vec<&[u8]> = [path_and_query.as_bytes()].into_iter().chain(body.iter().copied()).collect();
+        let once = Once::new(key, &parts);
         let run = self.once_runs.begin(once).ok_or(OnceError::UnderWay)?;
         let now = self.clock.now();
         if let Some(kept) = self.storage.kept_answer(&key, now).await? {

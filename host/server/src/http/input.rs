@@ -1,16 +1,13 @@
 //! Reads requests: bounded bodies, queries, credentials.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use switchboard_runtime::types::CredentialPlace;
 
-/// How long a client may take to send a body.
-const BODY_WAIT: Duration = Duration::from_secs(30);
+use super::upload::Upload;
+
 /// Headers that can carry a credential: no plugin ever sees one.
 const CREDENTIAL_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-api-token", "x-admin-key"];
@@ -28,22 +25,33 @@ pub(super) enum BodyError {
 
 /// The whole body, at most `limit` bytes of it.
 pub(super) async fn body(body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
-    use hyper::body::Body;
-    if body.size_hint().lower() > limit as u64 {
+    let mut upload = Upload::of(body);
+    if upload.announced() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
-    match tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(BodyError::TooLarge),
-        Ok(Err(error)) => Err(BodyError::Broken(format!("the body broke off: {error}"))),
-        Err(_) => Err(BodyError::Broken(format!("the body did not come within {} s", BODY_WAIT.as_secs()))),
+    let mut whole = Vec::new();
+    while let Some(bytes) = upload.next().await.map_err(|fault| BodyError::Broken(fault.to_string()))? {
+        if whole.len() + bytes.len() > limit {
+            return Err(BodyError::TooLarge);
+        }
+        whole.extend_from_slice(&bytes);
     }
+    Ok(whole.into())
 }
 
 /// The parameters of a query, decoded.
 pub(super) fn query(query: Option<&str>) -> Vec<(String, String)> {
     let fields = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     fields.take(QUERY_FIELDS_MAX).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// How the caller calls this host. What it says of itself comes back to it alone, so it is believed.
+pub(super) fn base_url(headers: &HeaderMap) -> String {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+    let host = text("host").filter(|host| !host.is_empty() && host.chars().all(part)).unwrap_or("localhost");
+    let secure = text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    format!("{}://{host}", if secure { "https" } else { "http" })
 }
 
 /// The Bearer token of a request.
@@ -99,6 +107,17 @@ mod tests {
         assert_eq!(bearer(&headers), Some("abc"));
         headers.insert("authorization", HeaderValue::from_static("Basic abc"));
         assert_eq!(bearer(&headers), None);
+    }
+
+    #[test]
+    fn the_host_is_called_as_its_caller_calls_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("wa.example.org:8443"));
+        assert_eq!(base_url(&headers), "http://wa.example.org:8443");
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("HTTPS"));
+        assert_eq!(base_url(&headers), "https://wa.example.org:8443");
+        headers.insert("host", HeaderValue::from_static("a.example/x?"));
+        assert_eq!(base_url(&headers), "https://localhost");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The HTTP front door: the only room that knows hyper.
 //!
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
-//! `mounts` is the table of those routes, `limits` counts what callers try and ask, `native` is the host's own API, a room
-//! for each of its resources.
+//! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
+//! bytes by `upload`), `limits` counts what callers try and ask, `native` is the host's own API, a room for each of its
+//! resources.
 
+mod bodies;
 mod body;
+mod extract;
+mod forms;
 mod front_door;
 mod idempotency;
 mod input;
@@ -17,7 +21,9 @@ mod metrics;
 mod mounts;
 mod native;
 mod problem;
+mod upload;
 
+pub(crate) use bodies::FilePlaces;
 pub(crate) use idempotency::OnceRuns;
 pub(crate) use native::Streams;
 

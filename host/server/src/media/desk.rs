@@ -86,7 +86,8 @@ impl MediaDesk for MediaRoom {
             MediaSource::Url(url) => self.find_url(tenant, url, &said, sent_as, moment).await?,
             MediaSource::WhatsApp(_) => return Err(with_whatsapp()),
         };
-        sent_as.check(&found.facts, found.bytes)?;
+        // How large it may be was decided when it came in.
+        sent_as.check_kind(&found.facts)?;
         let fit = match sent_as {
             SentAs::VoiceNote if !found.facts.voice => self.voice_note(tenant, &found).await?,
             _ => found,
@@ -155,6 +156,16 @@ impl MediaRoom {
             file_name: said.file_name.clone().or(fetched.file_name).or_else(|| name_in(url)),
         };
         self.take(tenant, incoming, &said, sent_as).await
+    }
+
+    /// The voice note of a sound: itself, or what it is converted to.
+    ///
+    /// # Errors
+    /// [`MediaRefusal`].
+    pub(crate) async fn as_voice_note(&self, tenant: TenantId, id: &str) -> Result<Blob, MediaRefusal> {
+        let sound = self.blob(tenant, id).await?;
+        SentAs::VoiceNote.check_kind(&sound.facts)?;
+        if sound.facts.voice { Ok(sound) } else { self.voice_note(tenant, &sound).await }
     }
 
     /// A voice note of a sound that is none yet.

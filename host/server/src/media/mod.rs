@@ -8,6 +8,7 @@ mod fetch;
 mod links;
 mod received;
 mod recent;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +16,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::AsyncReadExt;
-
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::media::MediaRefusal;
@@ -25,7 +24,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::storage::{Storage, StorageError};
 use switchboard_media::{Facts, InspectError, Inspector, Kind};
 
-use crate::blobs::{BlobError, BlobFiles, Incoming, Written};
+use crate::blobs::{BlobError, BlobFiles, Incoming, Scratch, Written};
 use recent::Recent;
 
 pub(crate) use desk::LINK_PATH;
@@ -118,8 +117,8 @@ impl SentAs {
         }
     }
 
-    /// Whether a file of these facts and this size can be sent so. A voice note may still have to be made of it.
-    fn check(self, facts: &BlobFacts, bytes: u64) -> Result<(), MediaRefusal> {
+    /// Whether a file of these facts can be sent so. A voice note may still have to be made of it.
+    fn check_kind(self, facts: &BlobFacts) -> Result<(), MediaRefusal> {
         let fits = match self {
             Self::Itself | Self::Document => true,
             Self::Image => facts.kind == BlobKind::Image,
@@ -133,6 +132,12 @@ impl SentAs {
             let (name, mime) = (self.name(), &facts.mime);
             return Err(MediaRefusal::Unsupported(format!("{mime} cannot be sent as {name}{wanted}")));
         }
+        Ok(())
+    }
+
+    /// Whether a file of these facts and this size can be sent so.
+    fn check(self, facts: &BlobFacts, bytes: u64) -> Result<(), MediaRefusal> {
+        self.check_kind(facts)?;
         let judged = if self == Self::Itself { Self::of(facts.kind) } else { self };
         let bytes_max = judged.bytes_max();
         if bytes > bytes_max {
@@ -277,8 +282,22 @@ impl MediaRoom {
         file_name: Option<&str>,
         id: BlobId,
     ) -> Result<Blob, BlobError> {
+        self.keep_for(tenant, written, facts, file_name, id, None).await
+    }
+
+    /// Keeps a file `at_most` so long, and no longer than the tenant keeps its media.
+    async fn keep_for(
+        &self,
+        tenant: TenantId,
+        written: Written,
+        facts: BlobFacts,
+        file_name: Option<&str>,
+        id: BlobId,
+        at_most: Option<Duration>,
+    ) -> Result<Blob, BlobError> {
         let settings = self.settings_of(tenant).await?;
         let now = self.clock.now();
+        let usual = Duration::from_secs(settings.days.saturating_mul(86_400));
         let blob = Blob {
             id,
             sha256: written.sha256.clone(),
@@ -286,7 +305,7 @@ impl MediaRoom {
             facts,
             file_name: file_name.and_then(clean_name),
             created_at: now,
-            expires_at: now.plus(Duration::from_secs(settings.days.saturating_mul(86_400))),
+            expires_at: now.plus(at_most.map_or(usual, |most| most.min(usual))),
         };
         self.files.keep(tenant, written, &blob, settings.bytes_max).await?;
         Ok(blob)
@@ -333,15 +352,14 @@ impl MediaRoom {
         self.files.read(blob).await.map_err(|error| host(&error))
     }
 
-    /// The bytes of a blob, whole. The caller bounds how many such it holds at once.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub async fn bytes(&self, blob: &Blob) -> Result<Vec<u8>, MediaRefusal> {
-        let mut bytes = Vec::with_capacity(usize::try_from(blob.bytes).unwrap_or_default());
-        let mut file = self.open(blob).await?;
-        file.read_to_end(&mut bytes).await.map_err(|error| host(&error))?;
-        Ok(bytes)
+    /// Where the bytes of a blob are.
+    pub(crate) fn path(&self, blob: &Blob) -> PathBuf {
+        self.files.path(&blob.sha256)
+    }
+
+    /// A place for a file that is needed for a while.
+    pub(crate) fn scratch(&self) -> Scratch {
+        self.files.scratch()
     }
 
     /// A public address of a blob, good until `until`, as the end of a path.

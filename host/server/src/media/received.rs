@@ -17,7 +17,7 @@ use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::storage::StorageError;
 use switchboard_media::InspectError;
 
-use super::{MIB, MediaRoom, SentAs, blob_facts, host, inspect_refusal, not_kept, storage_fault};
+use super::{MIB, MediaRoom, Said, SentAs, blob_facts, host, inspect_refusal, not_kept, storage_fault};
 use crate::blobs::BlobError;
 use crate::whatsapp::Sessions;
 
@@ -74,11 +74,41 @@ impl FileFetcher for Downloads {
         if bytes > FILE_BYTES_MAX {
             return Err(FetchFault::Never(format!("the file has {bytes} bytes; the limit is {FILE_BYTES_MAX} bytes")));
         }
-        let mib = u32::try_from(2 * (bytes / MIB + 1)).unwrap_or(u32::MAX).min(DOWNLOAD_MIB_MAX);
         // The semaphore is never closed.
-        let _memory = self.memory.acquire_many(mib).await;
+        let _memory = self.memory.acquire_many(memory_for(bytes)).await;
         let bytes = self.sessions.download(tenant, session, incoming).await?;
         self.room.receive(tenant, event, &incoming.content, media, &bytes).await.map_err(fault)
+    }
+}
+
+/// MiB that are held for a file of so many bytes: sealed and open.
+fn memory_for(bytes: u64) -> u32 {
+    u32::try_from(2 * (bytes / MIB + 1)).unwrap_or(u32::MAX).min(DOWNLOAD_MIB_MAX)
+}
+
+impl Downloads {
+    /// Fetches and opens the sealed file of `content`, which no message of ours has to know. It is kept for an hour.
+    ///
+    /// # Errors
+    /// [`FetchFault`].
+    pub(crate) async fn open_sealed(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        content: &Content,
+    ) -> Result<Blob, FetchFault> {
+        // How large it says it is need not be true: room is taken for the largest.
+        let _memory = self.memory.acquire_many(memory_for(FILE_BYTES_MAX)).await;
+        let bytes = self.sessions.download_sealed(tenant, session, content).await?;
+        let said = content.media().map(|media| Said { mime: media.mime.clone(), file_name: media.file_name.clone() });
+        let mut incoming = self.room.begin_upload(FILE_BYTES_MAX).await.map_err(fault)?;
+        for chunk in bytes.chunks(CHUNK) {
+            if !self.room.add_upload(&mut incoming, chunk).await.map_err(fault)? {
+                return Err(FetchFault::Never(format!("the file has more than {FILE_BYTES_MAX} bytes")));
+            }
+        }
+        let taken = self.room.take_upload(tenant, incoming, &said.unwrap_or_default(), |_| true).await.map_err(fault)?;
+        taken.ok_or_else(|| FetchFault::Never("the file is not wanted".to_owned()))
     }
 }
 

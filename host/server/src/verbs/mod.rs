@@ -1,5 +1,7 @@
 //! The host's verbs for plugins: each confined to the tenant, the session and the scopes of its caller.
 
+mod media;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ mod people;
 mod wishes;
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
+use crate::media::{Downloads, MediaRoom};
 use crate::qr;
 use crate::whatsapp::{Live, Sessions};
 
@@ -50,6 +53,8 @@ pub(crate) struct HostVerbs {
     pub(crate) accounts: Accounts,
     pub(crate) intake: Intake,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) media: Arc<MediaRoom>,
+    pub(crate) downloads: Arc<Downloads>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }

@@ -16,6 +16,9 @@ use super::sessions::Sessions;
 /// Statuses with which a media host says that it has the file no longer.
 const GONE: [u16; 3] = [403, 404, 410];
 
+/// Longest path of a file.
+const PATH_BYTES_MAX: usize = 4096;
+
 impl Sessions {
     /// The bytes of the file that came with a message of this session. What WhatsApp has no longer is asked of the phone.
     ///
@@ -33,6 +36,33 @@ impl Sessions {
         let path = file.asked_again(&client, incoming).await?;
         client.download_from_params(&file.params(&path)).await.map_err(|error| later(&error))
     }
+}
+
+impl Sessions {
+    /// The bytes of a sealed file that lies with WhatsApp, through this session.
+    ///
+    /// # Errors
+    /// [`FetchFault`].
+    pub async fn download_sealed(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        content: &Content,
+    ) -> Result<Vec<u8>, FetchFault> {
+        let file = File::of(content)?;
+        let client = self.client(tenant, session).ok_or(FetchFault::NotConnected)?;
+        let fetched = client.download_from_params(&file.params(&file.place.direct_path)).await;
+        fetched.map_err(|error| {
+            if is_gone(&error) { FetchFault::Never("WhatsApp has the file no longer".to_owned()) } else { later(&error) }
+        })
+    }
+}
+
+/// Whether a path can stand behind the name of a media host without changing which host that is.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= PATH_BYTES_MAX
+        && path.bytes().all(|c| c.is_ascii_graphic() && c != b'#' && c != b'\\')
 }
 
 fn later(error: &anyhow::Error) -> FetchFault {
@@ -58,6 +88,9 @@ impl<'a> File<'a> {
         let none = || FetchFault::Never("there is no file in the message".to_owned());
         let (Media { source, size, sha256, .. }, media_type) = kind_of(content).ok_or_else(none)?;
         let MediaSource::WhatsApp(place) = source else { return Err(none()) };
+        if !is_path(&place.direct_path) {
+            return Err(FetchFault::Never("the message names no path of a file with WhatsApp".to_owned()));
+        }
         let bytes = |name: &str, text: &str| {
             let read = hex::decode(text).ok().filter(|bytes| !bytes.is_empty());
             read.ok_or_else(|| FetchFault::Never(format!("the message does not tell its file's {name}")))
@@ -133,6 +166,25 @@ mod tests {
         ] {
             let fault = File::of(&content).err().unwrap();
             assert!(matches!(&fault, FetchFault::Never(why) if why.contains(missing)), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_would_lead_to_another_host_is_never_fetched() {
+        let file = |path: &str| {
+            let place = WhatsAppMedia {
+                direct_path: path.to_owned(),
+                media_key: "aa".to_owned(),
+                enc_sha256: "bb".to_owned(),
+                ..WhatsAppMedia::default()
+            };
+            File::of(&image(place, Some("cc"))).map(|_| ())
+        };
+        assert!(file("/v/t62.7118-24/1_2?ccb=11-4&oh=01_Q5&oe=66").is_ok());
+        for path in
+            ["", "@127.0.0.1/v", ".evil.example/v", ":80/v", "/v t", "/v\r\nx: y", "/v#x", "/v\\x", "https://a.example/v"]
+        {
+            assert!(matches!(file(path), Err(FetchFault::Never(_))), "{path:?}");
         }
     }
 

@@ -1,18 +1,22 @@
 //! Files on their way to WhatsApp: sealed and handed to its media hosts, then named in a message.
 
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::sync::Semaphore;
+use whatsapp_rust::Client;
 use whatsapp_rust::buffa::MessageField;
 use whatsapp_rust::upload::UploadResponse;
 use whatsapp_rust::wacore::download::MediaType;
+use whatsapp_rust::wacore::upload::{EncryptedMediaInfo, UploadSource, encrypt_media_streaming};
 use whatsapp_rust::waproto::whatsapp as wa;
 use whatsapp_rust::waproto::whatsapp::message::{
     AudioMessage, DocumentMessage, FutureProofMessage, ImageMessage, StickerMessage, VideoMessage,
 };
-use whatsapp_rust::{Client, UploadOptions};
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::media::{MediaDesk, MediaRefusal, Moment};
@@ -22,11 +26,13 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::message::Message;
 
 use super::content::{Bearings, context_info};
+use crate::blobs::Scratch;
 use crate::media::MediaRoom;
 
-/// MiB of files, plain and sealed, that are held in memory for uploads at once.
-const UPLOAD_MIB_MAX: u32 = 512;
-const MIB: u64 = 1024 * 1024;
+/// Files that are uploaded at once, of every session together: each takes a thread and a sealed copy on disk.
+const UPLOADS_MAX: usize = 64;
+/// Bytes of a file that are read, and of a sealed one that are written, at once.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// The name of a document that has none.
 const NO_NAME: &str = "file";
 
@@ -53,14 +59,13 @@ impl From<MediaRefusal> for UploadFault {
 pub struct Uploader {
     room: Arc<MediaRoom>,
     clock: Arc<dyn Clock>,
-    /// Room in memory, of every session together.
-    memory: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Uploader {
     /// An uploader of what `room` keeps.
     pub fn new(room: Arc<MediaRoom>, clock: Arc<dyn Clock>) -> Self {
-        Self { room, clock, memory: Arc::new(Semaphore::new(UPLOAD_MIB_MAX as usize)) }
+        Self { room, clock, places: Arc::new(Semaphore::new(UPLOADS_MAX)) }
     }
 
     /// Uploads the file of `content`; the message that names it.
@@ -79,17 +84,51 @@ impl Uploader {
             return Err(UploadFault::Later("the file is not kept".to_owned()));
         };
         let blob = self.room.blob(tenant, id).await?;
-        let mib = u32::try_from(2 * (blob.bytes / MIB + 1)).unwrap_or(u32::MAX).min(UPLOAD_MIB_MAX);
         // The semaphore is never closed.
-        let _memory = self.memory.acquire_many(mib).await;
-        let bytes = self.room.bytes(&blob).await?;
-        let uploaded = client.upload(bytes, kind, UploadOptions::new()).await;
+        let _place = self.places.acquire().await;
+        let (sealed, info) = seal(self.room.path(&blob), self.room.scratch(), kind).await?;
+        let uploaded = client.upload_stream(sealed, info, kind).await;
         let uploaded = uploaded.map_err(|error| UploadFault::Later(format!("the file could not be uploaded: {error}")))?;
         let has_context = sent.extras.quote.is_some() || !sent.extras.mentions.is_empty();
         let context = has_context.then(|| context_info(&sent.extras, bearings));
-        let file = File { content: &content, media, blob: &blob, view_once: sent.extras.view_once };
+        let file = Named { content: &content, media, blob: &blob, view_once: sent.extras.view_once };
         Ok(message(&file, context, uploaded))
     }
+}
+
+/// A file as WhatsApp gets it, beside the blobs: only pieces of it are ever in memory.
+struct Sealed {
+    file: Scratch,
+    bytes: u64,
+}
+
+impl UploadSource for Sealed {
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    fn reader_from(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let mut file = File::open(self.file.path())?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
+
+/// Seals the file at `path` into `scratch`.
+async fn seal(path: PathBuf, scratch: Scratch, kind: MediaType) -> Result<(Sealed, EncryptedMediaInfo), UploadFault> {
+    let sealing = tokio::task::spawn_blocking(move || {
+        let plain = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+        let mut sealed = BufWriter::with_capacity(BUFFER_BYTES, File::create(scratch.path())?);
+        let info = encrypt_media_streaming(plain, &mut sealed, kind).map_err(io::Error::other)?;
+        sealed.flush()?;
+        let bytes = sealed.get_ref().metadata()?.len();
+        Ok((Sealed { file: scratch, bytes }, info))
+    });
+    let sealed: io::Result<_> = sealing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    sealed.map_err(|error| {
+        tracing::error!(%error, "a file cannot be sealed");
+        UploadFault::Later("the file cannot be sealed".to_owned())
+    })
 }
 
 /// The file of a message, and what WhatsApp calls its kind.
@@ -110,7 +149,7 @@ pub(super) fn has_file(content: &Content) -> bool {
 }
 
 /// A file that was uploaded, and what it is to be.
-struct File<'a> {
+struct Named<'a> {
     content: &'a Content,
     media: &'a Media,
     blob: &'a Blob,
@@ -119,7 +158,7 @@ struct File<'a> {
 
 /// The message that names an uploaded file, as phones expect it: what can be looked at once, and a document with a caption,
 /// are wrapped.
-fn message(file: &File<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
+fn message(file: &Named<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
     let plain = plain_message(file, context, uploaded);
     let wrapped = |inner| MessageField::some(FutureProofMessage { message: MessageField::some(inner) });
     match file.content {
@@ -136,8 +175,8 @@ fn message(file: &File<'_>, context: Option<wa::ContextInfo>, uploaded: UploadRe
     }
 }
 
-fn plain_message(file: &File<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
-    let File { content, media, blob, view_once } = *file;
+fn plain_message(file: &Named<'_>, context: Option<wa::ContextInfo>, uploaded: UploadResponse) -> wa::Message {
+    let Named { content, media, blob, view_once } = *file;
     let facts = &blob.facts;
     let mimetype = Some(facts.mime.clone());
     let caption = media.caption.clone().filter(|caption| !caption.is_empty());

@@ -12,7 +12,7 @@ use tokio_websockets::{ClientBuilder, Connector};
 use whatsapp_rust::async_channel::Receiver;
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::transport::{Transport, TransportEvent, default_tls_connector, from_websocket};
-use whatsapp_rust::wacore::net::{WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
+use whatsapp_rust::wacore::net::{UploadBody, WHATSAPP_WEB_ORIGIN, WHATSAPP_WEB_WS_URL};
 use whatsapp_rust::{anyhow, async_trait};
 
 use crate::egress::Egress;
@@ -34,6 +34,10 @@ impl HttpClient for SharedHttp {
     async fn execute(&self, request: HttpRequest) -> whatsapp_rust::anyhow::Result<HttpResponse> {
         self.0.execute(request).await
     }
+
+    fn execute_upload(&self, request: HttpRequest, body: UploadBody, length: u64) -> anyhow::Result<HttpResponse> {
+        self.0.execute_upload(request, body, length)
+    }
 }
 
 /// HTTP for the client library: its version look-up and its media, through the host's egress.
@@ -44,6 +48,12 @@ impl HttpClient for EgressHttp {
     async fn execute(&self, request: HttpRequest) -> whatsapp_rust::anyhow::Result<HttpResponse> {
         let headers = request.headers.into_iter().collect::<Vec<_>>();
         let (status_code, body) = self.0.exchange(&request.method, &request.url, &headers, request.body).await?;
+        Ok(HttpResponse { status_code, body })
+    }
+
+    fn execute_upload(&self, request: HttpRequest, body: UploadBody, length: u64) -> anyhow::Result<HttpResponse> {
+        let headers = request.headers.into_iter().collect::<Vec<_>>();
+        let (status_code, body) = self.0.upload(&request.method, &request.url, &headers, body, length)?;
         Ok(HttpResponse { status_code, body })
     }
 }

@@ -37,7 +37,9 @@ pub(crate) use spool::Spool;
 pub use spool::SpoolError;
 
 /// Bytes of one sealed file. WhatsApp takes documents up to 2 GiB; a simulator has no use for those.
-pub(crate) const MEDIA_BYTES_MAX: u64 = 100 * 1024 * 1024;
+pub(crate) const MEDIA_BYTES_MAX: u64 = 100 * 1024 * 1024 + SEAL_BYTES;
+/// What sealing adds to a file at most: the padding of a block, and the seal.
+const SEAL_BYTES: u64 = 16 + 10;
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;

@@ -1,7 +1,9 @@
 //! The router: does what the path says, and declares what the configuration says.
 
 use serde_json::{Value, json};
-use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::router::{
+    Credential, FileKind, FileRule, FormRule, Guest, Refusal, RefusedRequest, Request, Response, Route,
+};
 use switchboard_guest_sdk::types::{Field, HostError, KeyKind};
 use switchboard_guest_sdk::{config, http, sessions};
 
@@ -34,8 +36,25 @@ impl Guest for Hostile {
             Ok("bad-path") => routes.push(http::route("GET", "no-slash", &[])),
             Ok("long-path") => routes.push(http::route("GET", &format!("/{}", "x".repeat(256)), &[])),
             Ok("big-body") => {
-                let route = http::route("POST", "/big", &[]);
-                routes.push(Route { body_bytes_max: 32 * 1024 * 1024 + 1, ..route });
+                let mut route = http::route("POST", "/big", &[]);
+                route.body.json_bytes_max = 32 * 1024 * 1024 + 1;
+                routes.push(route);
+            }
+            Ok("files-of-nobody") => routes.push(http::route("POST", "/form", &[]).form(&[any_files(1)])),
+            Ok("many-files") => routes.push(http::route("POST", "/form", &keys()).form(&[any_files(11)])),
+            Ok("big-files") => {
+                let big = FileRule { bytes_max: 100 * 1024 * 1024 + 1, ..any_files(1) };
+                routes.push(http::route("POST", "/form", &keys()).raw(big));
+            }
+            Ok("big-fields") => {
+                let mut route = http::route("POST", "/form", &keys());
+                route.body.form = Some(FormRule { files: vec![], fields_bytes_max: 1024 * 1024 + 1 });
+                routes.push(route);
+            }
+            Ok("nothing-but-no-form") => {
+                let mut route = http::route("POST", "/form", &keys());
+                route.body.form_only = true;
+                routes.push(route);
             }
             _ => {}
         }
@@ -61,8 +80,20 @@ impl Guest for Hostile {
             Refusal::Internal(why) => text(500, &why),
             Refusal::IdempotencyMismatch => text(422, "another request had this key"),
             Refusal::IdempotencyUnderWay => text(409, "the request is still being answered"),
+            Refusal::FileRefused(refused) => text(415, &refused.field),
+            Refusal::TooManyFiles(rule) => text(400, &rule.count_max.to_string()),
+            Refusal::UnsupportedContentType(given) => text(415, &given),
+            Refusal::MalformedForm(why) => text(400, &why),
         }
     }
+}
+
+fn keys() -> Vec<Credential> {
+    vec![http::bearer(&[KeyKind::Tenant])]
+}
+
+fn any_files(count_max: u32) -> FileRule {
+    http::files("files", count_max, FileKind::Any)
 }
 
 fn declared(method: &str, path: &str) -> Route {

@@ -19,7 +19,7 @@ use switchboard_core::records::id::TenantId;
 use super::super::front_door::FrontDoor;
 use super::super::media_links::file_answer;
 use super::super::problem::{Problem, json as json_answer};
-use super::upload::{Form, Upload};
+use super::super::upload::{Form, Upload};
 use super::{Answered, Call, Query, Route, no_content, route, shortened};
 use crate::media::{LINK_PATH, Said, SentAs};
 

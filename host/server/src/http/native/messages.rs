@@ -230,7 +230,7 @@ impl FrontDoor {
     async fn send_message(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "messages", "write").await?;
         let (head, body) = call.read(JSON_BYTES_MAX).await?;
-        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &body).await? {
+        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &[&body]).await? {
             Begun::Plain => self.accept_message(&caller, &body, None).await,
             Begun::Before(answer) => Ok(answer),
             Begun::First(run) => {
@@ -252,7 +252,7 @@ impl FrontDoor {
     async fn send_batch(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "messages", "write").await?;
         let (head, body) = call.read(BATCH_BYTES_MAX).await?;
-        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &body).await? {
+        match self.begin_once(&caller, &head.headers, path_and_query(&head.uri), &[&body]).await? {
             Begun::Plain => self.accept_batch(&caller, &body, None).await,
             Begun::Before(answer) => Ok(answer),
             Begun::First(run) => {

@@ -11,7 +11,6 @@ mod sessions;
 mod sim;
 mod stream;
 mod tenants;
-mod upload;
 mod usage;
 mod webhooks;
 

@@ -28,7 +28,7 @@ const SOURCES: [&str; 15] = [
     include_str!("../refusals.rs"),
     include_str!("../sessions.rs"),
     include_str!("../stream.rs"),
-    include_str!("../upload.rs"),
+    include_str!("../../upload.rs"),
     include_str!("../usage.rs"),
     include_str!("../webhooks.rs"),
 ];

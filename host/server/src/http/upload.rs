@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use tokio::time::Instant;
 
-use super::super::problem::Problem;
+use super::problem::Problem;
 
 /// Longest wait for the next bytes of an upload.
 const CHUNK_WAIT: Duration = Duration::from_secs(30);
@@ -23,6 +23,10 @@ const UPLOAD_WAIT: Duration = Duration::from_secs(600);
 const FORM_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a form that are read and not yet passed on: a few pieces of a body, and never the heads of endless parts.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What is read and thrown away of a body that was refused: at most so many bytes, for so long.
+const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const DRAIN_WAIT: Duration = Duration::from_secs(30);
 
 /// Why an upload ended early.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,45 @@ pub(super) enum UploadFault {
     /// The form has no end of what is not a file.
     #[error("the form has more than {FORM_BYTES_MAX} bytes beside its file")]
     Unread,
+}
+
+/// Why a form ended early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FormFault {
+    /// Its bytes did not come.
+    #[error(transparent)]
+    Upload(#[from] UploadFault),
+    /// It is over its limit.
+    #[error("the form is over the limit of {0} bytes")]
+    TooLarge(u64),
+    /// It is not well formed.
+    #[error("the form: {0}")]
+    Malformed(String),
+}
+
+impl From<multer::Error> for FormFault {
+    fn from(error: multer::Error) -> Self {
+        match error {
+            multer::Error::StreamReadFailed(fault) => match fault.downcast::<UploadFault>() {
+                Ok(fault) => Self::Upload(*fault),
+                Err(other) => Self::Malformed(other.to_string()),
+            },
+            multer::Error::StreamSizeExceeded { limit } => Self::TooLarge(limit),
+            other => Self::Malformed(other.to_string()),
+        }
+    }
+}
+
+impl From<FormFault> for Problem {
+    fn from(fault: FormFault) -> Self {
+        match fault {
+            FormFault::Upload(fault) => fault.into(),
+            FormFault::TooLarge(limit) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.to_string())
+                .with("code", "too_large")
+                .with("bytes_max", limit.saturating_sub(FORM_BYTES_MAX)),
+            FormFault::Malformed(_) => Self::new(StatusCode::BAD_REQUEST, fault.to_string()),
+        }
+    }
 }
 
 impl From<UploadFault> for Problem {
@@ -82,6 +125,22 @@ impl Upload {
         }
     }
 
+    /// Reads the rest and throws it away, as far as that takes neither too long nor too much: many clients write all before they
+    /// read an answer.
+    pub(super) async fn drain(&mut self) {
+        let mut drained = 0_u64;
+        let rest = async {
+            while let Ok(Some(bytes)) = self.next().await {
+                drained = drained.saturating_add(bytes.len() as u64);
+                if drained > DRAIN_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        // Either way the answer is given then.
+        let _ = tokio::time::timeout(DRAIN_WAIT, rest).await;
+    }
+
     /// Its bytes as they come. `unread` counts up with them.
     fn stream(self, unread: Arc<AtomicU64>) -> impl Stream<Item = Result<Bytes, UploadFault>> + Send + 'static {
         futures_util::stream::try_unfold((self, unread), |(mut upload, unread)| async move {
@@ -105,9 +164,9 @@ pub(super) struct Form {
 
 impl Form {
     /// The form in a body of this content type, with a file of at most `bytes_max`.
-    pub(super) fn of(upload: Upload, content_type: &str, bytes_max: u64) -> Result<Self, Problem> {
+    pub(super) fn of(upload: Upload, content_type: &str, bytes_max: u64) -> Result<Self, FormFault> {
         let boundary = multer::parse_boundary(content_type)
-            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "multipart/form-data without its boundary"))?;
+            .map_err(|_| FormFault::Malformed("multipart/form-data without its boundary".to_owned()))?;
         let whole = SizeLimit::new().whole_stream(bytes_max.saturating_add(FORM_BYTES_MAX));
         let unread = Arc::<AtomicU64>::default();
         let stream = upload.stream(Arc::clone(&unread));
@@ -116,29 +175,33 @@ impl Form {
     }
 
     /// The next part. The one before has to be dropped.
-    pub(super) async fn next_part(&mut self) -> Result<Option<Field<'static>>, Problem> {
-        self.parts.next_field().await.map_err(form_problem)
+    pub(super) async fn next_part(&mut self) -> Result<Option<Field<'static>>, FormFault> {
+        Ok(self.parts.next_field().await?)
     }
 
     /// The next bytes of a part; nothing at its end.
-    pub(super) async fn next_bytes(&self, part: &mut Field<'static>) -> Result<Option<Bytes>, Problem> {
-        let bytes = part.chunk().await.map_err(form_problem)?;
+    pub(super) async fn next_bytes(&self, part: &mut Field<'static>) -> Result<Option<Bytes>, FormFault> {
+        let bytes = part.chunk().await?;
         self.unread.fetch_sub(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64), Ordering::Relaxed);
         Ok(bytes)
     }
-}
 
-fn form_problem(error: multer::Error) -> Problem {
-    match error {
-        multer::Error::StreamReadFailed(fault) => match fault.downcast::<UploadFault>() {
-            Ok(fault) => (*fault).into(),
-            Err(other) => Problem::new(StatusCode::BAD_REQUEST, format!("the form: {other}")),
-        },
-        multer::Error::StreamSizeExceeded { limit } => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the form is over the limit of {limit} bytes"))
-                .with("code", "too_large")
-                .with("bytes_max", limit.saturating_sub(FORM_BYTES_MAX))
-        }
-        other => Problem::new(StatusCode::BAD_REQUEST, format!("the form: {other}")),
+    /// Reads the rest of a form that was refused in this part, as [`Upload::drain`] does.
+    pub(super) async fn drain(mut self, part: Field<'static>) {
+        let mut drained = 0_u64;
+        let rest = async {
+            let mut part = Some(part);
+            while let Some(mut now) = part.take() {
+                while let Ok(Some(bytes)) = self.next_bytes(&mut now).await {
+                    drained = drained.saturating_add(bytes.len() as u64);
+                    if drained > DRAIN_BYTES_MAX {
+                        return;
+                    }
+                }
+                drop(now);
+                part = self.next_part().await.ok().flatten();
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_WAIT, rest).await;
     }
 }
