@@ -78,7 +78,7 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     }
     done(fields)?;
     let session = acting(session)?;
-    let made = host::create(session, &name, description.as_deref(), &people).of(What::Group)?;
+    let made = host::create(session, &name, description.as_deref(), &people).of(What::Session)?;
     Ok(json_response(201, &whole(session, &made)))
 }
 

@@ -1,4 +1,4 @@
-//! Sessions.
+//! Sessions: made, listed, linked and removed.
 
 use serde_json::{Value, json};
 use switchboard_dialect::status::{SessionWords, is_ready};

@@ -1,4 +1,4 @@
-//! Sessions.
+//! Sessions: made, listed, renamed, set up and removed.
 
 use serde_json::{Map, Value, json};
 use switchboard_dialect::status::SessionWords;

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
+use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_tests::account::{Account, TestSession, phone};
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 /// The number of the account's connected session.
@@ -55,8 +57,7 @@ impl Cast {
         let off = json!({ "active": false });
         let set = self.stage.http().json("PATCH", &path, Some(ADMIN_KEY), Some(&off)).await.unwrap();
         assert_eq!(set.status, 200, "{set:?}");
-        let late = async || now_ms() > in_two_seconds;
-        assert!(switchboard_tests::patience::until(switchboard_tests::patience::PATIENCE, late).await);
+        assert!(until(PATIENCE, async || now_ms() > in_two_seconds).await);
         vec![
             ("wrong credential", "sk_live_nobody-has-this-key".to_owned()),
             ("expired credential", expired),
@@ -77,6 +78,5 @@ impl Cast {
 }
 
 fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
+    SystemClock.now().0
 }

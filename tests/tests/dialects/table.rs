@@ -175,6 +175,9 @@ impl Api {
         if is_time {
             return "<time>".to_owned();
         }
+        if text.starts_with("req_") {
+            return "<request>".to_owned();
+        }
         if text.starts_with("data:image/png;base64,") {
             return "<png>".to_owned();
         }
