@@ -73,7 +73,9 @@ impl Guest for Hostile {
         match refusal {
             Refusal::NotFound => text(404, "not found"),
             Refusal::MethodNotAllowed(methods) => text(405, &methods.join(", ")),
-            Refusal::Unauthorized(why) => text(401, &format!("{why:?}").split("::").last().unwrap_or_default().to_lowercase()),
+            Refusal::Unauthorized(why) => {
+                text(401, &format!("{why:?}").split("::").last().unwrap_or_default().to_lowercase())
+            }
             Refusal::BodyTooLarge(limit) => text(413, &limit.to_string()),
             Refusal::Malformed(why) => text(400, &why),
             Refusal::TooManyRequests(seconds) => text(429, &seconds.to_string()),
