@@ -64,12 +64,18 @@ pub fn decoded(data_url: &str) -> String {
     image.detect_grids()[0].decode().unwrap().1
 }
 
+/// The smallest sticker: a WebP picture of one pixel.
+pub fn sticker() -> Vec<u8> {
+    let bits = [0x2f, 0, 0, 0, 0x10, 0x07, 0x10, 0x11, 0x11, 0x88, 0x88, 0xfe, 0x07, 0];
+    [&b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0"[..], &bits].concat()
+}
+
 /// The smallest document that is one.
 pub fn pdf() -> Vec<u8> {
     b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n".to_vec()
 }
 
-/// A web server with `photo.png`, `film.mp4`, `sound.ogg`, `invoice.pdf`, `page.html` and the empty `empty.bin`. It goes away
+/// A web server with `photo.png`, `film.mp4`, `sticker.webp`, `sound.ogg`, `invoice.pdf`, `page.html` and the empty `empty.bin`. It goes away
 /// when it is dropped.
 pub struct FileServer {
     address: SocketAddr,
@@ -116,6 +122,7 @@ async fn answer(mut stream: TcpStream) {
         "film.mp4" => ("video/mp4", film()),
         "sound.ogg" => ("audio/ogg", voice()),
         "invoice.pdf" => ("application/pdf", pdf()),
+        "sticker.webp" => ("image/webp", sticker()),
         "page.html" => ("text/html", b"<!doctype html><html><body>Not here</body></html>".to_vec()),
         "empty.bin" => ("application/octet-stream", Vec::new()),
         _ => {

@@ -5,6 +5,7 @@ mod contacts;
 mod content;
 mod groups;
 mod media;
+mod messages;
 mod pages;
 mod presence;
 mod send;
@@ -35,15 +36,25 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("GET", "/whatsapp-sessions", Caller::Account, sessions::list),
     ("POST", "/whatsapp-sessions", Caller::Account, sessions::create),
     ("GET", "/whatsapp-sessions/{id}", Caller::Both, sessions::get),
+    ("PUT", "/whatsapp-sessions/{id}", Caller::Account, sessions::update),
     ("DELETE", "/whatsapp-sessions/{id}", Caller::Both, sessions::delete),
     ("POST", "/whatsapp-sessions/{id}/connect", Caller::Both, sessions::connect),
     ("POST", "/whatsapp-sessions/{id}/disconnect", Caller::Both, sessions::disconnect),
+    ("POST", "/whatsapp-sessions/{id}/restart", Caller::Both, sessions::restart),
+    ("POST", "/whatsapp-sessions/{id}/regenerate-key", Caller::Account, sessions::renew_key),
+    ("POST", "/whatsapp-sessions/{id}/regenerate-api-key", Caller::Account, sessions::renew_key),
+    ("GET", "/whatsapp-sessions/{id}/message-logs", Caller::Both, messages::logs),
     ("GET", "/whatsapp-sessions/{id}/qrcode", Caller::Both, sessions::qrcode),
     ("GET", "/whatsapp-sessions/{id}/qr-code", Caller::Both, sessions::qr_code),
     ("GET", "/status", Caller::Both, sessions::status),
+    ("GET", "/sessions/{id}/status", Caller::Both, sessions::status_of),
     ("GET", "/user", Caller::Session, sessions::user),
     ("GET", "/auth-check", Caller::Both, sessions::auth_check),
     ("POST", "/send-message", Caller::Session, send::send_message),
+    ("PUT", "/messages/{msgId}", Caller::Session, messages::edit),
+    ("DELETE", "/messages/{msgId}", Caller::Session, messages::delete),
+    ("GET", "/messages/{msgId}/info", Caller::Session, messages::info),
+    ("POST", "/messages/{msgId}/resend", Caller::Session, messages::resend),
     ("POST", "/send-presence-update", Caller::Session, presence::send_presence_update),
     ("GET", "/contacts", Caller::Session, contacts::list),
     ("PUT", "/contacts", Caller::Session, contacts::save),

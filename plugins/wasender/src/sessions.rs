@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::sessions::{self as host, NewSession, QrCode};
+use switchboard_guest_sdk::sessions::{self as host, NewSession, QrCode, SessionChange};
 use switchboard_guest_sdk::types::{HostError, KeyKind, Session, SessionState, Setting};
 use switchboard_guest_sdk::{http, iso8601, keys};
 
@@ -90,22 +90,61 @@ pub fn list(request: &Request) -> Result<Response, Failure> {
     Ok(success(shaped.collect()))
 }
 
-pub fn create(request: &Request) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
-    let name = fields.required_text("name");
-    if name.chars().count() > NAME_CHARS_MAX {
-        fields.refuse("name", format!("must not be longer than {NAME_CHARS_MAX} characters"));
-    }
-    let phone_number = fields.text("phone_number").unwrap_or_default();
+/// What a client wants to be kept with a session.
+fn settings(fields: &mut Fields) -> Vec<Setting> {
     fields.flag("account_protection");
     fields.flag("log_messages");
     fields.flag("webhook_enabled");
     fields.text("webhook_url");
     fields.texts("webhook_events");
-    let settings = SETTINGS
-        .iter()
-        .filter_map(|(name, _)| fields.json(name).map(|value| Setting { name: (*name).to_owned(), value }))
-        .collect();
+    let set = |(name, _): &(&str, &str)| fields.json(name).map(|value| Setting { name: (*name).to_owned(), value });
+    SETTINGS.iter().filter_map(set).collect()
+}
+
+fn check_name(fields: &mut Fields, name: &str) {
+    if name.chars().count() > NAME_CHARS_MAX {
+        fields.refuse("name", format!("must not be longer than {NAME_CHARS_MAX} characters"));
+    }
+}
+
+pub fn update(request: &Request) -> Result<Response, Failure> {
+    let mut fields = parse(request)?;
+    let name = fields.has("name").then(|| fields.required_text("name"));
+    check_name(&mut fields, name.as_deref().unwrap_or_default());
+    let settings = settings(&mut fields);
+    fields.finish().map_err(Failure::fields)?;
+    let session = host::change(id(request)?, &SessionChange { name, settings })?;
+    Ok(success(shape(request, &session)?))
+}
+
+pub fn restart(request: &Request) -> Result<Response, Failure> {
+    let session = host::get(id(request)?)?;
+    if !matches!(session.state, SessionState::Connected | SessionState::Reconnecting) {
+        let status = status_name(session.state);
+        return Err(Failure::SessionDisconnected(format!("Session is not connected (status: {status})")));
+    }
+    let session = host::restart(session.id, CONNECT_WAIT_MS)?;
+    let data = json!({ "status": status_name(session.state) });
+    Ok(http::json(200, &json!({ "success": true, "message": "Session restarted", "data": data })))
+}
+
+pub fn renew_key(request: &Request) -> Result<Response, Failure> {
+    let api_key = keys::renew_session_key(id(request)?)?;
+    Ok(http::json(200, &json!({ "success": true, "api_key": api_key })))
+}
+
+/// Bare `{"status":"connected"}` of the session that the path names.
+pub fn status_of(request: &Request) -> Result<Response, Failure> {
+    let session = host::get(id(request)?)?;
+    Ok(http::json(200, &json!({ "status": status_name(session.state) })))
+}
+
+pub fn create(request: &Request) -> Result<Response, Failure> {
+    let mut fields = parse(request)?;
+    let name = fields.required_text("name");
+    check_name(&mut fields, &name);
+    let phone_number = fields.text("phone_number").unwrap_or_default();
+    let settings = settings(&mut fields);
     fields.finish().map_err(Failure::fields)?;
     let session = host::create(&NewSession { name, phone_number, settings })?;
     let shaped = shape(request, &session)?;

@@ -5,3 +5,4 @@ mod sendapi;
 mod stage;
 mod table;
 mod wamux;
+mod wasender;

@@ -91,6 +91,7 @@ fn send_row<'a>(cast: &Cast) -> Row<'a> {
         sends: true,
         wrong_method: "PATCH",
         path: path.clone(),
+        ..Row::default()
     }
 }
 

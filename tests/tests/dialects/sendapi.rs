@@ -255,6 +255,27 @@ async fn both_directions_are_listed_whatever_api_they_came_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_test_key_asks_for_leaves_the_host() {
+    let cast = Cast::start().await;
+    let api = api(&cast).await;
+    let test_key = cast.ours.key(json!({ "kind": "tenant", "mode": "test" })).await;
+    assert!(test_key.starts_with("sk_test_"), "{test_key}");
+    let reads = api.ask("GET", &format!("{BASE}/messages"), Some(&test_key), None).await;
+    assert_eq!(reads.status, 200, "{reads:?}");
+    let session = spelled(cast.connected.id);
+    let text = json!({ "session_id": session, "to": CUSTOMER, "message": "for a test" });
+    let group = json!({ "session_id": session, "name": "Test", "participants": [CUSTOMER] });
+    for (path, body) in [("/send", &text), ("/groups", &group)] {
+        let refused = api.ask("POST", &format!("{BASE}{path}"), Some(&test_key), Some(body)).await;
+        assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!(4030)), "{path}: {refused:?}");
+    }
+    let native = json!({ "session_id": cast.connected.id, "to": CUSTOMER, "content": { "type": "text", "value": "x" } });
+    assert_eq!(cast.ours.post("/switchboard/v1/messages", &test_key, native).await.status, 403);
+    assert_eq!(api.ask("GET", &format!("{BASE}/messages"), Some(&api.key), None).await.json()["meta"]["total"], 0);
+    cast.stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn groups_are_made_listed_and_changed_by_their_admins() {
     let cast = Cast::start().await;
     let api = api(&cast).await;

@@ -22,6 +22,7 @@ pub struct Cast {
     pub idle: TestSession,
     /// May send nothing more, and has a connected session.
     pub spent: Account,
+    pub spent_session: TestSession,
     /// Somebody else, with a session that was never connected.
     pub theirs: Account,
     pub foreign: TestSession,
@@ -35,7 +36,7 @@ impl Cast {
         let connected = ours.linked(stage.control(), "Shop", SHOP).await;
         let idle = ours.session("Idle").await;
         let spent = stage.account("Spent").await;
-        spent.linked(stage.control(), "Spent", "491510000002").await;
+        let spent_session = spent.linked(stage.control(), "Spent", "491510000002").await;
         let limits = json!({ "limits": { "messages_per_month": 0 } });
         let path = format!("/switchboard/v1/tenants/{}", spent.tenant);
         let set = stage.http().json("PATCH", &path, Some(ADMIN_KEY), Some(&limits)).await.unwrap();
@@ -43,16 +44,33 @@ impl Cast {
         let theirs = stage.account("Theirs").await;
         let foreign = theirs.session("Foreign").await;
         phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
-        Self { stage, ours, connected, idle, spent, theirs, foreign }
+        Self { stage, ours, connected, idle, spent, spent_session, theirs, foreign }
     }
 
-    /// Keys that will not do, by what is wrong with them.
+    /// Keys of the account that will not do, by what is wrong with them.
     pub async fn bad_keys(&self) -> Vec<(&'static str, String)> {
-        let key = async |wish: Value| self.ours.key(wish).await;
+        self.bad(json!({ "kind": "tenant" })).await
+    }
+
+    /// The same of keys of the connected session.
+    pub async fn bad_session_keys(&self) -> Vec<(&'static str, String)> {
+        self.bad(json!({ "kind": "session", "session_id": self.connected.id })).await
+    }
+
+    async fn bad(&self, wish: Value) -> Vec<(&'static str, String)> {
+        let key = async |name: &str, value: Value| {
+            let mut wish = wish.clone();
+            wish[name] = value;
+            self.ours.key(wish).await
+        };
         let in_two_seconds = now_ms() + 2_000;
-        let expired = key(json!({ "kind": "tenant", "expires_at": in_two_seconds })).await;
-        let other_service = key(json!({ "kind": "tenant", "service": "sms" })).await;
+        let expired = key("expires_at", json!(in_two_seconds)).await;
+        let other_service = key("service", json!("sms")).await;
         let inactive = self.stage.account("Inactive").await;
+        let inactive_key = match wish["kind"].as_str() {
+            Some("session") => inactive.session("Inactive").await.key,
+            _ => inactive.tenant_key.clone(),
+        };
         let path = format!("/switchboard/v1/tenants/{}", inactive.tenant);
         let off = json!({ "active": false });
         let set = self.stage.http().json("PATCH", &path, Some(ADMIN_KEY), Some(&off)).await.unwrap();
@@ -61,15 +79,15 @@ impl Cast {
         vec![
             ("wrong credential", "sk_live_nobody-has-this-key".to_owned()),
             ("expired credential", expired),
-            ("revoked credential", self.revoked().await),
+            ("revoked credential", self.revoked(wish).await),
             ("credential of another service", other_service),
-            ("credential of an inactive account", inactive.tenant_key),
+            ("credential of an inactive account", inactive_key),
         ]
     }
 
-    async fn revoked(&self) -> String {
+    async fn revoked(&self, wish: Value) -> String {
         let keys = format!("/switchboard/v1/tenants/{}/keys", self.ours.tenant);
-        let made = self.ours.post(&keys, ADMIN_KEY, json!({ "kind": "tenant" })).await.json();
+        let made = self.ours.post(&keys, ADMIN_KEY, wish).await.json();
         let path = format!("{keys}/{}", made["id"]);
         let gone: LocalAnswer = self.stage.http().json("DELETE", &path, Some(ADMIN_KEY), None).await.unwrap();
         assert_eq!(gone.status, 204, "{gone:?}");

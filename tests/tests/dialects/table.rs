@@ -17,7 +17,11 @@ const HEADERS: [&str; 7] = [
     "x-ratelimit-remaining",
 ];
 /// Numbers from here on are drawn by the host, or are moments.
-const DRAWN_FROM: u64 = 1_000_000_000;
+const DRAWN_FROM: u64 = 1_000_000;
+/// What ids begin with that the host draws; the rest of them are digits.
+const PREFIXES: [&str; 5] = ["sess_", "msg_in", "msg_", "batch_", "grp_"];
+/// Fields that depend on the moment, or are set by something that may happen before the answer or after it.
+const SOON: [&str; 4] = ["lastActivityAt", "last_active_at", "last_seen_at", "retry_after"];
 /// The longest JSON body but one.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
@@ -56,6 +60,8 @@ pub struct Row<'a> {
     pub unknown: Option<(String, Option<Value>)>,
     /// The same with a session that is not connected.
     pub not_connected: Option<(String, Option<Value>)>,
+    /// The key of a session that is not connected, where the key alone says which session is meant.
+    pub idle_key: Option<String>,
     /// Whether it sends, so that a plan can be used up.
     pub sends: bool,
     /// A method that nobody serves on this path.
@@ -95,6 +101,9 @@ impl Api {
         }
         if let Some((path, body)) = &row.not_connected {
             self.tell(&name, "not connected", self.ask(method, path, Some(&key), body.as_ref()).await);
+        }
+        if let Some(idle) = &row.idle_key {
+            self.tell(&name, "not connected", self.ask(method, path, Some(idle), body.as_ref()).await);
         }
         if row.sends {
             let spent = self.spent_key.clone();
@@ -158,7 +167,11 @@ impl Api {
         match value {
             Value::Array(items) => items.iter().map(|item| self.normalised(item)).collect(),
             Value::Object(fields) => {
-                Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.normalised(value))).collect())
+                let field = |(name, value): (&String, &Value)| match SOON.contains(&name.as_str()) {
+                    true => (name.clone(), json!("<depends on the moment>")),
+                    false => (name.clone(), self.normalised(value)),
+                };
+                Value::Object(fields.iter().map(field).collect())
             }
             Value::Number(number) => match self.known.get(&number.to_string()) {
                 Some(token) => json!(token),
@@ -185,6 +198,12 @@ impl Api {
         for (value, token) in &self.known {
             text = text.replace(value.as_str(), token);
         }
+        if let Some((before, _)) = text.split_once("try again in ") {
+            return format!("{before}try again in <seconds> s");
+        }
+        if let Some(name) = drawn(&text) {
+            return name;
+        }
         let is_uuid = text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
         if is_uuid { "<uuid>".to_owned() } else { text }
     }
@@ -203,6 +222,22 @@ impl Api {
         }
         assert_eq!(self.told, golden, "differs from golden/{dialect}.txt; UPDATE_GOLDEN=1 writes it anew");
     }
+}
+
+/// What stands for a text that is drawn anew each time.
+fn drawn(text: &str) -> Option<String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(prefix) = PREFIXES.into_iter().find(|prefix| text.strip_prefix(prefix).is_some_and(digits)) {
+        return Some(format!("<{prefix}…>"));
+    }
+    if let Some(server) = ["@g.us", "@lid"].into_iter().find(|server| text.strip_suffix(server).is_some_and(digits)) {
+        return Some(format!("<digits>{server}"));
+    }
+    if text.starts_with("https://chat.whatsapp.com/") {
+        return Some("<invite link>".to_owned());
+    }
+    let is_whatsapp_id = text.len() == 22 && text.starts_with("3EB0") && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_whatsapp_id.then(|| "<whatsapp id>".to_owned())
 }
 
 /// The same wish of an account that has other sessions.

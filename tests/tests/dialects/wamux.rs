@@ -149,6 +149,8 @@ async fn walk_messages(cast: &Cast, api: &mut Api) {
     let row = sending(cast, "/messages/audio", voice);
     api.walk(Row { required: &["to", "audioUrl"], typed: &audio_typed, ..row }).await;
 
+    let delivered = async || latest(api).await["status"] == "delivered";
+    assert!(until(PATIENCE, delivered).await);
     let ours = latest(api).await;
     let id = ours["id"].as_str().unwrap().to_owned();
     api.known.insert(id.clone(), "<message>");

@@ -1,6 +1,8 @@
 //! Whole hosts on the simulated network, driven through HTTP as clients drive them.
 
 mod admin;
+#[cfg(feature = "clients")]
+mod clients;
 mod errors;
 mod events;
 mod facts;

@@ -1,0 +1,186 @@
+//! Messages that were sent: changed, taken back, looked up, sent again, and listed.
+
+use serde_json::{Map, Value, json};
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
+use switchboard_guest_sdk::router::{Request, Response};
+use switchboard_guest_sdk::types::{Content, Edit, HostError, Media, Message, MessageState, Outgoing, Revoke};
+use switchboard_guest_sdk::{at_once, http, iso8601, no_extras};
+
+use crate::answer::{Failure, success};
+use crate::sessions::parse;
+
+/// Most characters of a text.
+const TEXT_CHARS_MAX: usize = 65_536;
+/// Entries of a page of logs: the most, and how many unless it is said.
+const PER_PAGE_MAX: u64 = 100;
+const PER_PAGE: u64 = 10;
+/// The last page that can be asked for.
+const PAGE_MAX: u64 = 500;
+
+/// The message that the path names.
+fn message(request: &Request) -> Result<Message, Failure> {
+    let missing = || Failure::Missing("Message does not exist".to_owned());
+    let id = request.param("msgId").parse().map_err(|_| missing())?;
+    host::get(id).map_err(|error| match error {
+        HostError::NotFound => missing(),
+        other => other.into(),
+    })
+}
+
+/// Sends something that is about `message` to its chat.
+fn send_about(message: &Message, content: Content) -> Result<(), Failure> {
+    let outgoing = Outgoing { to: message.to.clone(), content, extras: no_extras() };
+    host::send(message.session, &outgoing, &at_once())?;
+    Ok(())
+}
+
+/// Where a message stands, as answers about it tell.
+fn standing(message: &Message) -> Value {
+    json!({ "msgId": message.id, "jid": message.to, "status": "in_progress" })
+}
+
+pub fn edit(request: &Request) -> Result<Response, Failure> {
+    let mut fields = parse(request)?;
+    let text = fields.required_text("text");
+    fields.at_most("text", TEXT_CHARS_MAX);
+    fields.finish().map_err(Failure::fields)?;
+    let message = message(request)?;
+    send_about(&message, Content::Edit(Edit { message_id: message.whatsapp_id.clone(), text }))?;
+    Ok(success(standing(&message)))
+}
+
+pub fn delete(request: &Request) -> Result<Response, Failure> {
+    let message = message(request)?;
+    send_about(&message, Content::Revoke(Revoke { message_id: message.whatsapp_id.clone(), author: None }))?;
+    let body = json!({ "success": true, "message": "Message deleted successfully.", "data": Value::Null });
+    Ok(http::json(200, &body))
+}
+
+pub fn resend(request: &Request) -> Result<Response, Failure> {
+    let message = message(request)?;
+    let accepted = host::resend(message.id, &at_once())?;
+    let data = standing(&accepted.message);
+    let body = json!({ "success": true, "message": "Message resend initiated successfully.", "data": data });
+    Ok(http::json(200, &body))
+}
+
+/// How far a message has come, as a number from 0 for an error to 5 for played.
+fn number_of(state: MessageState) -> u8 {
+    match state {
+        MessageState::Failed | MessageState::Expired | MessageState::Cancelled => 0,
+        MessageState::Queued | MessageState::Leased | MessageState::Sent => 1,
+        MessageState::Acknowledged => 2,
+        MessageState::Delivered => 3,
+        MessageState::Read => 4,
+        MessageState::Played => 5,
+    }
+}
+
+fn name_of(state: MessageState) -> &'static str {
+    match number_of(state) {
+        0 => "failed",
+        1 => "in_progress",
+        2 => "sent",
+        3 => "delivered",
+        4 => "read",
+        _ => "played",
+    }
+}
+
+/// What a message says, in the shape of the protocol's own messages.
+fn shown(content: &Content) -> Value {
+    let file = |name: &str, media: &Media| {
+        let about = json!({ "mimetype": media.mime, "caption": media.caption, "fileName": media.file_name });
+        Value::Object(Map::from_iter([(name.to_owned(), about)]))
+    };
+    match content {
+        Content::Text(text) => json!({ "conversation": text }),
+        Content::Image(media) => file("imageMessage", media),
+        Content::Video(media) => file("videoMessage", media),
+        Content::Audio(media) => file("audioMessage", media),
+        Content::Document(media) => file("documentMessage", media),
+        Content::Sticker(media) => file("stickerMessage", media),
+        Content::Location(place) => json!({ "locationMessage": {
+            "degreesLatitude": place.latitude, "degreesLongitude": place.longitude, "name": place.name,
+        } }),
+        Content::Contacts(cards) => {
+            let name = cards.first().map(|card| &card.display_name);
+            json!({ "contactMessage": { "displayName": name } })
+        }
+        Content::Poll(poll) => json!({ "pollCreationMessage": { "name": poll.name, "options": poll.options } }),
+        _ => json!({}),
+    }
+}
+
+pub fn info(request: &Request) -> Result<Response, Failure> {
+    let message = message(request)?;
+    Ok(success(json!({
+        "remoteJid": message.to,
+        "id": message.whatsapp_id,
+        "msgId": message.id,
+        "key": { "id": message.whatsapp_id, "fromMe": true, "remoteJid": message.to },
+        "message": shown(&message.content),
+        "messageTimestamp": message.accepted_at_ms / 1000,
+        "status": number_of(message.state),
+    })))
+}
+
+fn entry(message: &Message) -> Value {
+    json!({
+        "id": message.id,
+        "whatsapp_session_id": message.session,
+        "to": message.to,
+        "content": shown(&message.content).to_string(),
+        "status": name_of(message.state),
+        "failed_reason": message.reason,
+        "created_at": iso8601(message.accepted_at_ms),
+        "updated_at": iso8601(message.updated_at_ms),
+    })
+}
+
+/// A page of the messages that a session sent, newest first.
+pub fn logs(request: &Request) -> Result<Response, Failure> {
+    let session = request.param("id").parse().map_err(|_| Failure::SessionNotFound)?;
+    let mut query = Fields::of_query(&request.query);
+    let page = query.within("page", 1, PAGE_MAX, 1);
+    let per_page = query.within("per_page", 1, PER_PAGE_MAX, PER_PAGE);
+    query.finish().map_err(Failure::fields)?;
+    let offset = page.saturating_sub(1).saturating_mul(per_page);
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let found = host::find(&MessageQuery {
+        session: Some(session),
+        direction: Some(Direction::Sent),
+        states: Vec::new(),
+        since_ms: None,
+        until_ms: None,
+        offset: narrow(offset),
+        limit: narrow(per_page),
+    })?;
+    let entries: Vec<Value> = found
+        .entries
+        .iter()
+        .filter_map(|one| match one {
+            Logged::Sent(message) => Some(entry(message)),
+            Logged::Received(_) => None,
+        })
+        .collect();
+    let shown = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let last_page = found.total.div_ceil(per_page).max(1);
+    let path = &request.path;
+    let url = |page: u64| format!("{path}?page={page}");
+    Ok(success(json!({
+        "current_page": page,
+        "data": entries,
+        "first_page_url": url(1),
+        "from": (shown > 0).then_some(offset.saturating_add(1)),
+        "last_page": last_page,
+        "last_page_url": url(last_page),
+        "next_page_url": (page < last_page).then(|| url(page.saturating_add(1))),
+        "path": path,
+        "per_page": per_page,
+        "prev_page_url": (page > 1).then(|| url(page.saturating_sub(1))),
+        "to": (shown > 0).then_some(offset.saturating_add(shown)),
+        "total": found.total,
+    })))
+}
