@@ -92,7 +92,9 @@ impl FrontDoor {
         let caller = self.tenant(call.headers(), "sessions", "read").await?;
         let query = call.query();
         let (limit, after) = (query.limit(SESSIONS_MAX)?, query.number("cursor")?.map(SessionId));
-        let sessions = self.verbs.sessions(&caller).await?;
+        let mut sessions = self.verbs.sessions(&caller).await?;
+        // A cursor is an id: whatever comes or goes between two pages, no session is left out or given twice.
+        sessions.sort_by_key(|session| session.id);
         let mut later = sessions.iter().filter(|session| after.is_none_or(|after| session.id > after));
         let page: Vec<&Session> = later.by_ref().take(limit).collect();
         let next = page.last().filter(|_| later.next().is_some()).map(|session| session.id.to_string());
