@@ -1,8 +1,8 @@
 //! A host and a simulated network in this process, in a folder that goes away with them.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     /// The folder of the host's data.
-    pub fn data_dir(&self) -> std::path::PathBuf {
+    pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 }
@@ -157,8 +157,12 @@ async fn start_sim(folder: &Path) -> SimNet {
 
 async fn start_host(folder: &Path, sim: &SimNet, sessions: SessionSettings, http: HttpSettings) -> Host {
     let data_dir = folder.join("data");
-    std::fs::create_dir_all(&data_dir).unwrap();
-    Host::start(HostSettings {
+    let compiled = data_dir.join("compiled");
+    std::fs::create_dir_all(&compiled).unwrap();
+    // Every host of these tests has the same master key: what one has compiled the next one takes.
+    let shared = SHARED_COMPILED.get_or_init(shared_compiled);
+    copy_missing(shared, &compiled);
+    let host = Host::start(HostSettings {
         listen: LOOPBACK,
         data_dir,
         master_key: MasterKey::new([42; 32]),
@@ -177,11 +181,46 @@ async fn start_host(folder: &Path, sim: &SimNet, sessions: SessionSettings, http
         qr_notices: None,
     })
     .await
-    .unwrap()
+    .unwrap();
+    copy_missing(&compiled, shared);
+    host
+}
+
+/// What hosts of tests have compiled.
+static SHARED_COMPILED: OnceLock<PathBuf> = OnceLock::new();
+/// Files there; with more of them it begins anew.
+const COMPILED_FILES_MAX: usize = 100;
+
+/// A folder beside the host's own binary, which goes away with cargo's target directory.
+fn shared_compiled() -> PathBuf {
+    let folder = own_binary().with_file_name("compiled-by-tests");
+    std::fs::create_dir_all(&folder).unwrap();
+    if std::fs::read_dir(&folder).unwrap().count() > COMPILED_FILES_MAX {
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+    }
+    folder
+}
+
+/// Copies every file that is not in `to` yet, each as a whole or not at all.
+fn copy_missing(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        // What begins with a dot is still being written.
+        let is_whole = !entry.file_name().to_string_lossy().starts_with('.');
+        if is_whole && !target.exists() && entry.file_type().unwrap().is_file() {
+            let part = tempfile::NamedTempFile::new_in(to).unwrap();
+            // Another process may have begun the shared folder anew.
+            if std::fs::copy(entry.path(), part.path()).is_ok() {
+                part.persist(target).unwrap();
+            }
+        }
+    }
 }
 
 /// The host as a process of its own, which cargo builds beside the tests: it looks at media.
-fn own_binary() -> std::path::PathBuf {
+fn own_binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().find(|folder| folder.join("host-under-test").exists());
     profile.expect("cargo builds host-under-test for integration tests").join("host-under-test")
