@@ -187,5 +187,7 @@ fn message(session: SessionId, n: u64) -> Message {
         updated_at: NOW,
         reached: [(MessageState::Queued, NOW)].into(),
         origin: None,
+        template: None,
+        test: false,
     }
 }

@@ -41,3 +41,5 @@ world!(
 );
 world!(responder_world, "responder-plugin");
 world!(webhook_world, "webhook-plugin");
+world!(auth_policy_world, "auth-policy-plugin");
+world!(template_world, "template-plugin");

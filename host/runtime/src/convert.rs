@@ -114,6 +114,8 @@ pub(crate) fn message(message: &Message) -> wit::Message {
         state: message_state(message.state),
         reason: message.reason.clone(),
         batch: message.batch.map(|batch| batch.0),
+        template: message.template.as_ref().map(template),
+        test: message.test,
         reached: message.reached.iter().map(reached).collect(),
         accepted_at_ms: message.accepted_at.0,
         updated_at_ms: message.updated_at.0,
@@ -202,11 +204,29 @@ fn core_live_location(place: wit::LiveLocation) -> core::LiveLocation {
 }
 
 fn button(button: &core::Button) -> wit::Button {
-    wit::Button { id: button.id.clone(), title: button.title.clone() }
+    let action = button.action.as_ref().map(|action| match action {
+        core::ButtonAction::Url(url) => wit::ButtonAction::Url(url.clone()),
+        core::ButtonAction::Call(number) => wit::ButtonAction::Call(number.clone()),
+        core::ButtonAction::Copy(code) => wit::ButtonAction::Copy(code.clone()),
+    });
+    wit::Button { id: button.id.clone(), title: button.title.clone(), action }
 }
 
 fn core_button(button: wit::Button) -> core::Button {
-    core::Button { id: button.id, title: button.title }
+    let action = button.action.map(|action| match action {
+        wit::ButtonAction::Url(url) => core::ButtonAction::Url(url),
+        wit::ButtonAction::Call(number) => core::ButtonAction::Call(number),
+        wit::ButtonAction::Copy(code) => core::ButtonAction::Copy(code),
+    });
+    core::Button { id: button.id, title: button.title, action }
+}
+
+fn row(row: &core::ListRow) -> wit::ListRow {
+    wit::ListRow { id: row.id.clone(), title: row.title.clone(), description: row.description.clone() }
+}
+
+fn core_row(row: wit::ListRow) -> core::ListRow {
+    core::ListRow { id: row.id, title: row.title, description: row.description }
 }
 
 fn contact_card(card: &core::ContactCard) -> wit::ContactCard {
@@ -216,7 +236,7 @@ fn contact_card(card: &core::ContactCard) -> wit::ContactCard {
 fn interactive(interactive: &core::Interactive) -> wit::Interactive {
     let section = |section: &core::ListSection| wit::ListSection {
         title: section.title.clone(),
-        rows: section.rows.iter().map(button).collect(),
+        rows: section.rows.iter().map(row).collect(),
     };
     wit::Interactive {
         header: interactive.header.clone(),
@@ -224,13 +244,15 @@ fn interactive(interactive: &core::Interactive) -> wit::Interactive {
         footer: interactive.footer.clone(),
         buttons: interactive.buttons.iter().map(button).collect(),
         sections: interactive.sections.iter().map(section).collect(),
+        list_button: interactive.list_button.clone(),
+        plain_text: interactive.plain_text,
     }
 }
 
 fn core_interactive(interactive: wit::Interactive) -> core::Interactive {
     let section = |section: wit::ListSection| core::ListSection {
         title: section.title,
-        rows: section.rows.into_iter().map(core_button).collect(),
+        rows: section.rows.into_iter().map(core_row).collect(),
     };
     core::Interactive {
         header: interactive.header,
@@ -238,10 +260,12 @@ fn core_interactive(interactive: wit::Interactive) -> core::Interactive {
         footer: interactive.footer,
         buttons: interactive.buttons.into_iter().map(core_button).collect(),
         sections: interactive.sections.into_iter().map(section).collect(),
+        list_button: interactive.list_button,
+        plain_text: interactive.plain_text,
     }
 }
 
-fn template(call: &core::TemplateCall) -> wit::TemplateCall {
+pub(crate) fn template(call: &core::TemplateCall) -> wit::TemplateCall {
     let parameter = |(name, value): &(String, String)| wit::Parameter { name: name.clone(), value: value.clone() };
     wit::TemplateCall {
         name: call.name.clone(),
@@ -440,12 +464,13 @@ fn stored_media(stored: &StoredMedia) -> wit::StoredMedia {
 pub(crate) fn event(event: &Event) -> wit::Event {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
-        Fact::MessageState { message, whatsapp_id, chat, state, reason } => wit::Fact::MessageState(wit::MessageProgress {
+        Fact::MessageState { message, whatsapp_id, chat, state, reason, test } => wit::Fact::MessageState(wit::MessageProgress {
             message: message.0,
             whatsapp_id: whatsapp_id.clone(),
             chat: chat.clone(),
             state: message_state(*state),
             reason: reason.clone(),
+            test: *test,
         }),
         Fact::SessionState { state, reason } => {
             wit::Fact::SessionState(wit::SessionProgress { state: session_state(*state), reason: reason.clone() })
@@ -526,6 +551,9 @@ pub(crate) fn host_error(error: VerbError) -> wit::HostError {
         VerbError::RefusedByWhatsApp { code, text } => {
             wit::HostError::RefusedByWhatsapp(wit::WhatsappRefusal { code, text })
         }
+        VerbError::RefusedByPolicy(reason) => wit::HostError::RefusedByPolicy(reason),
+        VerbError::NoSuchTemplate(why) => wit::HostError::NoSuchTemplate(why),
+        VerbError::MissingParameter(name) => wit::HostError::MissingParameter(name),
         VerbError::Conflict(why) => wit::HostError::Conflict(why),
         VerbError::Unavailable(why) => wit::HostError::Unavailable(why),
     }

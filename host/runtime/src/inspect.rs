@@ -9,9 +9,9 @@ const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 3] = ["router", "responder", "webhook"];
+pub const INTERFACES: [&str; 5] = ["router", "responder", "webhook", "auth-policy", "template"];
 /// Interfaces of the package that this host does not call yet.
-const INTERFACES_NOT_YET: [&str; 3] = ["auth-policy", "template", "sender-route"];
+const INTERFACES_NOT_YET: [&str; 1] = ["sender-route"];
 /// Interfaces that a component may import.
 const IMPORTS: [&str; 11] =
     ["types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys"];
@@ -88,7 +88,7 @@ pub enum InspectError {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "exports none of the interfaces router, responder, webhook; implement one and export it with the SDK's export_router!, export_responder! or export_webhook!"
+        "exports none of the interfaces router, responder, webhook, auth-policy, template; implement one and export it with the SDK's export_router!, export_responder!, export_webhook!, export_auth_policy! or export_template!"
     )]
     NoKnownInterface,
     /// It exports an interface that comes later.

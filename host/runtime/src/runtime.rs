@@ -16,10 +16,12 @@ use wasmtime::Engine;
 use wasmtime::Store;
 use wasmtime::component::Linker;
 
+use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::responder_world::ResponderPluginPre;
 use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
+use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
@@ -90,6 +92,8 @@ pub struct LoadedPlugin {
     router: Option<RouterPluginPre<CallState>>,
     responder: Option<ResponderPluginPre<CallState>>,
     pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
+    pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
+    pub(crate) template: Option<TemplatePluginPre<CallState>>,
 }
 
 impl std::fmt::Debug for LoadedPlugin {
@@ -157,7 +161,9 @@ impl Runtime {
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre).map_err(wrong)?) } else { None };
+        let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let template = if has("template") { Some(TemplatePluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
             bytes: bytes.len(),
@@ -167,6 +173,8 @@ impl Runtime {
             router,
             responder,
             webhook,
+            policy,
+            template,
         };
         self.ask_declarations(&mut plugin, context).await?;
         if let Some(code) = new_code {
@@ -296,14 +304,10 @@ impl Runtime {
     }
 
     fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
-        let mut size = ByteCount(0);
-        for Command::Send { to, content, extras } in &commands {
-            // Counting cannot fail, and what cannot be written as JSON would not be accepted either.
-            let _ = serde_json::to_writer(&mut size, &(to, content, extras));
-        }
-        let limit = self.limits.output_bytes_max;
-        if size.0 > limit {
-            let why = format!("commands of {} bytes; the limit is {limit}", size.0);
+        let bytes = commands.iter().map(|Command::Send { to, content, extras }| json_bytes(&(to, content, extras)));
+        let (bytes, limit) = (bytes.sum::<usize>(), self.limits.output_bytes_max);
+        if bytes > limit {
+            let why = format!("commands of {bytes} bytes; the limit is {limit}");
             return Outcome::LimitExceeded(Limit::Bytes, why);
         }
         Outcome::Reply(commands)
@@ -329,6 +333,14 @@ impl Runtime {
         };
         Called { outcome, report: called.report }
     }
+}
+
+/// How many bytes a value has as JSON.
+pub(crate) fn json_bytes(value: &impl serde::Serialize) -> usize {
+    let mut size = ByteCount(0);
+    // Counting cannot fail, and what cannot be written as JSON would not be accepted either.
+    let _ = serde_json::to_writer(&mut size, value);
+    size.0
 }
 
 /// Counts what is written to it.

@@ -1,16 +1,18 @@
 //! Intake: where a wish to send is judged, and where "accepted" is said.
 //!
-//! Sender-route, policies, template and quota belong here, before the one commit. Invariant: an `Ok` from [`Intake::accept`]
+//! Template, policies and quota belong here, before the one commit; policies see what is going to be sent. Invariant: an `Ok` from [`Intake::accept`]
 //! means that the message is durable in the outbox under the WhatsApp id that it will keep.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guards::{Guards, Question};
 use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
+use crate::records::account::Principal;
 use crate::records::content::{Content, Extras, Media};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
 use crate::records::message::{ApiLimits, BatchRecord, Message, MessageState, Schedule};
@@ -18,6 +20,7 @@ use crate::records::once::{Once, OnceMark, OnceStep};
 use crate::records::session::SessionState;
 use crate::rules::address::{AddressError, JidServer, parse_recipient};
 use crate::rules::content_limits::{self, ContentRefusal};
+use crate::rules::interactive;
 use crate::rules::quota::{self, Charge, Reached};
 use crate::rules::session_settings::sends;
 use crate::storage::{Acceptance, OUTBOX_MESSAGES_MAX, Storage, StorageError};
@@ -58,6 +61,8 @@ pub struct SendWish {
     pub schedule: Schedule,
     /// The plugin that wishes it.
     pub origin: Option<String>,
+    /// Whose key wishes it; nobody's, where a responder does. What a test key wishes never leaves the host.
+    pub by: Option<Arc<Principal>>,
 }
 
 /// A wish to send many messages from one session.
@@ -137,6 +142,18 @@ pub enum IntakeError {
         /// How many there are.
         messages: usize,
     },
+    /// There is no template of this name, or none in this language.
+    #[error("{0}")]
+    NoSuchTemplate(String),
+    /// The template needs a parameter that is not given.
+    #[error("the template needs a parameter {0:?}")]
+    MissingParameter(String),
+    /// A policy does not let it through.
+    #[error("a policy does not allow it: {0}")]
+    RefusedByPolicy(String),
+    /// A policy, or whatever renders templates, could not be asked. It may work later.
+    #[error("it cannot be judged now: {0}")]
+    GuardFailed(String),
     /// The message's file cannot be sent.
     #[error("the media {0}")]
     Media(#[from] MediaRefusal),
@@ -148,23 +165,30 @@ pub enum IntakeError {
 /// Judges wishes and commits what it accepts.
 #[derive(Clone)]
 pub struct Intake {
-    storage: Storage,
+    pub(super) storage: Storage,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     wakes: Arc<Wakes>,
     media: Option<Arc<dyn MediaDesk>>,
+    pub(super) guards: Guards,
 }
 
 impl Intake {
     /// An intake over `storage`.
     pub fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, wakes: Arc<Wakes>) -> Self {
-        Self { storage, clock, entropy, wakes, media: None }
+        Self { storage, clock, entropy, wakes, media: None, guards: Guards::default() }
     }
 
     /// The same, where messages with files are sent too.
     #[must_use]
     pub fn with_media(self, media: Arc<dyn MediaDesk>) -> Self {
         Self { media: Some(media), ..self }
+    }
+
+    /// The same, where policies are asked and templates rendered.
+    #[must_use]
+    pub fn with_guards(self, guards: Guards) -> Self {
+        Self { guards, ..self }
     }
 
     /// Accepts a wish: the message that is returned is durable.
@@ -354,7 +378,7 @@ impl Intake {
     fn wake(&self, messages: &[Message]) {
         let sessions: HashSet<SessionId> = messages.iter().map(|message| message.session).collect();
         sessions.into_iter().for_each(|session| self.wakes.outbox_has_more(session));
-        if messages.iter().any(|message| message.schedule.send_at.or(message.schedule.expires_at).is_some()) {
+        if messages.iter().any(|message| message.test || message.schedule.send_at.or(message.schedule.expires_at).is_some()) {
             self.wakes.timer_was_set();
         }
     }
@@ -385,7 +409,7 @@ impl Intake {
         }
         let through: Vec<_> = through.into_iter().map(|((session, api), count)| (session, api, count)).collect();
         charges.extend(quota::api_charges(&through, now));
-        Ok(charges)
+        Ok(quota::apart(charges, messages.iter().any(|message| message.test)))
     }
 
     /// A new id for a message of now.
@@ -393,7 +417,7 @@ impl Intake {
         MessageId::draw(self.clock.now(), &*self.entropy)
     }
 
-    fn check_content(&self, content: &Content) -> Result<(), IntakeError> {
+    pub(super) fn check_content(&self, content: &Content) -> Result<(), IntakeError> {
         let not_yet = || IntakeError::NotYet { content_type: content.type_name().to_owned() };
         match content {
             Content::Image(media)
@@ -415,8 +439,10 @@ impl Intake {
     /// [`IntakeError`].
     pub async fn judge(&self, tenant: TenantId, wish: SendWish) -> Result<Message, IntakeError> {
         let session = self.storage.session(tenant, wish.session).await?.ok_or(IntakeError::NoSuchSession(wish.session))?;
-        let to = parse_recipient(&wish.to)?;
+        let to = parse_recipient(&wish.to)?.to_string();
         self.check_content(&wish.content)?;
+        let (content, template) = self.rendered(tenant, wish.content).await?;
+        let content = interactive::as_sent(content);
         let extras = checked_extras(wish.extras)?;
         let now = self.clock.now();
         check_schedule(&wish.schedule, now)?;
@@ -426,11 +452,25 @@ impl Intake {
         if !sends(&session.settings).unwrap_or(true) {
             return Err(IntakeError::SwitchedOff(session.id));
         }
+        let by = wish.by.as_deref();
+        self.permitted(tenant, Question {
+            by,
+            session: &session,
+            to: &to,
+            content: &content,
+            extras: &extras,
+            template: template.as_ref(),
+            now,
+            // Looked up only where a policy wants to know.
+            zone_minutes: None,
+            sent_last_day: 0,
+        })
+        .await?;
         Ok(Message {
             id: MessageId::draw(now, &*self.entropy),
             session: session.id,
-            to: to.to_string(),
-            content: wish.content,
+            to,
+            content,
             extras,
             whatsapp_id: draw_whatsapp_id(&*self.entropy),
             schedule: wish.schedule,
@@ -442,6 +482,8 @@ impl Intake {
             updated_at: now,
             reached: [(MessageState::Queued, now)].into(),
             origin: wish.origin,
+            template,
+            test: by.is_some_and(|by| by.test),
         })
     }
 }

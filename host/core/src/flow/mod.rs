@@ -5,6 +5,7 @@
 
 pub mod delivery_worker;
 mod endpoint_lanes;
+pub mod guards;
 pub mod housekeeper;
 pub mod inbox;
 pub mod intake;

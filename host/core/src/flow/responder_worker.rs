@@ -248,7 +248,7 @@ impl ResponderWorker {
         for command in commands {
             let Command::Send { to, content, extras } = command;
             let (session, origin) = (event.session, Some(origin.to_owned()));
-            let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin };
+            let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin, by: None };
             match self.intake.judge(tenant, wish).await {
                 Ok(mut message) => {
                     // All of a run is judged within a millisecond, where drawn ids do meet.

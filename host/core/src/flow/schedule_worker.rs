@@ -65,7 +65,10 @@ impl ScheduleWorker {
             let now = self.clock.now();
             let page = self.storage.due_timers(now, TURN_TIMERS).await?;
             for timer in &page.due {
-                self.storage.ring_timer(timer, now).await?;
+                if self.storage.ring_timer(timer, now).await? {
+                    // It may ring before the one that this page ends with.
+                    self.wakes.timer_was_set();
+                }
                 self.wakes.outbox_has_more(timer.session());
                 self.wakes.events_have_more(timer.tenant());
             }

@@ -3,12 +3,14 @@
 mod deliveries;
 mod delivery_order;
 mod files;
+mod guards;
 mod intake;
 mod outages;
 mod outbox;
 mod quota;
 mod responders;
 mod retention;
+mod test_keys;
 
 use std::sync::Arc;
 
@@ -116,6 +118,7 @@ fn wish(text: &str) -> SendWish {
         extras: Extras::default(),
         schedule: Schedule::default(),
         origin: None,
+        by: None,
     }
 }
 

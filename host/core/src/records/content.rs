@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+mod parameters;
+
 /// Where the bytes of a media message are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -204,13 +206,41 @@ pub struct Choice {
     pub title: String,
 }
 
+/// What a button does in place of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ButtonAction {
+    /// Opens this page.
+    Url(String),
+    /// Calls this number.
+    Call(String),
+    /// Copies this code.
+    Copy(String),
+}
+
 /// A button of an interactive message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Button {
-    /// What comes back when it is pressed.
+    /// What comes back when it is pressed; for buttons without an action alone.
+    #[serde(default)]
     pub id: String,
     /// What it says.
     pub title: String,
+    /// What it does.
+    #[serde(default)]
+    pub action: Option<ButtonAction>,
+}
+
+/// A row of a list message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListRow {
+    /// What comes back when it is chosen.
+    pub id: String,
+    /// What it says.
+    pub title: String,
+    /// What stands below that.
+    #[serde(default)]
+    pub description: Option<String>,
 }
 
 /// Rows of a list message.
@@ -219,11 +249,11 @@ pub struct ListSection {
     /// What stands above the rows.
     pub title: String,
     /// The rows.
-    pub rows: Vec<Button>,
+    pub rows: Vec<ListRow>,
 }
 
-/// A message with buttons or a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A message with buttons or a list: one of both.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interactive {
     /// What stands above.
     pub header: Option<String>,
@@ -237,6 +267,12 @@ pub struct Interactive {
     /// Sections of a list.
     #[serde(default)]
     pub sections: Vec<ListSection>,
+    /// What opens the list.
+    #[serde(default)]
+    pub list_button: Option<String>,
+    /// To be sent as a text with numbered choices.
+    #[serde(default)]
+    pub plain_text: bool,
 }
 
 /// A stored template with its parameters.
@@ -246,7 +282,8 @@ pub struct TemplateCall {
     pub name: String,
     /// Its language, such as `en_US`.
     pub language: Option<String>,
-    /// Parameters by name; positional ones are named `1`, `2`, …
+    /// Parameters by name; positional ones are named `1`, `2`, … In JSON an object, or a list of positional ones.
+    #[serde(default, with = "parameters")]
     pub parameters: Vec<(String, String)>,
 }
 

@@ -139,6 +139,9 @@ pub enum Fact {
         state: MessageState,
         /// Why, when it failed.
         reason: Option<String>,
+        /// Made up: the message was asked for with a test key.
+        #[serde(default)]
+        test: bool,
     },
     /// A session changed its state.
     SessionState {

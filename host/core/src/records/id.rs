@@ -56,6 +56,11 @@ number_id!(
     WebhookId
 );
 
+number_id!(
+    /// A template of messages.
+    TemplateId
+);
+
 impl TenantId {
     /// The operator: owner of the shared plugins and of no session.
     pub const OPERATOR: Self = Self(0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::content::{Content, Extras};
+use super::content::{Content, Extras, TemplateCall};
 use super::id::{BatchId, MessageId, SessionId};
 use crate::clock::Timestamp;
 
@@ -165,6 +165,12 @@ pub struct Message {
     pub reached: BTreeMap<MessageState, Timestamp>,
     /// The plugin that asked for it, if one did.
     pub origin: Option<String>,
+    /// The template that its content was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateCall>,
+    /// Asked for with a test key: it never leaves the host, and what becomes of it is made up.
+    #[serde(default)]
+    pub test: bool,
 }
 
 /// What a device says of messages that it was sent.

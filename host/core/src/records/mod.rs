@@ -13,4 +13,5 @@ pub mod once;
 pub mod people;
 pub mod plugin;
 pub mod session;
+pub mod template;
 pub mod webhook;

@@ -1,7 +1,8 @@
 //! What a message to send may say: the limits of each type, and which types can be sent.
 
-use crate::records::content::{ContactCard, Content, Location, Poll};
+use crate::records::content::{ContactCard, Content, Location, Poll, TemplateCall};
 use crate::rules::address::parse_phone;
+use crate::rules::{interactive, template};
 
 /// Most characters of a text, WhatsApp's own limit.
 pub const TEXT_CHARS_MAX: usize = 65_536;
@@ -25,6 +26,8 @@ pub const POLL_OPTIONS_MAX: usize = 12;
 pub const POLL_OPTION_CHARS_MAX: usize = 100;
 /// Most bytes of an emoji: the longest are families joined of several.
 pub const EMOJI_BYTES_MAX: usize = 64;
+/// Most parameters of a template.
+pub const TEMPLATE_PARAMETERS_MAX: usize = 100;
 /// Most characters of the id of another message.
 pub const MESSAGE_ID_CHARS_MAX: usize = 128;
 
@@ -76,6 +79,9 @@ pub fn check(content: &Content) -> Result<(), ContentRefusal> {
             words("text", &edit.text, TEXT_CHARS_MAX)
         }
         Content::Revoke(revoke) => message_id(&revoke.message_id),
+        Content::Interactive(asked) => interactive::check(asked),
+        // What it says is looked at once it is rendered.
+        Content::Template(call) => template_call(call),
         _ => Err(ContentRefusal::NotYet),
     }
 }
@@ -98,6 +104,20 @@ fn at_most(field: &'static str, text: &str, chars_max: usize) -> Result<(), Cont
 
 fn message_id(id: &str) -> Result<(), ContentRefusal> {
     words("message_id", id, MESSAGE_ID_CHARS_MAX)
+}
+
+fn template_call(call: &TemplateCall) -> Result<(), ContentRefusal> {
+    if let Err(error) = template::check_name(&call.name) {
+        return invalid("name", error.to_string());
+    }
+    if let Some(Err(error)) = call.language.as_deref().map(template::language) {
+        return invalid("language", error.to_string());
+    }
+    let count = call.parameters.len();
+    if count > TEMPLATE_PARAMETERS_MAX {
+        return invalid("parameters", format!("has {count} entries; the limit is {TEMPLATE_PARAMETERS_MAX}"));
+    }
+    Ok(())
 }
 
 fn location(place: &Location) -> Result<(), ContentRefusal> {

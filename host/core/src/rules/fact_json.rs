@@ -9,8 +9,8 @@ use crate::records::event::{Call, Fact, Incoming};
 pub fn fact_json(fact: &Fact) -> Value {
     match fact {
         Fact::MessageReceived(incoming) => incoming_json(incoming),
-        Fact::MessageState { message, whatsapp_id, chat, state, reason } => json!({
-            "message_id": message, "whatsapp_id": whatsapp_id, "chat": chat, "state": state, "reason": reason,
+        Fact::MessageState { message, whatsapp_id, chat, state, reason, test } => json!({
+            "message_id": message, "whatsapp_id": whatsapp_id, "chat": chat, "state": state, "reason": reason, "test": test,
         }),
         Fact::SessionState { state, reason } => json!({ "state": state, "reason": reason }),
         Fact::Receipt { message, whatsapp_id, chat, by, state } => json!({

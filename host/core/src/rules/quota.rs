@@ -34,6 +34,8 @@ pub struct Charge {
     pub count: u64,
     /// The most that the window may hold; `None` only counts.
     pub max: Option<u64>,
+    /// For messages of test keys, which are counted apart.
+    pub test: bool,
 }
 
 impl Charge {
@@ -63,11 +65,12 @@ pub fn charges(figures: &Figures, sessions: &[(SessionId, SessionRules, u64)], n
         let window = kind.at(now);
         let max = figures.messages_in(kind);
         if max.is_some() || kind != WindowKind::Minute {
-            charges.push(Charge { scope: Scope::Tenant, window, count: total, max });
+            charges.push(Charge { scope: Scope::Tenant, window, count: total, max, test: false });
         }
         for (session, rules, count) in sessions {
             let Some(max) = rules.messages_in(kind) else { continue };
-            charges.push(Charge { scope: Scope::Session(*session), window, count: *count, max: Some(max) });
+            let scope = Scope::Session(*session);
+            charges.push(Charge { scope, window, count: *count, max: Some(max), test: false });
         }
     }
     charges
@@ -84,11 +87,17 @@ pub fn api_charges(sent: &[(SessionId, ApiLimits, u64)], now: Timestamp) -> Vec<
                 WindowKind::Month => limits.per_month,
             };
             if max.is_some() {
-                charges.push(Charge { scope: Scope::Api(*session, limits.id), window: kind.at(now), count: *count, max });
+                let scope = Scope::Api(*session, limits.id);
+                charges.push(Charge { scope, window: kind.at(now), count: *count, max, test: false });
             }
         }
     }
     charges
+}
+
+/// The same charges for messages of test keys, if they are.
+pub fn apart(charges: Vec<Charge>, test: bool) -> Vec<Charge> {
+    charges.into_iter().map(|charge| Charge { test, ..charge }).collect()
 }
 
 /// How much of a limit is used.
@@ -176,7 +185,7 @@ mod tests {
     const SESSION: SessionId = SessionId(9);
 
     fn charge(kind: WindowKind, count: u64, max: u64) -> Charge {
-        Charge { scope: Scope::Tenant, window: kind.at(NOW), count, max: Some(max) }
+        Charge { scope: Scope::Tenant, window: kind.at(NOW), count, max: Some(max), test: false }
     }
 
     #[test]

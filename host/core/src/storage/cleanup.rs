@@ -158,6 +158,7 @@ impl Cleanup<'_> {
                 }
                 last.delete(keys::outbox_counter(*tenant, *session));
                 last.delete(keys::outbox_size(*tenant, *session));
+                last.delete(keys::test_sends(*tenant, *session));
                 last.delete(keys::last_send(*tenant, *session));
                 last.delete(keys::contact_count(*tenant, *session));
             }

@@ -9,7 +9,11 @@ use crate::records::message::{MessageState, Priority};
 use crate::records::message_log::Direction;
 use crate::records::once::OnceKey;
 use crate::rules::calendar::{Window, WindowKind};
-use crate::rules::quota::Scope;
+use crate::rules::quota::{Charge, Scope};
+
+mod templates;
+
+pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 
 /// What a key's record is. Numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,11 @@ pub(super) enum RecordType {
     Contact = 80,
     ContactOfLid = 81,
     ContactCount = 82,
+    Template = 90,
+    TemplateByName = 91,
+    TemplateCount = 92,
+    TemplateSettings = 93,
+    TestSends = 94,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -190,6 +199,11 @@ pub(super) fn messages_by_whatsapp_id(tenant: TenantId, session: SessionId) -> V
     message_by_whatsapp_id(tenant, session, "")
 }
 
+/// How many messages of test keys a session has whose end is not made up yet.
+pub(super) fn test_sends(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::TestSends, &[&session.0.to_be_bytes()])
+}
+
 /// Both lanes of a session's outbox, interactive first.
 pub(super) fn outbox(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::Outbox, &[&session.0.to_be_bytes()])
@@ -283,15 +297,19 @@ pub(super) fn quota_counts(tenant: TenantId, window: Window) -> Vec<u8> {
     key(tenant, RecordType::QuotaCount, &[&[kind], &window.index.to_be_bytes()])
 }
 
-pub(super) fn quota_count(tenant: TenantId, window: Window, scope: Scope) -> Vec<u8> {
-    let mut key = quota_counts(tenant, window);
-    match scope {
+/// What is counted for `charge`. What test keys use is counted apart.
+pub(super) fn quota_count(tenant: TenantId, charge: &Charge) -> Vec<u8> {
+    let mut key = quota_counts(tenant, charge.window);
+    match charge.scope {
         Scope::Tenant => {}
         Scope::Session(session) => key.extend_from_slice(&session.0.to_be_bytes()),
         Scope::Api(session, api) => {
             key.extend_from_slice(&session.0.to_be_bytes());
             key.extend_from_slice(&api.to_be_bytes());
         }
+    }
+    if charge.test {
+        key.push(1);
     }
     key
 }

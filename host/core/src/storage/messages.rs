@@ -62,6 +62,7 @@ impl Storage {
             chat: message.to.clone(),
             state,
             reason: message.reason.clone(),
+            test: message.test,
         };
         Self::append_event(batch, tenant, &Event { n: 0, at, session: message.session, fact })
     }

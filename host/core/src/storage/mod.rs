@@ -30,6 +30,7 @@ mod redb_file;
 mod retention;
 mod seal;
 mod sessions;
+mod templates;
 mod timers;
 mod webhooks;
 mod work;
@@ -66,7 +67,8 @@ pub use plugins::ARTIFACT_BYTES_MAX;
 pub use retention::{Sweep, Swept};
 pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};
 pub use sessions::SessionChange;
-pub use timers::{DueTimer, TimerPage};
+pub use templates::TemplateStored;
+pub use timers::{DueTimer, PRETENCE_STEP, TimerPage};
 pub use webhooks::WEBHOOKS_MAX;
 pub use work::{CursorStep, OwedRun, RunEffects};
 

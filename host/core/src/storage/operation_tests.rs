@@ -15,6 +15,7 @@ mod quota;
 mod retention;
 mod seal;
 mod sessions;
+mod templates;
 mod tenants;
 mod work;
 
@@ -179,6 +180,8 @@ fn message(session: SessionId, id: u64) -> Message {
         updated_at: NOW,
         reached: [(MessageState::Queued, NOW)].into(),
         origin: None,
+        template: None,
+        test: false,
     }
 }
 

@@ -79,6 +79,11 @@ pub enum Cancelled {
     Missing,
 }
 
+/// Where it is counted that a message waits: those of test keys never lie in the outbox.
+fn size_key(tenant: TenantId, message: &Message) -> Vec<u8> {
+    if message.test { keys::test_sends(tenant, message.session) } else { keys::outbox_size(tenant, message.session) }
+}
+
 impl Storage {
     /// Accepts messages: each durable in its session's outbox, all or none.
     ///
@@ -117,19 +122,19 @@ impl Storage {
             }
             if sessions.insert(message.session) {
                 batch.check(Self::owner_check(tenant, message.session));
-                batch.check(Check::AtMost { key: keys::outbox_size(tenant, message.session), max: room });
+                batch.check(Check::AtMost { key: size_key(tenant, message), max: room });
             }
             let key = keys::message(tenant, message.id);
             let by_whatsapp_id = keys::message_by_whatsapp_id(tenant, message.session, &message.whatsapp_id);
             batch.check(Check::Absent { key: key.clone() });
             batch.put(key.clone(), encode(&key, message)?);
             batch.put(by_whatsapp_id.clone(), encode(&by_whatsapp_id, &message.id)?);
-            batch.add(keys::outbox_size(tenant, message.session), 1);
+            batch.add(size_key(tenant, message), 1);
             batch.add(keys::message_count(tenant, Direction::Sent, message.session), 1);
             batch.count(Counted::MessageAccepted);
             Self::count_state(batch, tenant, message, None);
             Self::set_timers(batch, tenant, message)?;
-            if message.schedule.send_at.is_none_or(|at| at <= message.accepted_at) {
+            if !message.test && message.schedule.send_at.is_none_or(|at| at <= message.accepted_at) {
                 Self::queue(batch, tenant, message)?;
             }
         }
@@ -166,7 +171,7 @@ impl Storage {
             batch.delete(keys::outbox_entry(tenant, session, lane, n));
             batch.delete(in_chat);
         }
-        batch.add(keys::outbox_size(tenant, session), -1);
+        batch.add(size_key(tenant, message), -1);
         Self::drop_timers(batch, tenant, message);
     }
 

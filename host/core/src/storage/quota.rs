@@ -20,7 +20,7 @@ impl Storage {
     /// [`StorageError::Conflict`] when one fits into no window of its size.
     pub(super) fn put_charges(batch: &mut Batch, tenant: TenantId, charges: &[Charge]) -> Result<(), StorageError> {
         for charge in charges {
-            let key = keys::quota_count(tenant, charge.window, charge.scope);
+            let key = keys::quota_count(tenant, charge);
             let max = charge.used_most().ok_or(StorageError::Conflict)?;
             if charge.max.is_some() {
                 batch.check(Check::AtMost { key: key.clone(), max });
@@ -37,7 +37,7 @@ impl Storage {
     pub async fn used(&self, tenant: TenantId, charges: Vec<Charge>) -> Result<Vec<(Charge, u64)>, StorageError> {
         let mut used = Vec::with_capacity(charges.len());
         for charge in charges {
-            let key = keys::quota_count(tenant, charge.window, charge.scope);
+            let key = keys::quota_count(tenant, &charge);
             used.push((charge, count_in(self.engine.get(&key).await?.as_deref())));
         }
         Ok(used)

@@ -60,6 +60,15 @@ pub enum VerbError {
         /// WhatsApp's own word.
         text: String,
     },
+    /// A policy does not let it through; its reason.
+    #[error("a policy does not allow it: {0}")]
+    RefusedByPolicy(String),
+    /// There is no template of this name, or none in this language; in a sentence.
+    #[error("{0}")]
+    NoSuchTemplate(String),
+    /// The template needs a parameter of this name.
+    #[error("the template needs a parameter {0:?}")]
+    MissingParameter(String),
     /// It conflicts with what is there.
     #[error("conflict: {0}")]
     Conflict(String),

@@ -171,6 +171,8 @@ mod tests {
             updated_at: Timestamp(1_750_000_000_000),
             reached: std::collections::BTreeMap::new(),
             origin: None,
+            template: None,
+            test: false,
         }
     }
 

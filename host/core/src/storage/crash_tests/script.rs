@@ -333,6 +333,8 @@ pub(super) fn message(session: SessionId, n: u64, part: u64) -> Message {
         updated_at: at(n),
         reached: [(MessageState::Queued, at(n))].into(),
         origin: None,
+        template: None,
+        test: false,
     }
 }
 

@@ -114,7 +114,7 @@ impl Script {
     /// Messages that cost something, until nothing is left of the day.
     pub(super) async fn charged(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
         let count = 1 + dice.next_u64() % 3;
-        let charge = |kind: WindowKind, scope, max| Charge { scope, window: kind.at(at(n)), count, max };
+        let charge = |kind: WindowKind, scope, max| Charge { scope, window: kind.at(at(n)), count, max, test: false };
         let charges = vec![
             charge(WindowKind::Minute, Scope::Session(session), None),
             charge(WindowKind::Day, Scope::Tenant, Some(DAY_MAX)),

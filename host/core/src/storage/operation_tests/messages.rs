@@ -101,6 +101,7 @@ async fn an_acknowledged_message_leaves_the_queue_with_an_event() {
         chat: message(SESSION, 1).to,
         state: MessageState::Acknowledged,
         reason: None,
+        test: false,
     };
     assert_eq!(all_events(&storage, ACME).await, [Event { n: 1, at: LATER, session: SESSION, fact }]);
     let sent = storage.message(ACME, MessageId(1)).await.unwrap().unwrap();

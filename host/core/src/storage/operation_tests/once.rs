@@ -86,6 +86,7 @@ fn wish(text: &str) -> SendWish {
         extras: Extras::default(),
         schedule: Schedule::default(),
         origin: None,
+        by: None,
     }
 }
 

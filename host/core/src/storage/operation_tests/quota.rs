@@ -19,7 +19,7 @@ impl Storage {
 }
 
 fn charge(kind: WindowKind, count: u64, max: Option<u64>) -> Charge {
-    Charge { scope: Scope::Tenant, window: kind.at(NOW), count, max }
+    Charge { scope: Scope::Tenant, window: kind.at(NOW), count, max, test: false }
 }
 
 async fn used(storage: &Storage, charge: Charge) -> u64 {

@@ -1,0 +1,107 @@
+//! Calls the `template` interface: a name and parameters become the content of a message.
+
+use switchboard_core::flow::guards::RenderRefusal;
+use switchboard_core::records::content::{Content, TemplateCall};
+
+use crate::bindings::template_world::exports::switchboard::plugin::template as wit_template;
+use crate::convert;
+use crate::log::short_words;
+use crate::outcome::{Called, Limit, Outcome};
+use crate::runtime::{CallContext, LoadedPlugin, Runtime, not_served};
+
+/// Most parameters that one template may need.
+const PARAMETERS_MAX: usize = 100;
+
+/// A template as a plugin is given it.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenTemplate<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its language.
+    pub language: &'a str,
+    /// Its definition, JSON.
+    pub definition: &'a str,
+}
+
+impl GivenTemplate<'_> {
+    fn wit(self) -> wit_template::StoredTemplate {
+        wit_template::StoredTemplate {
+            name: self.name.to_owned(),
+            language: self.language.to_owned(),
+            definition: self.definition.to_owned(),
+        }
+    }
+}
+
+/// Goes on with an answer, and leaves every other outcome as it is.
+fn and_then<T, U>(called: Called<T>, next: impl FnOnce(T) -> Outcome<U>) -> Called<U> {
+    let outcome = match called.outcome {
+        Outcome::Reply(reply) => next(reply),
+        Outcome::PluginError(why) => Outcome::PluginError(why),
+        Outcome::Trap(why) => Outcome::Trap(why),
+        Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
+    };
+    Called { outcome, report: called.report }
+}
+
+impl Runtime {
+    /// Calls `template.check`: the names of the parameters that the template needs, or what is wrong with it.
+    pub async fn check_template(
+        &self,
+        plugin: &LoadedPlugin,
+        context: &CallContext,
+        template: GivenTemplate<'_>,
+    ) -> Called<Result<Vec<String>, String>> {
+        let Some(pre) = &plugin.template else { return not_served("template") };
+        let stored = template.wit();
+        let called = self
+            .call(context, async |store| {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.switchboard_plugin_template().call_check(store, &stored).await
+            })
+            .await;
+        and_then(called, |checked| match checked {
+            Ok(names) if names.len() > PARAMETERS_MAX => {
+                let why = format!("needs {} parameters; the limit is {PARAMETERS_MAX}", names.len());
+                Outcome::Reply(Err(why))
+            }
+            Ok(names) => Outcome::Reply(Ok(names.iter().map(|name| short_words(name)).collect())),
+            Err(why) => Outcome::Reply(Err(short_words(&why))),
+        })
+    }
+
+    /// Calls `template.render`.
+    pub async fn render(
+        &self,
+        plugin: &LoadedPlugin,
+        context: &CallContext,
+        template: GivenTemplate<'_>,
+        call: &TemplateCall,
+    ) -> Called<Result<Content, RenderRefusal>> {
+        let Some(pre) = &plugin.template else { return not_served("template") };
+        let (stored, call) = (template.wit(), convert::template(call));
+        let called = self
+            .call(context, async |store| {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                instance.switchboard_plugin_template().call_render(store, &stored, &call).await
+            })
+            .await;
+        and_then(called, |rendered| match rendered {
+            Ok(content) => self.checked_content(convert::core_content(content)),
+            Err(wit_template::TemplateError::MissingParameter(name)) => {
+                Outcome::Reply(Err(RenderRefusal::MissingParameter(short_words(&name))))
+            }
+            Err(wit_template::TemplateError::Invalid(why)) => {
+                Outcome::Reply(Err(RenderRefusal::Invalid(short_words(&why))))
+            }
+        })
+    }
+
+    fn checked_content(&self, content: Content) -> Outcome<Result<Content, RenderRefusal>> {
+        let (bytes, limit) = (crate::runtime::json_bytes(&content), self.limits.output_bytes_max);
+        if bytes > limit {
+            return Outcome::LimitExceeded(Limit::Bytes, format!("content of {bytes} bytes; the limit is {limit}"));
+        }
+        Outcome::Reply(Ok(content))
+    }
+}
