@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
         ("PLUGIN_PROSENDI", "prosendi.wasm"),
         ("PLUGIN_SENDAPI", "sendapi.wasm"),
+        ("PLUGIN_TEMPLATES", "templates.wasm"),
         ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),
         ("PLUGIN_WAMUX", "wamux.wasm"),
         ("PLUGIN_WASENDER", "wasender.wasm"),

@@ -29,14 +29,10 @@ impl Runtime {
                 instance.switchboard_plugin_auth_policy().call_judge(store, &question).await
             })
             .await;
-        let outcome = match called.outcome {
-            Outcome::Reply(wit_policy::Verdict::Allow) => Outcome::Reply(Verdict::Allow),
-            Outcome::Reply(wit_policy::Verdict::Deny(reason)) => Outcome::Reply(Verdict::Deny(short_words(&reason))),
-            Outcome::PluginError(why) => Outcome::PluginError(why),
-            Outcome::Trap(why) => Outcome::Trap(why),
-            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
-        };
-        Called { outcome, report: called.report }
+        called.and_then(|verdict| match verdict {
+            wit_policy::Verdict::Allow => Outcome::Reply(Verdict::Allow),
+            wit_policy::Verdict::Deny(reason) => Outcome::Reply(Verdict::Deny(short_words(&reason))),
+        })
     }
 }
 

@@ -105,3 +105,17 @@ pub struct Called<T> {
     /// With what.
     pub report: CallReport,
 }
+
+impl<T> Called<T> {
+    /// Goes on with a reply; every other outcome stays as it is.
+    #[must_use]
+    pub fn and_then<U>(self, next: impl FnOnce(T) -> Outcome<U>) -> Called<U> {
+        let outcome = match self.outcome {
+            Outcome::Reply(reply) => next(reply),
+            Outcome::PluginError(why) => Outcome::PluginError(why),
+            Outcome::Trap(why) => Outcome::Trap(why),
+            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
+        };
+        Called { outcome, report: self.report }
+    }
+}

@@ -33,17 +33,6 @@ impl GivenTemplate<'_> {
     }
 }
 
-/// Goes on with an answer, and leaves every other outcome as it is.
-fn and_then<T, U>(called: Called<T>, next: impl FnOnce(T) -> Outcome<U>) -> Called<U> {
-    let outcome = match called.outcome {
-        Outcome::Reply(reply) => next(reply),
-        Outcome::PluginError(why) => Outcome::PluginError(why),
-        Outcome::Trap(why) => Outcome::Trap(why),
-        Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
-    };
-    Called { outcome, report: called.report }
-}
-
 impl Runtime {
     /// Calls `template.check`: the names of the parameters that the template needs, or what is wrong with it.
     pub async fn check_template(
@@ -60,7 +49,7 @@ impl Runtime {
                 instance.switchboard_plugin_template().call_check(store, &stored).await
             })
             .await;
-        and_then(called, |checked| match checked {
+        called.and_then(|checked| match checked {
             Ok(names) if names.len() > PARAMETERS_MAX => {
                 let why = format!("needs {} parameters; the limit is {PARAMETERS_MAX}", names.len());
                 Outcome::Reply(Err(why))
@@ -86,7 +75,7 @@ impl Runtime {
                 instance.switchboard_plugin_template().call_render(store, &stored, &call).await
             })
             .await;
-        and_then(called, |rendered| match rendered {
+        called.and_then(|rendered| match rendered {
             Ok(content) => self.checked_content(convert::core_content(content)),
             Err(wit_template::TemplateError::MissingParameter(name)) => {
                 Outcome::Reply(Err(RenderRefusal::MissingParameter(short_words(&name))))

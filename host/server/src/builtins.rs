@@ -12,10 +12,11 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 6] = [
+pub(crate) const BUILTINS: [Builtin; 7] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
     Builtin { name: "prosendi", component: include_bytes!(env!("PLUGIN_PROSENDI")) },
     Builtin { name: "sendapi", component: include_bytes!(env!("PLUGIN_SENDAPI")) },
+    Builtin { name: "templates", component: include_bytes!(env!("PLUGIN_TEMPLATES")) },
     Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },
     Builtin { name: "wamux", component: include_bytes!(env!("PLUGIN_WAMUX")) },
     Builtin { name: "wasender", component: include_bytes!(env!("PLUGIN_WASENDER")) },
@@ -36,13 +37,14 @@ pub(crate) struct Shared {
     pub(crate) config: serde_json::Value,
 }
 
-/// What the operator has from the first start: the dialects.
+/// What the operator has from the first start: the dialects, and what renders templates.
 pub(crate) fn shared_from_start() -> Vec<Shared> {
     let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true };
     let guest = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false };
     vec![
         Shared { name: "prosendi", mounts: vec![owner("/api/whatsapp")], config: json!({}) },
         Shared { name: "sendapi", mounts: vec![owner("/v1")], config: json!({}) },
+        Shared { name: "templates", mounts: vec![], config: json!({}) },
         Shared { name: "wafastapi", mounts: vec![guest("/api/whatsapp")], config: json!({}) },
         Shared { name: "wamux", mounts: vec![guest("/api/v1")], config: json!({}) },
         Shared { name: "wasender", mounts: vec![owner("/api/v1"), owner("/api")], config: json!({}) },

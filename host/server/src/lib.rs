@@ -9,6 +9,7 @@ pub mod config;
 #[cfg(feature = "sim")]
 pub mod demo;
 pub mod egress;
+mod guards;
 pub mod http;
 pub mod key_usage;
 pub mod media;

@@ -1,7 +1,7 @@
 //! Plugins as they are active now: installs them, finds them, and runs responders.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ use crate::metrics::Metrics;
 const NAME_CHARS_MAX: usize = 64;
 /// Most bytes of a configuration.
 pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
+/// The interface of policies.
+pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.
 const PLUGINS_MAX: usize = 100;
 
@@ -123,6 +125,8 @@ pub struct Generation {
     pub plugins: Vec<Arc<ActivePlugin>>,
     /// Where requests go.
     pub mounts: MountTable,
+    /// Policies that are stored and cannot be activated: as long as they are there, they let nothing through.
+    pub lost_policies: Vec<(TenantId, String)>,
 }
 
 /// The plugins of this host.
@@ -135,19 +139,27 @@ pub struct Plugins {
     generation: ArcSwap<Generation>,
     /// One activation at a time: each builds on the generation before it.
     activation: tokio::sync::Semaphore,
+    /// Whether everything that was active when the host last stopped is so again, as far as it can be.
+    restored: AtomicBool,
 }
 
 impl Plugins {
     /// No plugin yet.
     pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>, metrics: Arc<Metrics>) -> Self {
         let (generation, activation) = (ArcSwap::default(), tokio::sync::Semaphore::new(1));
-        Self { runtime, storage, clock, wakes, metrics, generation, activation }
+        let restored = AtomicBool::new(false);
+        Self { runtime, storage, clock, wakes, metrics, generation, activation, restored }
     }
 
     /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
     pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, interface: &'static str, call: &str, called: &Called<T>) {
         self.metrics.plugin_called(interface, called.outcome.name());
         note_report(plugin, call, &called.report);
+    }
+
+    /// Counts a call that could not be made: what serves the interface is stored, and not active.
+    pub(crate) fn note_missing(&self, interface: &'static str) {
+        self.metrics.plugin_called(interface, "missing");
     }
 
     /// The runtime that calls them.
@@ -188,12 +200,30 @@ impl Plugins {
         for owner in owners {
             for record in self.storage.plugins(owner).await? {
                 if self.find(owner, &record.name).is_none() {
-                    let name = full_name(owner, &record.name);
-                    if let Err(error) = self.activate_stored(record).await {
-                        tracing::error!(plugin = name, %error, "a stored plugin cannot be activated");
-                    }
+                    self.activate_or_note(record).await?;
                 }
             }
+        }
+        self.restored.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether everything that is stored has been activated, as far as it can be.
+    pub fn is_restored(&self) -> bool {
+        self.restored.load(Ordering::Acquire)
+    }
+
+    /// Activates a stored plugin. One that cannot be is logged, and a policy remembered: what it would deny must not go through.
+    async fn activate_or_note(&self, record: Plugin) -> Result<(), InstallError> {
+        let (owner, name) = (record.tenant, record.name.clone());
+        let is_policy = record.interfaces.iter().any(|interface| interface == POLICY_INTERFACE);
+        let Err(error) = self.activate_stored(record).await else { return Ok(()) };
+        tracing::error!(plugin = full_name(owner, &name), %error, is_policy, "a stored plugin cannot be activated");
+        if is_policy {
+            let _turn = self.activation.acquire().await;
+            let mut next = Self::next_generation(&self.generation.load(), None, None)?;
+            next.lost_policies.push((owner, name));
+            self.generation.store(Arc::new(next));
         }
         Ok(())
     }
@@ -302,7 +332,13 @@ impl Plugins {
         let mut plugins: Vec<_> = now.plugins.iter().filter(|plugin| !gone(plugin)).cloned().collect();
         plugins.extend(add.cloned());
         let mounts = MountTable::of(&plugins)?;
-        Ok(Generation { plugins, mounts })
+        let there = |(owner, name): &&(TenantId, String)| {
+            let is = |tenant: TenantId, other: &str| *owner == tenant && name == other;
+            !remove.is_some_and(|(tenant, name)| is(tenant, name))
+                && !add.is_some_and(|add| is(add.record.tenant, &add.record.name))
+        };
+        let lost_policies = now.lost_policies.iter().filter(there).cloned().collect();
+        Ok(Generation { plugins, mounts, lost_policies })
     }
 
     fn swap(&self, add: Option<Arc<ActivePlugin>>, remove: Option<(TenantId, &str)>) -> Result<(), InstallError> {

@@ -1,0 +1,177 @@
+//! Whom intake asks before it accepts: the policies among the plugins, and the one that renders templates.
+//!
+//! Both fail closed: a plugin that traps, breaks a limit or is missing lets nothing through. The operator's policies come first,
+//! then the tenant's own, each by the number `order` of its configuration and then by name; the first that denies ends it.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
+
+use switchboard_core::clock::Clock;
+use switchboard_core::flow::guards::{Guards, Policies, PolicyRefusal, Question, RenderRefusal, Renderer};
+use switchboard_core::records::content::{Content, TemplateCall};
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::template::Template;
+use switchboard_runtime::{Called, GivenTemplate, Outcome, Verdict};
+
+use crate::plugins::{ActivePlugin, Generation, POLICY_INTERFACE, Plugins};
+
+/// The interface of plugins that render templates.
+const TEMPLATE_INTERFACE: &str = "template";
+/// Where a policy says when it is asked.
+const ORDER: &str = "order";
+/// What a caller is told when a policy fails: whose, and how, is for the log.
+const POLICY_FAILED: &str = "a policy failed";
+/// The same of what renders templates.
+const RENDERER_FAILED: &str = "the plugin that renders templates failed";
+/// The host has not activated all of its plugins.
+const STARTING: &str = "the host is starting";
+
+/// The plugins that guard acceptance. They are made after intake is, which they are told of then.
+pub(crate) struct PluginGuards {
+    plugins: OnceLock<Weak<Plugins>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl PluginGuards {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { plugins: OnceLock::new(), clock })
+    }
+
+    /// What intake takes.
+    pub(crate) fn for_intake(self: &Arc<Self>) -> Guards {
+        Guards { policies: Some(Arc::clone(self) as _), renderer: Some(Arc::clone(self) as _) }
+    }
+
+    /// From now on these plugins are asked.
+    pub(crate) fn ask(&self, plugins: &Arc<Plugins>) {
+        // The first call says it: there is one set of plugins in a host.
+        let _ = self.plugins.set(Arc::downgrade(plugins));
+    }
+
+    /// The plugins, once all are active that can be.
+    fn plugins(&self) -> Option<Arc<Plugins>> {
+        self.plugins.get()?.upgrade().filter(|plugins| plugins.is_restored())
+    }
+
+    /// The plugin that renders a tenant's templates: its own, the first by name, or the operator's.
+    fn renderer(plugins: &Plugins, tenant: TenantId) -> Option<Arc<ActivePlugin>> {
+        let generation = plugins.generation();
+        let of = |owner: TenantId| {
+            let own = generation.plugins.iter().filter(|plugin| plugin.record.tenant == owner && serves(plugin, TEMPLATE_INTERFACE));
+            own.min_by(|one, other| one.record.name.cmp(&other.record.name)).cloned()
+        };
+        of(tenant).or_else(|| of(TenantId::OPERATOR))
+    }
+
+    /// The answer of a plugin that renders; what went wrong otherwise is for the log.
+    fn rendered<T>(
+        plugins: &Plugins,
+        plugin: &ActivePlugin,
+        call: &str,
+        called: Called<Result<T, RenderRefusal>>,
+    ) -> Result<T, RenderRefusal> {
+        plugins.note_call(plugin, TEMPLATE_INTERFACE, call, &called);
+        match called.outcome {
+            Outcome::Reply(rendered) => rendered,
+            failed => {
+                let (plugin, outcome) = (plugin.full_name(), failed.name());
+                let why = failed.into_result().err().unwrap_or_default();
+                tracing::error!(plugin, outcome, why, "a template cannot be rendered");
+                Err(RenderRefusal::Failed(RENDERER_FAILED.to_owned()))
+            }
+        }
+    }
+}
+
+fn serves(plugin: &ActivePlugin, interface: &str) -> bool {
+    plugin.loaded.interfaces.iter().any(|served| served == interface)
+}
+
+fn holds_for(owner: TenantId, tenant: TenantId) -> bool {
+    owner == TenantId::OPERATOR || owner == tenant
+}
+
+/// The policies that hold for a tenant, in the order in which they are asked.
+fn policies(generation: &Generation, tenant: TenantId) -> Vec<&Arc<ActivePlugin>> {
+    let holds = |plugin: &&Arc<ActivePlugin>| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE);
+    let mut found: Vec<_> = generation.plugins.iter().filter(holds).collect();
+    found.sort_by_key(|plugin| {
+        let order = plugin.record.config.get(ORDER).and_then(serde_json::Value::as_i64).unwrap_or_default();
+        (plugin.record.tenant != TenantId::OPERATOR, order, plugin.record.name.clone())
+    });
+    found
+}
+
+#[async_trait]
+impl Policies for PluginGuards {
+    fn any(&self, tenant: TenantId) -> bool {
+        let Some(plugins) = self.plugins() else { return true };
+        let generation = plugins.generation();
+        let lost = generation.lost_policies.iter().any(|(owner, _)| holds_for(*owner, tenant));
+        lost || generation
+            .plugins
+            .iter()
+            .any(|plugin| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE))
+    }
+
+    async fn judge(&self, tenant: TenantId, question: &Question<'_>) -> Result<(), PolicyRefusal> {
+        let Some(plugins) = self.plugins() else { return Err(PolicyRefusal::Failed(STARTING.to_owned())) };
+        let generation = plugins.generation();
+        if let Some((owner, name)) = generation.lost_policies.iter().find(|(owner, _)| holds_for(*owner, tenant)) {
+            plugins.note_missing(POLICY_INTERFACE);
+            tracing::error!(%owner, name, %tenant, "nothing is sent: a policy is stored and not active");
+            return Err(PolicyRefusal::Failed(POLICY_FAILED.to_owned()));
+        }
+        for plugin in policies(&generation, tenant) {
+            let context = plugin.context(None, question.now.0);
+            let called = plugins.runtime().judge(&plugin.loaded, &context, question).await;
+            plugins.note_call(plugin, POLICY_INTERFACE, "judge", &called);
+            match called.outcome {
+                Outcome::Reply(Verdict::Allow) => {}
+                Outcome::Reply(Verdict::Deny(reason)) => {
+                    tracing::info!(plugin = plugin.full_name(), %tenant, session = %question.session.id, "a policy denies");
+                    return Err(PolicyRefusal::Denied(reason));
+                }
+                failed => {
+                    let (plugin, outcome) = (plugin.full_name(), failed.name());
+                    let why = failed.into_result().err().unwrap_or_default();
+                    tracing::error!(plugin, outcome, why, %tenant, "nothing is sent: a policy fails");
+                    return Err(PolicyRefusal::Failed(POLICY_FAILED.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Renderer for PluginGuards {
+    async fn check(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        language: &str,
+        definition: &str,
+    ) -> Result<Vec<String>, RenderRefusal> {
+        let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
+        let plugin = Self::renderer(&plugins, tenant).ok_or_else(|| RenderRefusal::Failed(RENDERER_FAILED.to_owned()))?;
+        let context = plugin.context(None, self.clock.now().0);
+        let given = GivenTemplate { name, language, definition };
+        let called = plugins.runtime().check_template(&plugin.loaded, &context, given).await;
+        let called = called.and_then(|checked| Outcome::Reply(checked.map_err(RenderRefusal::Invalid)));
+        Self::rendered(&plugins, &plugin, "check", called)
+    }
+
+    async fn render(&self, template: &Template, call: &TemplateCall) -> Result<Content, RenderRefusal> {
+        let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
+        let failed = || RenderRefusal::Failed(RENDERER_FAILED.to_owned());
+        let plugin = Self::renderer(&plugins, template.tenant).ok_or_else(failed)?;
+        let context = plugin.context(None, self.clock.now().0);
+        let definition = template.definition.to_string();
+        let (name, language) = (template.name.as_str(), template.language.as_str());
+        let given = GivenTemplate { name, language, definition: &definition };
+        let called = plugins.runtime().render(&plugin.loaded, &context, given, call).await;
+        Self::rendered(&plugins, &plugin, "render", called)
+    }
+}
