@@ -31,7 +31,8 @@ pub const SERVICE: &str = "whatsapp";
 /// Most characters of a service's name.
 const SERVICE_CHARS_MAX: usize = 64;
 /// Resources that scopes name.
-const SCOPE_RESOURCES: [&str; 7] = ["sessions", "messages", "contacts", "groups", "webhooks", "keys", "plugins"];
+const SCOPE_RESOURCES: [&str; 8] =
+    ["sessions", "messages", "templates", "contacts", "groups", "webhooks", "keys", "plugins"];
 /// How often a drawn number may be taken already.
 const DRAW_TRIES_MAX: u32 = 8;
 

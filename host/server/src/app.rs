@@ -28,6 +28,7 @@ use switchboard_runtime::{CallLimits, Compiler, Runtime, RuntimeError, RuntimeSe
 use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::egress::{GuardError, GuardSettings, GuardedClient};
+use crate::guards::PluginGuards;
 use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
 };
@@ -167,13 +168,15 @@ impl Host {
         let basics = Basics::new(&storage);
         let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
         let media = basics.media_room(&settings, &guarded)?;
-        let intake = basics.intake(&media);
+        let guards = PluginGuards::new(Arc::clone(&basics.clock));
+        let intake = basics.intake(&media).with_guards(guards.for_intake());
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
+        guards.ask(&plugins);
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
@@ -190,6 +193,7 @@ impl Host {
             media: Arc::clone(&media),
             downloads: Arc::clone(&downloads),
             verbs,
+            guards,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
             file_places: FilePlaces::default(),

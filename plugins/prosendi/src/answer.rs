@@ -33,6 +33,7 @@ pub fn told(failure: &Failure) -> (u16, &'static str, String) {
         }
         Failure::NotAdmin => (403, "forbidden", "Only an admin of the group may do this".to_owned()),
         Failure::Forbidden(why) => (403, "insufficient_scope", why.clone()),
+        Failure::Policy(reason) => (403, "policy_denied", reason.clone()),
         Failure::NotFound(What::Session) => (404, "device_not_found", "The device does not exist".to_owned()),
         Failure::NotFound(What::Message) => (404, "message_not_found", "The message does not exist".to_owned()),
         Failure::NotFound(_) => (404, "not_found", "There is no such endpoint".to_owned()),

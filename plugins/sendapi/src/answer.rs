@@ -79,6 +79,7 @@ fn told(failure: &Failure) -> Told {
     match failure {
         Failure::Unauthorized(why) => unauthorized(*why),
         Failure::Forbidden(why) => tell(403, "insufficient_scope", 4030, why),
+        Failure::Policy(reason) => tell(403, "forbidden", 403, reason),
         Failure::NotFound(what) => tell(404, "not_found", 404, missing(*what)),
         Failure::MethodNotAllowed(allowed) => {
             tell(405, "method_not_allowed", 405, format!("This endpoint answers {}", allowed.join(", ")))

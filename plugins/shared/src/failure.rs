@@ -37,6 +37,8 @@ pub enum Failure {
     Unauthorized(UnauthorizedWhy),
     /// The key's scopes do not cover it.
     Forbidden(String),
+    /// A policy of the account does not allow it; its reason.
+    Policy(String),
     /// WhatsApp lets only the group's admins do that.
     NotAdmin,
     /// There is none, or it is another account's.
@@ -109,6 +111,9 @@ impl Failure {
             HostError::LimitReached(limit) if limit.limit == "sessions" => Self::SessionLimit(limit.max),
             HostError::LimitReached(limit) => Self::LimitReached(limit),
             HostError::MediaRefused(refusal) => Self::Media(refusal),
+            HostError::RefusedByPolicy(reason) => Self::Policy(reason),
+            HostError::NoSuchTemplate(_) => Self::NotFound(What::Template),
+            HostError::MissingParameter(name) => Self::field(&format!("template.params.{name}"), "is required"),
             HostError::RefusedByWhatsapp(refusal) => Self::of_whatsapp(&refusal, what),
             HostError::Unavailable(why) => Self::Unavailable(why),
         }

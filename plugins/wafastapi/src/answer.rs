@@ -18,7 +18,7 @@ fn told(failure: &Failure) -> (u16, String) {
         Failure::Unauthorized(UnauthorizedWhy::Expired) => (401, "the API key has expired".to_owned()),
         Failure::Unauthorized(UnauthorizedWhy::InactiveAccount) => (401, "the account is inactive".to_owned()),
         Failure::Unauthorized(_) => (401, "Invalid or missing X-API-Key header".to_owned()),
-        Failure::Forbidden(why) => (403, why.clone()),
+        Failure::Forbidden(why) | Failure::Policy(why) => (403, why.clone()),
         Failure::NotAdmin => (403, "only an admin of the group may do this".to_owned()),
         Failure::NotFound(What::Session) | Failure::NotConnected(_) | Failure::NoSession => {
             (404, "no active session for this key".to_owned())

@@ -57,7 +57,7 @@ fn told(failure: &Failure) -> (u16, Value) {
     let (status, words) = match failure {
         Failure::Unauthorized(why) => (401, unauthorized(*why).to_owned()),
         Failure::NotAdmin => (403, "Only an admin of the group may do this".to_owned()),
-        Failure::Forbidden(why) => (403, why.clone()),
+        Failure::Forbidden(why) | Failure::Policy(why) => (403, why.clone()),
         Failure::NotFound(what) => (404, not_found(*what).to_owned()),
         Failure::MethodNotAllowed(_) => (405, "Method Not Allowed".to_owned()),
         Failure::Malformed(why) => (400, why.clone()),

@@ -176,7 +176,9 @@ impl From<HostError> for Failure {
             },
             HostError::RefusedByWhatsapp(refusal) => refused_by_whatsapp(&refusal),
             HostError::MediaRefused(refusal) => Self::field("media", refusal.why),
-            HostError::Conflict(why) => Self::Validation(why, FieldErrors::new()),
+            HostError::RefusedByPolicy(reason) => Self::Forbidden(reason),
+            HostError::NoSuchTemplate(why) | HostError::Conflict(why) => Self::Validation(why, FieldErrors::new()),
+            HostError::MissingParameter(name) => Self::field(&name, "is required"),
             HostError::Unavailable(why) => Self::Unavailable(why),
         }
     }

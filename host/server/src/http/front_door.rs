@@ -28,6 +28,7 @@ use super::mounts::Lookup;
 use super::native::Streams;
 use super::problem::{Answer, Problem, json as json_answer, whole};
 use crate::accounts::{Accounts, CredentialError};
+use crate::guards::PluginGuards;
 use crate::media::{Downloads, LINK_PATH, MediaRoom};
 use crate::metrics::MetricsPage;
 use crate::plugins::{ActivePlugin, Plugins};
@@ -82,6 +83,8 @@ pub struct FrontDoor {
     pub clock: Arc<dyn Clock>,
     /// What the host does for callers.
     pub(crate) verbs: Arc<HostVerbs>,
+    /// What renders templates.
+    pub(crate) guards: Arc<PluginGuards>,
     /// Says when a tenant has new events.
     pub wakes: Arc<Wakes>,
     /// Requests under an idempotency key.

@@ -28,6 +28,7 @@ impl HostVerbs {
         let mut charges = quota::charges(&figures, &[(session.id, rules, 0)], now);
         let api: Vec<_> = api.into_iter().map(|api| (session.id, api, 0)).collect();
         charges.extend(quota::api_charges(&api, now));
+        let charges = quota::apart(charges, caller.test);
         let used = self.storage.used(caller.tenant, charges).await.map_err(unavailable)?;
         let limit = |(charge, used): &(Charge, u64)| {
             let standing = quota::standing(charge, *used)?;
@@ -42,6 +43,7 @@ impl HostVerbs {
         let figures = plan::effective(&tenant);
         // Without a session, only what the tenant itself is charged for is asked about.
         let charges = quota::charges(&figures, &[], self.clock.now());
+        let charges = quota::apart(charges, caller.test);
         let used = self.storage.used(caller.tenant, charges).await.map_err(unavailable)?;
         let usage = |(charge, used): &(Charge, u64)| Usage {
             limit: charge.limit_name(),

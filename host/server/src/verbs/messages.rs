@@ -1,5 +1,7 @@
 //! What plugins ask of messages.
 
+use std::sync::Arc;
+
 use switchboard_core::flow::intake::{BatchWish, SendWish};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
@@ -10,11 +12,11 @@ use switchboard_core::records::once::Once;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::verbs::{BatchOutcome, NewBatch, NewMessage, VerbError};
 
-use super::{HostVerbs, intake_error, need, unavailable};
+use super::{HostVerbs, intake_error, need, need_to_send, unavailable};
 
 impl HostVerbs {
     pub(super) async fn accept(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
-        need(caller, "messages", "write")?;
+        need_to_send(caller)?;
         self.reach(caller, new.session).await?;
         let wish = SendWish {
             session: new.session,
@@ -23,6 +25,7 @@ impl HostVerbs {
             extras: new.extras.clone(),
             schedule: new.schedule,
             origin: None,
+            by: Some(Arc::new(caller.clone())),
         };
         self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
     }
@@ -36,6 +39,7 @@ impl HostVerbs {
             extras: extras.clone(),
             schedule,
             origin: None,
+            by: None,
         });
         let wish = BatchWish { session, name: new.name.map(str::to_owned), messages: wishes.collect() };
         let accepted = self.send_batch(caller, wish, new.once).await?;

@@ -78,6 +78,14 @@ async fn finish(task: JoinHandle<Result<bool, StorageError>>) -> Result<bool, Ve
     }
 }
 
+/// Whether the caller may send. What a test key sends never leaves the host.
+fn need_to_send(caller: &Principal) -> Result<(), VerbError> {
+    if caller.may("messages", "write") {
+        return Ok(());
+    }
+    Err(VerbError::Denied("the key lacks the scope messages:write".to_owned()))
+}
+
 fn need(caller: &Principal, resource: &str, action: &str) -> Result<(), VerbError> {
     if caller.test && action == "write" && LEAVES_THE_HOST.contains(&resource) {
         return Err(VerbError::Denied(
@@ -177,6 +185,10 @@ fn intake_error(error: IntakeError) -> VerbError {
         IntakeError::Media(MediaRefusal::Unavailable(_)) => VerbError::Unavailable(error.to_string()),
         IntakeError::Media(refused) => VerbError::Media(refused),
         IntakeError::SwitchedOff(_) => VerbError::Conflict(error.to_string()),
+        IntakeError::NoSuchTemplate(why) => VerbError::NoSuchTemplate(why),
+        IntakeError::MissingParameter(name) => VerbError::MissingParameter(name),
+        IntakeError::RefusedByPolicy(reason) => VerbError::RefusedByPolicy(reason),
+        IntakeError::GuardFailed(_) => VerbError::Unavailable(error.to_string()),
         IntakeError::Storage(error) => unavailable(error),
     }
 }

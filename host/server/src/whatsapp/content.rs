@@ -8,6 +8,8 @@ use switchboard_core::records::content::{ContactCard, Content, Extras, Location,
 use switchboard_core::records::message::Message;
 use switchboard_core::rules::vcard;
 
+mod interactive;
+
 /// What must be looked up before a message can be written.
 #[derive(Debug, Default)]
 pub(super) struct Bearings {
@@ -30,6 +32,7 @@ pub(super) fn to_protobuf(message: &Message, bearings: &Bearings) -> Option<wa::
         Content::Location(place) => location(place),
         Content::Contacts(cards) => contacts(cards),
         Content::Poll(asked) => poll(asked, bearings.poll_secret.clone()?),
+        Content::Interactive(asked) => interactive::to_protobuf(asked),
         Content::Reaction(reaction) => {
             let reaction = wa::message::ReactionMessage {
                 key: MessageField::some(key(message, &reaction.message_id, bearings)),
@@ -147,7 +150,9 @@ fn poll(poll: &Poll, secret: Vec<u8>) -> wa::Message {
 #[cfg(test)]
 mod tests {
     use switchboard_core::clock::Timestamp;
-    use switchboard_core::records::content::{Edit, Reaction, Revoke};
+    use switchboard_core::records::content::{
+        Button, ButtonAction, Edit, Interactive, ListRow, ListSection, Reaction, Revoke,
+    };
     use switchboard_core::records::id::{MessageId, SessionId};
     use switchboard_core::records::message::{MessageState, Schedule};
 
@@ -176,6 +181,30 @@ mod tests {
         }
     }
 
+    /// Buttons of every kind, and a list.
+    fn interactive_samples() -> (Content, Content) {
+        let button = |id: &str, title: &str, action| Button { id: id.to_owned(), title: title.to_owned(), action };
+        let texts = Interactive {
+            header: Some("Lunch".to_owned()),
+            body: "Which one?".to_owned(),
+            footer: Some("until noon".to_owned()),
+            ..Interactive::default()
+        };
+        let buttons = vec![
+            button("a", "Yes", None),
+            button("", "Open", Some(ButtonAction::Url("https://a.example/1".to_owned()))),
+            button("", "Call", Some(ButtonAction::Call("+491520000001".to_owned()))),
+            button("", "Code", Some(ButtonAction::Copy("X1".to_owned()))),
+        ];
+        let row = |id: &str, description: Option<&str>| {
+            ListRow { id: id.to_owned(), title: "Soup".to_owned(), description: description.map(str::to_owned) }
+        };
+        let rows = vec![row("1", Some("of the day")), row("2", None)];
+        let sections = vec![ListSection { title: "Warm".to_owned(), rows }];
+        let list = Interactive { sections, list_button: Some("Choose".to_owned()), ..texts.clone() };
+        (Content::Interactive(Interactive { buttons, ..texts }), Content::Interactive(list))
+    }
+
     #[test]
     fn what_is_written_reads_back_as_the_same() {
         let card = ContactCard {
@@ -188,6 +217,7 @@ mod tests {
             Content::Poll(Poll { name: "Lunch?".to_owned(), options, selectable_count })
         };
         let place = Location { latitude: 52.5, longitude: 13.4, name: Some("Home".to_owned()), address: None };
+        let (buttons, list) = interactive_samples();
         let bearings = Bearings { poll_secret: Some(vec![7; 32]), own: true, ..Bearings::default() };
         let quote = Quote { message_id: "Q1".to_owned(), sender: Some("1@lid".to_owned()) };
         let extras = Extras { quote: Some(quote), mentions: vec!["2@lid".to_owned()], view_once: false };
@@ -196,6 +226,8 @@ mod tests {
             Content::Location(place),
             Content::Contacts(vec![card.clone()]),
             Content::Contacts(vec![card.clone(), card]),
+            buttons,
+            list,
             poll(1),
             poll(0),
         ] {

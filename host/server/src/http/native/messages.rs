@@ -96,7 +96,7 @@ impl MessageWish {
             expires_at: self.expires_at,
             ..Schedule::default()
         };
-        Ok(SendWish { session, to: self.to, content, extras, schedule, origin: None })
+        Ok(SendWish { session, to: self.to, content, extras, schedule, origin: None, by: None })
     }
 }
 
@@ -107,10 +107,16 @@ fn wish_problem(error: VerbError) -> Problem {
         VerbError::Media(ref refused) if !matches!(refused, MediaRefusal::Unavailable(_)) => {
             return Problem::invalid_at(&["content", "value", "source"], refused.to_string());
         }
+        VerbError::MissingParameter(name) => {
+            let why = format!("{name:?} is missing");
+            let problem = Problem::invalid_at(&["content", "value", "parameters"], why);
+            return problem.with("code", "missing_parameter").with("parameter", name);
+        }
         other => return other.into(),
     };
     match field.as_str() {
         "caption" | "file_name" => Problem::invalid_at(&["content", "value", &field], why),
+        "language" | "template" => Problem::invalid_at(&["content", "value"], format!("{field}: {why}")),
         "quote" => Problem::invalid_at(&["quote", "message_id"], why),
         _ => Problem::invalid(&field, why),
     }
@@ -171,6 +177,7 @@ fn message_json(message: &Message) -> Value {
         "attempts": message.attempts, "priority": message.schedule.priority, "send_at": message.schedule.send_at,
         "expires_at": message.schedule.expires_at, "batch_id": message.batch, "accepted_at": message.accepted_at,
         "updated_at": message.updated_at, "reached": message.reached, "origin": message.origin,
+        "template": message.template, "test": message.test,
     })
 }
 

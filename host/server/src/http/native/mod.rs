@@ -10,6 +10,7 @@ mod refusals;
 mod sessions;
 mod sim;
 mod stream;
+mod templates;
 mod tenants;
 mod usage;
 mod webhooks;
@@ -49,6 +50,7 @@ const ROUTES: &[&[Route]] = &[
     plugins::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,
+    templates::ROUTES,
     media::ROUTES,
     events::ROUTES,
     webhooks::ROUTES,

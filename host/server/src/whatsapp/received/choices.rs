@@ -1,6 +1,7 @@
 //! Messages that offer something to choose, and the answers to them, as they came in.
 
-use switchboard_core::records::content::{Button, Choice, Content, Interactive, ListSection};
+use serde::Deserialize;
+use switchboard_core::records::content::{Button, ButtonAction, Choice, Content, Interactive, ListRow, ListSection};
 use whatsapp_rust::waproto::whatsapp as wa;
 
 use wa::hydrated_template_button::HydratedButton;
@@ -44,6 +45,7 @@ fn question(message: &wa::Message) -> Option<Interactive> {
         let buttons = asked.buttons.iter().map(|button| Button {
             id: button.button_id.clone().unwrap_or_default(),
             title: button.button_text.as_option().and_then(|text| text.display_text.clone()).unwrap_or_default(),
+            action: None,
         });
         let header = match &asked.header {
             Some(Header::Text(text)) => Some(text.clone()),
@@ -54,7 +56,7 @@ fn question(message: &wa::Message) -> Option<Interactive> {
             body: asked.content_text.clone().unwrap_or_default(),
             footer: asked.footer_text.clone(),
             buttons: buttons.collect(),
-            sections: Vec::new(),
+            ..Interactive::default()
         });
     }
     if let Some(list) = message.list_message.as_option() {
@@ -74,36 +76,93 @@ fn question(message: &wa::Message) -> Option<Interactive> {
 
 fn list_question(list: &wa::message::ListMessage) -> Interactive {
     let sections = list.sections.iter().map(|section| {
-        let rows = section
-            .rows
-            .iter()
-            .map(|row| Button { id: row.row_id.clone().unwrap_or_default(), title: row.title.clone().unwrap_or_default() });
+        let rows = section.rows.iter().map(|row| ListRow {
+            id: row.row_id.clone().unwrap_or_default(),
+            title: row.title.clone().unwrap_or_default(),
+            description: row.description.clone().filter(|text| !text.is_empty()),
+        });
         ListSection { title: section.title.clone().unwrap_or_default(), rows: rows.collect() }
     });
     Interactive {
         header: list.title.clone(),
         body: list.description.clone().unwrap_or_default(),
         footer: list.footer_text.clone(),
-        buttons: Vec::new(),
         sections: sections.collect(),
+        list_button: list.button_text.clone(),
+        ..Interactive::default()
     }
 }
 
-/// A button of a flow carries JSON: that is its id, and its name is what it says.
 fn flow_question(asked: &wa::message::InteractiveMessage) -> Interactive {
-    let mut buttons = Vec::new();
-    if let Some(Payload::NativeFlowMessage(flow)) = &asked.interactive_message {
-        buttons.extend(flow.buttons.iter().map(|button| Button {
-            id: button.button_params_json.clone().unwrap_or_default(),
-            title: button.name.clone().unwrap_or_default(),
-        }));
-    }
-    Interactive {
+    let mut question = Interactive {
         header: asked.header.as_option().and_then(|header| header.title.clone()),
         body: asked.body.as_option().and_then(|body| body.text.clone()).unwrap_or_default(),
         footer: asked.footer.as_option().and_then(|footer| footer.text.clone()),
-        buttons,
-        sections: Vec::new(),
+        ..Interactive::default()
+    };
+    if let Some(Payload::NativeFlowMessage(flow)) = &asked.interactive_message {
+        for button in &flow.buttons {
+            let (name, json) = (button.name.as_deref().unwrap_or_default(), button.button_params_json.as_deref());
+            match serde_json::from_str(json.unwrap_or_default()) {
+                Ok(FlowParameters { sections: Some(sections), title, .. }) if name == "single_select" => {
+                    question.sections.extend(sections.into_iter().map(FlowSection::read));
+                    question.list_button = title;
+                }
+                Ok(parameters) => question.buttons.push(parameters.button(name, json.unwrap_or_default())),
+                Err(_) => question.buttons.push(FlowParameters::default().button(name, json.unwrap_or_default())),
+            }
+        }
+    }
+    question
+}
+
+/// What a button of a flow carries.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FlowParameters {
+    display_text: Option<String>,
+    id: Option<String>,
+    url: Option<String>,
+    phone_number: Option<String>,
+    copy_code: Option<String>,
+    title: Option<String>,
+    sections: Option<Vec<FlowSection>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FlowSection {
+    title: String,
+    rows: Vec<FlowRow>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FlowRow {
+    id: String,
+    title: String,
+    description: Option<String>,
+}
+
+impl FlowParameters {
+    /// A button of this name. One of a kind that has no words here carries its JSON as its id.
+    fn button(self, name: &str, json: &str) -> Button {
+        let action = match name {
+            "cta_url" => self.url.map(ButtonAction::Url),
+            "cta_call" => self.phone_number.map(ButtonAction::Call),
+            "cta_copy" => self.copy_code.map(ButtonAction::Copy),
+            _ => None,
+        };
+        let known = action.is_some() || name == "quick_reply";
+        let id = if known { self.id.unwrap_or_default() } else { json.to_owned() };
+        Button { id, title: self.display_text.unwrap_or_else(|| name.to_owned()), action }
+    }
+}
+
+impl FlowSection {
+    fn read(self) -> ListSection {
+        let row = |row: FlowRow| ListRow { id: row.id, title: row.title, description: row.description };
+        ListSection { title: self.title, rows: self.rows.into_iter().map(row).collect() }
     }
 }
 
@@ -113,18 +172,20 @@ fn template_question(hydrated: &HydratedFourRowTemplate) -> Interactive {
         _ => None,
     };
     let buttons = hydrated.hydrated_buttons.iter().filter_map(|button| {
-        let (id, title) = match button.hydrated_button.as_ref()? {
-            HydratedButton::QuickReplyButton(reply) => (reply.id.clone(), reply.display_text.clone()),
-            HydratedButton::UrlButton(page) => (page.url.clone(), page.display_text.clone()),
-            HydratedButton::CallButton(call) => (call.phone_number.clone(), call.display_text.clone()),
+        let (id, title, action) = match button.hydrated_button.as_ref()? {
+            HydratedButton::QuickReplyButton(reply) => (reply.id.clone(), &reply.display_text, None),
+            HydratedButton::UrlButton(page) => (None, &page.display_text, page.url.clone().map(ButtonAction::Url)),
+            HydratedButton::CallButton(call) => {
+                (None, &call.display_text, call.phone_number.clone().map(ButtonAction::Call))
+            }
         };
-        Some(Button { id: id.unwrap_or_default(), title: title.unwrap_or_default() })
+        Some(Button { id: id.unwrap_or_default(), title: title.clone().unwrap_or_default(), action })
     });
     Interactive {
         header,
         body: hydrated.hydrated_content_text.clone().unwrap_or_default(),
         footer: hydrated.hydrated_footer_text.clone(),
         buttons: buttons.collect(),
-        sections: Vec::new(),
+        ..Interactive::default()
     }
 }

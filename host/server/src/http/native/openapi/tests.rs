@@ -15,7 +15,7 @@ use super::*;
 /// Where refusals of components have their names.
 const INSPECT: &str = include_str!("../../../../../runtime/src/inspect.rs");
 /// Every room that makes problems.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     include_str!("../../problem.rs"),
     include_str!("../../limits.rs"),
     include_str!("../../front_door.rs"),
@@ -28,6 +28,7 @@ const SOURCES: [&str; 15] = [
     include_str!("../refusals.rs"),
     include_str!("../sessions.rs"),
     include_str!("../stream.rs"),
+    include_str!("../templates.rs"),
     include_str!("../../upload.rs"),
     include_str!("../usage.rs"),
     include_str!("../webhooks.rs"),

@@ -2,8 +2,8 @@
 
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::content::{
-    Button, Choice, ContactCard, Content, Edit, Extras, Interactive, ListSection, LiveLocation, Location, Media,
-    MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
+    Button, ButtonAction, Choice, ContactCard, Content, Edit, Extras, Interactive, ListRow, ListSection, LiveLocation,
+    Location, Media, MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
 };
 use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::id::{MessageId, SessionId, WebhookId};
@@ -34,8 +34,12 @@ fn media(source: MediaSource) -> Media {
     }
 }
 
-fn button() -> Button {
-    Button { id: text(), title: text() }
+fn button(action: Option<ButtonAction>) -> Button {
+    Button { id: text(), title: text(), action }
+}
+
+fn row() -> ListRow {
+    ListRow { id: text(), title: text(), description: Some(text()) }
 }
 
 /// Content of every type.
@@ -69,13 +73,20 @@ pub(super) fn contents() -> Vec<Content> {
             header: Some(text()),
             body: text(),
             footer: Some(text()),
-            buttons: vec![button()],
-            sections: vec![ListSection { title: text(), rows: vec![button()] }],
+            buttons: vec![
+                button(None),
+                button(Some(ButtonAction::Url(text()))),
+                button(Some(ButtonAction::Call(text()))),
+                button(Some(ButtonAction::Copy(text()))),
+            ],
+            sections: vec![ListSection { title: text(), rows: vec![row()] }],
+            list_button: Some(text()),
+            plain_text: true,
         }),
         Content::ButtonReply(choice()),
         Content::ListReply(choice()),
         Content::FlowReply(choice()),
-        Content::Template(TemplateCall { name: text(), language: Some(text()), parameters: vec![(text(), text())] }),
+        Content::Template(TemplateCall { name: text(), language: Some(text()), parameters: vec![] }),
         Content::Other(text()),
     ]
 }
@@ -115,6 +126,7 @@ pub(super) fn events() -> Vec<Event> {
         chat: text(),
         state,
         reason: Some(text()),
+        test: true,
     }));
     facts.extend([
         Fact::SessionState { state: SessionState::Banned, reason: Some(text()) },
