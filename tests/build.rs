@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &[
             ("GUEST_HOSTILE", "hostile.wasm"),
             ("GUEST_IMPORTS_KEYS", "imports_keys.wasm"),
+            ("GUEST_LETTERHEAD", "letterhead.wasm"),
             ("GUEST_NO_INTERFACE", "no_interface.wasm"),
+            ("GUEST_POLICY", "policy.wasm"),
         ],
     )?;
     build(&root, "plugins", "plugins", &[("PLUGIN_AUTO_REPLY", "auto_reply.wasm"), ("PLUGIN_WASENDER", "wasender.wasm")])

@@ -464,14 +464,16 @@ fn stored_media(stored: &StoredMedia) -> wit::StoredMedia {
 pub(crate) fn event(event: &Event) -> wit::Event {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
-        Fact::MessageState { message, whatsapp_id, chat, state, reason, test } => wit::Fact::MessageState(wit::MessageProgress {
-            message: message.0,
-            whatsapp_id: whatsapp_id.clone(),
-            chat: chat.clone(),
-            state: message_state(*state),
-            reason: reason.clone(),
-            test: *test,
-        }),
+        Fact::MessageState { message, whatsapp_id, chat, state, reason, test } => {
+            wit::Fact::MessageState(wit::MessageProgress {
+                message: message.0,
+                whatsapp_id: whatsapp_id.clone(),
+                chat: chat.clone(),
+                state: message_state(*state),
+                reason: reason.clone(),
+                test: *test,
+            })
+        }
         Fact::SessionState { state, reason } => {
             wit::Fact::SessionState(wit::SessionProgress { state: session_state(*state), reason: reason.clone() })
         }

@@ -80,9 +80,7 @@ impl Runtime {
             Err(wit_template::TemplateError::MissingParameter(name)) => {
                 Outcome::Reply(Err(RenderRefusal::MissingParameter(short_words(&name))))
             }
-            Err(wit_template::TemplateError::Invalid(why)) => {
-                Outcome::Reply(Err(RenderRefusal::Invalid(short_words(&why))))
-            }
+            Err(wit_template::TemplateError::Invalid(why)) => Outcome::Reply(Err(RenderRefusal::Invalid(short_words(&why)))),
         })
     }
 

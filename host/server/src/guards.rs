@@ -58,7 +58,10 @@ impl PluginGuards {
     fn renderer(plugins: &Plugins, tenant: TenantId) -> Option<Arc<ActivePlugin>> {
         let generation = plugins.generation();
         let of = |owner: TenantId| {
-            let own = generation.plugins.iter().filter(|plugin| plugin.record.tenant == owner && serves(plugin, TEMPLATE_INTERFACE));
+            let own = generation
+                .plugins
+                .iter()
+                .filter(|plugin| plugin.record.tenant == owner && serves(plugin, TEMPLATE_INTERFACE));
             own.min_by(|one, other| one.record.name.cmp(&other.record.name)).cloned()
         };
         of(tenant).or_else(|| of(TenantId::OPERATOR))

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use switchboard_dialect::payload;
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::types::{ContactCard, Content, Media, MediaSource, Poll};
+use switchboard_guest_sdk::types::{
+    Button, ContactCard, Content, Interactive, ListRow, ListSection, Media, MediaSource, Parameter, Poll, TemplateCall,
+};
 
 /// Most options of a poll.
 const OPTIONS_MAX: usize = 12;
@@ -60,10 +62,10 @@ fn of_type(kind: &str, inner: &mut Fields) -> Option<Content> {
         "location" => payload::location(inner, "latitude", "longitude").map(Content::Location),
         "contact" => Some(Content::Contacts(vec![contact(inner)])),
         "poll" => Some(Content::Poll(poll(inner))),
-        other => {
-            inner.refuse("", format!("messages of type {other} cannot be sent yet"));
-            None
-        }
+        "template" => template(inner).map(Content::Template),
+        "interactive" => interactive(inner).map(Content::Interactive),
+        // The types were looked at before.
+        _ => None,
     }
 }
 
@@ -107,4 +109,85 @@ fn poll(inner: &mut Fields) -> Poll {
         inner.refuse("options", format!("has {} entries; 2 to {OPTIONS_MAX} are allowed", poll.options.len()));
     }
     poll
+}
+
+/// A stored template: `params` is an object of named parameters, or a list of positional ones.
+fn template(inner: &mut Fields) -> Option<TemplateCall> {
+    let (name, language) = (inner.required_text("name"), inner.text("language"));
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let parameter = |(name, value): (String, Value)| Some(Parameter { name, value: text(value)? });
+    let given = inner.json("params").and_then(|json| serde_json::from_str(&json).ok()).unwrap_or(Value::Null);
+    let parameters: Option<Vec<Parameter>> = match given {
+        Value::Null => Some(Vec::new()),
+        Value::Object(named) => named.into_iter().map(parameter).collect(),
+        Value::Array(listed) => (1_u32..).zip(listed).map(|(n, value)| parameter((n.to_string(), value))).collect(),
+        _ => None,
+    };
+    if parameters.is_none() {
+        inner.refuse("params", "must be an object or a list of texts and numbers");
+    }
+    Some(TemplateCall { name, language, parameters: parameters? })
+}
+
+/// Buttons, or a list; as a text with numbered choices where `fallback` is `text`.
+fn interactive(inner: &mut Fields) -> Option<Interactive> {
+    let kind = inner.required_text("kind");
+    let mut asked = Interactive {
+        header: inner.text("header"),
+        body: inner.required_text("body"),
+        footer: inner.text("footer"),
+        buttons: Vec::new(),
+        sections: Vec::new(),
+        list_button: None,
+        plain_text: plain_text(inner),
+    };
+    match kind.as_str() {
+        "buttons" => asked.buttons = items(inner, "buttons", button),
+        "list" => {
+            asked.list_button = Some(inner.required_text("button"));
+            asked.sections = items(inner, "sections", section);
+        }
+        "" => {}
+        other => inner.refuse("kind", format!("{:?} is no kind; there are: buttons, list", shortened(other))),
+    }
+    (!inner.is_wrong()).then_some(asked)
+}
+
+fn plain_text(inner: &mut Fields) -> bool {
+    match inner.text("fallback").as_deref() {
+        None => false,
+        Some("text") => true,
+        Some(other) => {
+            inner.refuse("fallback", format!("{:?} is no fallback; there is: text", shortened(other)));
+            false
+        }
+    }
+}
+
+/// A list of objects that must be there.
+fn items<T>(fields: &mut Fields, name: &str, read: fn(&mut Fields) -> T) -> Vec<T> {
+    fields.require(name);
+    let mut items = Vec::new();
+    for mut item in fields.objects(name).unwrap_or_default() {
+        items.push(read(&mut item));
+        fields.absorb(item);
+    }
+    items
+}
+
+fn button(item: &mut Fields) -> Button {
+    Button { id: item.required_text("id"), title: item.required_text("title"), action: None }
+}
+
+fn section(item: &mut Fields) -> ListSection {
+    ListSection { title: item.text("title").unwrap_or_default(), rows: items(item, "rows", row) }
+}
+
+fn row(item: &mut Fields) -> ListRow {
+    let (id, title) = (item.required_text("id"), item.required_text("title"));
+    ListRow { id, title, description: item.text("description") }
 }

@@ -7,7 +7,9 @@ use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::{Content, Event, Fact, Media, Message, MessageState};
+use switchboard_guest_sdk::types::{
+    Button, Content, Event, Fact, Interactive, ListRow, ListSection, Media, Message, MessageState, TemplateCall,
+};
 use switchboard_guest_sdk::{iso8601, moment, sessions};
 use switchboard_ids::{from_prefixed, prefixed, strict};
 
@@ -52,7 +54,6 @@ pub fn type_of(content: &Content) -> &'static str {
         Content::Contacts(_) => "contact",
         Content::Poll(_) => "poll",
         Content::Interactive(_) => "interactive",
-        Content::Template(_) => "template",
         Content::ButtonReply(_) | Content::ListReply(_) | Content::FlowReply(_) => "interactive",
         _ => "other",
     }
@@ -77,10 +78,46 @@ fn content(content: &Content) -> Value {
         Content::Poll(poll) => {
             json!({ "question": poll.name, "options": poll.options, "selectable_count": poll.selectable_count })
         }
+        Content::Interactive(asked) => interactive(asked),
         Content::ButtonReply(choice) | Content::ListReply(choice) | Content::FlowReply(choice) => {
             json!({ "id": choice.id, "title": choice.title })
         }
         _ => Value::Null,
+    }
+}
+
+fn interactive(asked: &Interactive) -> Value {
+    if asked.sections.is_empty() {
+        let button = |button: &Button| json!({ "id": button.id, "title": button.title });
+        let buttons: Vec<Value> = asked.buttons.iter().map(button).collect();
+        return json!({ "kind": "buttons", "body": asked.body, "footer": asked.footer, "buttons": buttons });
+    }
+    let row = |row: &ListRow| json!({ "id": row.id, "title": row.title, "description": row.description });
+    let section = |section: &ListSection| {
+        let rows: Vec<Value> = section.rows.iter().map(row).collect();
+        json!({ "title": section.title, "rows": rows })
+    };
+    let sections: Vec<Value> = asked.sections.iter().map(section).collect();
+    json!({ "kind": "list", "body": asked.body, "footer": asked.footer, "button": asked.list_button, "sections": sections })
+}
+
+/// A template as it was asked for: `params` by name, or as a list where they are positional.
+fn template(call: &TemplateCall) -> Value {
+    let numbered = call.parameters.iter().zip(1_u32..).all(|(given, n)| given.name == n.to_string());
+    let params: Value = if numbered {
+        call.parameters.iter().map(|given| Value::from(given.value.clone())).collect()
+    } else {
+        let named = call.parameters.iter().map(|given| (given.name.clone(), Value::from(given.value.clone())));
+        Value::Object(named.collect())
+    };
+    json!({ "name": call.name, "language": call.language, "params": params })
+}
+
+/// The type of a message that was sent, and what it says: of a template, what was asked for.
+pub fn asked_for(message: &Message) -> (&'static str, Value) {
+    match &message.template {
+        Some(call) => ("template", template(call)),
+        None => (type_of(&message.content), content(&message.content)),
     }
 }
 
@@ -97,14 +134,15 @@ impl Numbers {
 
 fn sent(message: &Message, numbers: &mut Numbers) -> Value {
     let delivered = reached_at(message, MessageState::Delivered);
+    let (kind, content) = asked_for(message);
     json!({
         "id": spelled(message.id),
         "session_id": session_spelled(message.session),
         "direction": "out",
         "to": to_shown(&message.to),
         "from": numbers.of(message.session),
-        "type": type_of(&message.content),
-        "content": content(&message.content),
+        "type": kind,
+        "content": content,
         "status": WORDS.of(message.state),
         "delivered_at": delivered.map(iso8601),
         "created_at": iso8601(message.accepted_at_ms),

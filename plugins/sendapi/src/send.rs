@@ -11,7 +11,7 @@ use switchboard_guest_sdk::{at_once, iso8601, no_extras};
 use switchboard_ids::prefixed;
 
 use crate::content;
-use crate::messages::{spelled, to_shown, type_of};
+use crate::messages::{asked_for, spelled, to_shown};
 use crate::sessions::{self, acting, named};
 
 /// What ids of batches begin with.
@@ -61,7 +61,7 @@ pub fn send(request: &Request) -> Result<Response, Failure> {
         "session_id": sessions::spelled(session),
         "direction": "out",
         "to": to_shown(&message.to),
-        "type": type_of(&message.content),
+        "type": asked_for(message).0,
         "status": "accepted",
         "created_at": iso8601(message.accepted_at_ms),
     });

@@ -188,7 +188,10 @@ mod tests {
             "body":"Your bill","footer":"Thanks"}"#;
         let Content::Document(file) = rendered(json, &[("n", "4/5")]) else { panic!("no document") };
         assert!(matches!(&file.source, MediaSource::Url(url) if url == "https://a.example/4%2F5.pdf"));
-        assert_eq!((file.file_name.as_deref(), file.caption.as_deref()), (Some("Bill 4/5.pdf"), Some("Your bill\n\nThanks")));
+        assert_eq!(
+            (file.file_name.as_deref(), file.caption.as_deref()),
+            (Some("Bill 4/5.pdf"), Some("Your bill\n\nThanks"))
+        );
         let image = r#"{"header":{"type":"image","url":"{{u}}"},"body":"x"}"#;
         assert!(matches!(rendered(image, &[("u", "https://a.example/p.png")]), Content::Image(_)));
     }

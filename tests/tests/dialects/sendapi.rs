@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use serde_json::{Value, json};
 use switchboard_ids::{Kind, uuid};
+use switchboard_tests::account::received;
 use switchboard_tests::files;
+use switchboard_tests::patience::{PATIENCE, until};
+use switchboard_tests::stage::ADMIN_KEY;
 
 use crate::stage::{CUSTOMER, Cast, SHOP};
 use crate::table::{Api, Row};
@@ -70,6 +73,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
     let mut api = api(&cast).await;
     walk_sessions(&cast, &mut api).await;
     walk_sending(&cast, &mut api).await;
+    walk_choices(&cast, &mut api).await;
     walk_messages(&cast, &mut api).await;
     walk_groups(&cast, &mut api).await;
     let key = api.key.clone();
@@ -255,23 +259,147 @@ async fn both_directions_are_listed_whatever_api_they_came_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_test_key_asks_for_leaves_the_host() {
+async fn what_a_test_key_sends_never_leaves_the_host_and_is_read_in_the_end() {
     let cast = Cast::start().await;
     let api = api(&cast).await;
     let test_key = cast.ours.key(json!({ "kind": "tenant", "mode": "test" })).await;
     assert!(test_key.starts_with("sk_test_"), "{test_key}");
-    let reads = api.ask("GET", &format!("{BASE}/messages"), Some(&test_key), None).await;
-    assert_eq!(reads.status, 200, "{reads:?}");
     let session = spelled(cast.connected.id);
     let text = json!({ "session_id": session, "to": CUSTOMER, "message": "for a test" });
+    let sent = api.ask("POST", &format!("{BASE}/send"), Some(&test_key), Some(&text)).await;
+    assert_eq!((sent.status, &sent.json()["status"]), (200, &json!("accepted")), "{sent:?}");
+    let path = format!("{BASE}/messages/{}", sent.json()["id"].as_str().unwrap());
+    let statuses = async || {
+        let message = api.ask("GET", &path, Some(&test_key), None).await.json();
+        let timeline = message["timeline"].as_array().unwrap().iter();
+        timeline.map(|step| step["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let wanted = ["accepted", "sent", "delivered", "read"];
+    assert!(until(PATIENCE, async || statuses().await == wanted).await, "{:?}", statuses().await);
+    let bad = json!({ "session_id": session, "to": "+49ABC", "message": "checked as any other" });
+    assert_eq!(api.ask("POST", &format!("{BASE}/send"), Some(&test_key), Some(&bad)).await.status, 422);
+    let idle = json!({ "session_id": spelled(cast.idle.id), "to": CUSTOMER, "message": "x" });
+    assert_eq!(api.ask("POST", &format!("{BASE}/send"), Some(&test_key), Some(&idle)).await.status, 409);
+    let bulk = json!({ "session_id": session, "recipients": [CUSTOMER], "text": "for a test" });
+    assert_eq!(api.ask("POST", &format!("{BASE}/send-bulk"), Some(&test_key), Some(&bulk)).await.status, 202);
     let group = json!({ "session_id": session, "name": "Test", "participants": [CUSTOMER] });
-    for (path, body) in [("/send", &text), ("/groups", &group)] {
-        let refused = api.ask("POST", &format!("{BASE}{path}"), Some(&test_key), Some(body)).await;
-        assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!(4030)), "{path}: {refused:?}");
+    let refused = api.ask("POST", &format!("{BASE}/groups"), Some(&test_key), Some(&group)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (403, &json!(4030)), "{refused:?}");
+    let real = json!({ "session_id": session, "to": CUSTOMER, "message": "real" });
+    assert_eq!(api.ask("POST", &format!("{BASE}/send"), Some(&api.key), Some(&real)).await.status, 200);
+    cast.stage.phone_shows(CUSTOMER, |shown| shown["text"] == "real").await;
+    let shown = received(cast.stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await;
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    cast.stage.stop().await;
+}
+
+/// Stores the templates that the tests send.
+async fn store_templates(cast: &Cast) {
+    for (name, language, definition) in [
+        ("welcome", "en", json!({ "body": "Hello {{name}}", "footer": "Bye" })),
+        ("welcome", "de", json!({ "body": "Hallo {{name}}" })),
+        ("ask", "en", json!({ "body": "Well, {{1}}?", "buttons": [{ "type": "reply", "id": "y", "title": "{{2}}" }] })),
+    ] {
+        let wish = json!({ "name": name, "language": language, "definition": definition });
+        let made = cast.ours.post("/switchboard/v1/templates", &cast.ours.tenant_key, wish).await;
+        assert_eq!(made.status, 201, "{made:?}");
     }
-    let native = json!({ "session_id": cast.connected.id, "to": CUSTOMER, "content": { "type": "text", "value": "x" } });
-    assert_eq!(cast.ours.post("/switchboard/v1/messages", &test_key, native).await.status, 403);
-    assert_eq!(api.ask("GET", &format!("{BASE}/messages"), Some(&api.key), None).await.json()["meta"]["total"], 0);
+}
+
+/// Buttons and a list, as the contract has them.
+fn choices() -> [Value; 2] {
+    let buttons = json!([{ "id": "yes", "title": "Yes" }, { "id": "no", "title": "No" }]);
+    let rows = json!([{ "id": "soup", "title": "Soup", "description": "of the day" }, { "id": "cake", "title": "Cake" }]);
+    let sections = json!([{ "title": "Lunch", "rows": rows }]);
+    [
+        json!({ "kind": "buttons", "body": "Coming?", "footer": "tonight", "buttons": buttons }),
+        json!({ "kind": "list", "body": "What will it be?", "button": "Choose", "sections": sections }),
+    ]
+}
+
+async fn walk_choices(cast: &Cast, api: &mut Api) {
+    store_templates(cast).await;
+    let (key, path) = (api.key.clone(), format!("{BASE}/send"));
+    let of_type = |kind: &str, object: Value| json!({ "to": CUSTOMER, "type": kind, kind: object });
+    let named = |params: Value| of_type("template", json!({ "name": "welcome", "language": "en_GB", "params": params }));
+    let changed = |at: usize, pointer: &str, value: Value| {
+        let mut choice = choices()[at].clone();
+        *choice.pointer_mut(pointer).unwrap() = value;
+        of_type("interactive", choice)
+    };
+    let [buttons, list] = choices();
+    let plain = json!({ "kind": "buttons", "body": "Well?", "fallback": "text", "buttons": buttons["buttons"] });
+    for (what, body) in [
+        ("a template", named(json!({ "name": "Ada" }))),
+        ("a template with positional parameters", of_type("template", json!({ "name": "ask", "params": ["Ada", "Yes"] }))),
+        ("a template without its parameter", named(json!({ "other": "x" }))),
+        ("a template that there is not", of_type("template", json!({ "name": "farewell" }))),
+        ("a template in no language that it has", of_type("template", json!({ "name": "welcome", "language": "fr" }))),
+        ("a template without a name", of_type("template", json!({ "params": [] }))),
+        ("parameters of the wrong type", named(json!("Ada"))),
+        ("buttons", of_type("interactive", buttons)),
+        ("a list", of_type("interactive", list)),
+        ("buttons as a text", of_type("interactive", plain)),
+        ("a kind that is none", changed(0, "/kind", json!("carousel"))),
+        ("a body over the limit", changed(0, "/body", json!("x".repeat(1025)))),
+        ("a button without a title", changed(0, "/buttons/0", json!({ "id": "a" }))),
+        ("a button with a long title", changed(0, "/buttons/1/title", json!("x".repeat(21)))),
+        (
+            "four buttons",
+            changed(0, "/buttons", json!((0..4).map(|n| json!({ "id": n.to_string(), "title": "x" })).collect::<Vec<_>>())),
+        ),
+        ("a list that nothing opens", changed(1, "/button", json!(""))),
+        ("a section without rows", changed(1, "/sections/0/rows", json!([]))),
+        (
+            "a fallback that is none",
+            of_type("interactive", json!({ "kind": "buttons", "body": "x", "fallback": "fax", "buttons": [] })),
+        ),
+    ] {
+        api.tell("POST /v1/whatsapp/send", what, api.ask("POST", &path, Some(&key), Some(&body)).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_buttons_and_lists_arrive_as_what_they_are() {
+    let cast = Cast::start().await;
+    let api = api(&cast).await;
+    store_templates(&cast).await;
+    let send = async |kind: &str, object: Value| {
+        let body = json!({ "to": CUSTOMER, "type": kind, kind: object });
+        let sent = api.ask("POST", &format!("{BASE}/send"), Some(&api.key), Some(&body)).await;
+        assert_eq!((sent.status, &sent.json()["type"]), (200, &json!(kind)), "{sent:?}");
+        sent.json()["id"].as_str().unwrap().to_owned()
+    };
+    let shows = async |wanted: &dyn Fn(&Value) -> bool| cast.stage.phone_shows(CUSTOMER, wanted).await;
+    let welcome = json!({ "name": "welcome", "language": "en_GB", "params": { "name": "Ada" } });
+    let id = send("template", welcome).await;
+    shows(&|shown| shown["text"] == "Hello Ada\n\nBye").await;
+    let listed = api.ask("GET", &format!("{BASE}/messages/{id}"), Some(&api.key), None).await.json();
+    assert_eq!(listed["content"], json!({ "name": "welcome", "language": "en", "params": { "name": "Ada" } }), "{listed}");
+    send("template", json!({ "name": "ask", "params": ["Ada", "Yes"] })).await;
+    let asked = shows(&|shown| shown["text"] == "Well, Ada?").await;
+    assert_eq!(asked["interactive"]["buttons"][0]["params"], json!({ "display_text": "Yes", "id": "y" }), "{asked}");
+
+    let [buttons, list] = choices();
+    send("interactive", buttons).await;
+    let shown = shows(&|shown| shown["text"] == "Coming?").await;
+    assert_eq!((&shown["type"], &shown["interactive"]["footer"]), (&json!("interactive"), &json!("tonight")), "{shown}");
+    let names: Vec<&Value> = shown["interactive"]["buttons"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["quick_reply", "quick_reply"], "{shown}");
+    assert_eq!(shown["interactive"]["buttons"][1]["params"], json!({ "display_text": "No", "id": "no" }), "{shown}");
+    send("interactive", list).await;
+    let shown = shows(&|shown| shown["text"] == "What will it be?").await;
+    let opened = &shown["interactive"]["buttons"][0];
+    assert_eq!((&opened["name"], &opened["params"]["title"]), (&json!("single_select"), &json!("Choose")), "{shown}");
+    let rows = &opened["params"]["sections"][0]["rows"];
+    assert_eq!(rows[0], json!({ "id": "soup", "title": "Soup", "description": "of the day" }), "{shown}");
+
+    let [buttons, _] = choices();
+    let plain = json!({ "kind": "buttons", "body": "Coming?", "fallback": "text", "buttons": buttons["buttons"] });
+    let body = json!({ "to": CUSTOMER, "type": "interactive", "interactive": plain });
+    let sent = api.ask("POST", &format!("{BASE}/send"), Some(&api.key), Some(&body)).await;
+    assert_eq!((sent.status, &sent.json()["type"]), (200, &json!("text")), "{sent:?}");
+    shows(&|shown| shown["type"] == "text" && shown["text"] == "Coming?\n\n1. Yes\n2. No").await;
     cast.stage.stop().await;
 }
 

@@ -43,6 +43,7 @@ async fn shown(stage: &Stage, account: &Account, session: &TestSession, content:
         extras,
         schedule: Schedule::default(),
         origin: None,
+        by: None,
     };
     let message = stage.host.intake().accept(TenantId(account.tenant), wish).await.unwrap();
     on_screen(stage, &message.whatsapp_id).await

@@ -22,7 +22,7 @@ pub async fn accept(
     extras: Extras,
 ) -> String {
     let (session, schedule) = (SessionId(session.id), Schedule::default());
-    let wish = SendWish { session, to: to.to_owned(), content, extras, schedule, origin: None };
+    let wish = SendWish { session, to: to.to_owned(), content, extras, schedule, origin: None, by: None };
     stage.host.intake().accept(TenantId(account.tenant), wish).await.unwrap().whatsapp_id
 }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cancel;
+mod guards;
 mod hostile;
 mod router;
 mod stage;

@@ -83,8 +83,13 @@ pub trait Renderer: Send + Sync {
     ///
     /// # Errors
     /// [`RenderRefusal`].
-    async fn check(&self, tenant: TenantId, name: &str, language: &str, definition: &str)
-    -> Result<Vec<String>, RenderRefusal>;
+    async fn check(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        language: &str,
+        definition: &str,
+    ) -> Result<Vec<String>, RenderRefusal>;
 
     /// What a template says with these parameters.
     ///

@@ -378,7 +378,8 @@ impl Intake {
     fn wake(&self, messages: &[Message]) {
         let sessions: HashSet<SessionId> = messages.iter().map(|message| message.session).collect();
         sessions.into_iter().for_each(|session| self.wakes.outbox_has_more(session));
-        if messages.iter().any(|message| message.test || message.schedule.send_at.or(message.schedule.expires_at).is_some()) {
+        if messages.iter().any(|message| message.test || message.schedule.send_at.or(message.schedule.expires_at).is_some())
+        {
             self.wakes.timer_was_set();
         }
     }
@@ -453,18 +454,21 @@ impl Intake {
             return Err(IntakeError::SwitchedOff(session.id));
         }
         let by = wish.by.as_deref();
-        self.permitted(tenant, Question {
-            by,
-            session: &session,
-            to: &to,
-            content: &content,
-            extras: &extras,
-            template: template.as_ref(),
-            now,
-            // Looked up only where a policy wants to know.
-            zone_minutes: None,
-            sent_last_day: 0,
-        })
+        self.permitted(
+            tenant,
+            Question {
+                by,
+                session: &session,
+                to: &to,
+                content: &content,
+                extras: &extras,
+                template: template.as_ref(),
+                now,
+                // Looked up only where a policy wants to know.
+                zone_minutes: None,
+                sent_last_day: 0,
+            },
+        )
         .await?;
         Ok(Message {
             id: MessageId::draw(now, &*self.entropy),

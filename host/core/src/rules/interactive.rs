@@ -53,8 +53,7 @@ fn at_most(field: &'static str, place: impl Into<String>, text: &str, chars_max:
 /// [`ContentRefusal`] that names the field, the value and the limit.
 pub fn check(asked: &Interactive) -> Result<(), ContentRefusal> {
     words("interactive.body", "/body", &asked.body, BODY_CHARS_MAX)?;
-    let edges =
-        [("interactive.header", "/header", &asked.header), ("interactive.footer", "/footer", &asked.footer)];
+    let edges = [("interactive.header", "/header", &asked.header), ("interactive.footer", "/footer", &asked.footer)];
     for (field, place, text) in edges {
         at_most(field, place, text.as_deref().unwrap_or_default(), EDGE_CHARS_MAX)?;
     }
@@ -78,10 +77,11 @@ fn check_buttons(buttons: &[Button]) -> Result<(), ContentRefusal> {
         }
     }
     for (at, button) in buttons.iter().enumerate() {
-        words(field, format!("/buttons/{at}/title"), &button.title, BUTTON_TITLE_CHARS_MAX)?;
+        words("interactive.buttons.title", format!("/buttons/{at}/title"), &button.title, BUTTON_TITLE_CHARS_MAX)?;
         match &button.action {
             Some(action) => check_action(at, action)?,
             None => {
+                let field = "interactive.buttons.id";
                 words(field, format!("/buttons/{at}/id"), &button.id, CHOICE_ID_CHARS_MAX)?;
                 // What comes back names a button by its id alone.
                 if buttons.iter().take(at).any(|other| other.action.is_none() && other.id == button.id) {
@@ -94,7 +94,7 @@ fn check_buttons(buttons: &[Button]) -> Result<(), ContentRefusal> {
 }
 
 fn check_action(at: usize, action: &ButtonAction) -> Result<(), ContentRefusal> {
-    let field = "interactive.buttons";
+    let field = "interactive.buttons.action";
     let (name, value) = match action {
         ButtonAction::Url(url) => ("url", url),
         ButtonAction::Call(number) => ("call", number),
@@ -132,7 +132,7 @@ fn check_list(asked: &Interactive) -> Result<(), ContentRefusal> {
         let place = format!("/sections/{at}");
         // A single section needs no name: there is nothing to tell it from.
         if sections.len() > 1 || !section.title.is_empty() {
-            words(field, format!("{place}/title"), &section.title, ROW_TITLE_CHARS_MAX)?;
+            words("interactive.sections.title", format!("{place}/title"), &section.title, ROW_TITLE_CHARS_MAX)?;
         }
         check_rows(section, &place, &mut ids)?;
     }
@@ -140,16 +140,17 @@ fn check_list(asked: &Interactive) -> Result<(), ContentRefusal> {
 }
 
 fn check_rows<'a>(section: &'a ListSection, place: &str, ids: &mut Vec<&'a str>) -> Result<(), ContentRefusal> {
-    let field = "interactive.sections";
     if section.rows.is_empty() {
-        return refuse(field, format!("{place}/rows"), "has no rows");
+        return refuse("interactive.sections.rows", format!("{place}/rows"), "is empty");
     }
     for (n, row) in section.rows.iter().enumerate() {
         let place = format!("{place}/rows/{n}");
+        let field = "interactive.sections.rows.id";
         words(field, format!("{place}/id"), &row.id, CHOICE_ID_CHARS_MAX)?;
-        words(field, format!("{place}/title"), &row.title, ROW_TITLE_CHARS_MAX)?;
+        words("interactive.sections.rows.title", format!("{place}/title"), &row.title, ROW_TITLE_CHARS_MAX)?;
         let description = row.description.as_deref().unwrap_or_default();
-        at_most(field, format!("{place}/description"), description, ROW_DESCRIPTION_CHARS_MAX)?;
+        let below = "interactive.sections.rows.description";
+        at_most(below, format!("{place}/description"), description, ROW_DESCRIPTION_CHARS_MAX)?;
         if ids.contains(&row.id.as_str()) {
             return refuse(field, format!("{place}/id"), format!("has the id {:?} twice", row.id));
         }
@@ -278,7 +279,7 @@ mod tests {
             (list(vec![("", many(11))]), "/sections", "has 11 rows in all; the limit is 10"),
             (list(vec![("A", many(1)), ("", many(1))]), "/sections/1/title", "is empty"),
             (list(vec![("A", many(1)), ("B", many(1))]), "/sections/1/rows/0/id", "has the id \"0\" twice"),
-            (list(vec![("A", vec![])]), "/sections/0/rows", "has no rows"),
+            (list(vec![("A", vec![])]), "/sections/0/rows", "is empty"),
             (
                 list(vec![("", vec![row("1", "x", Some(&"x".repeat(73)))])]),
                 "/sections/0/rows/0/description",
@@ -297,10 +298,7 @@ mod tests {
             footer: Some("until noon".to_owned()),
             ..list(vec![("Warm", vec![row("1", "Soup", Some("of the day"))]), ("Cold", vec![row("2", "Ice", None)])])
         };
-        assert_eq!(
-            plain_text(&asked),
-            "Lunch\n\nWhich one?\n\nWarm\n1. Soup – of the day\n\nCold\n2. Ice\n\nuntil noon"
-        );
+        assert_eq!(plain_text(&asked), "Lunch\n\nWhich one?\n\nWarm\n1. Soup – of the day\n\nCold\n2. Ice\n\nuntil noon");
         let asked = buttons(vec![reply("a", "Yes"), acts("Code", ButtonAction::Copy("X1".to_owned()))]);
         assert_eq!(plain_text(&asked), "Which one?\n\n1. Yes\n2. Code: X1");
     }

@@ -171,9 +171,13 @@ mod tests {
 
     #[test]
     fn a_number_tells_the_time_where_its_country_has_one() {
-        for (number, minutes) in
-            [("4915100000001", 60), ("919800000001", 330), ("9779800000001", 345), ("51900000001", -300), ("447700900001", 0)]
-        {
+        for (number, minutes) in [
+            ("4915100000001", 60),
+            ("919800000001", 330),
+            ("9779800000001", 345),
+            ("51900000001", -300),
+            ("447700900001", 0),
+        ] {
             assert_eq!(east(number, WINTER), Some(minutes), "{number}");
         }
     }

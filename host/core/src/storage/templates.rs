@@ -126,11 +126,7 @@ impl Storage {
     ///
     /// # Errors
     /// When the engine fails or a record is damaged.
-    pub async fn template_languages(
-        &self,
-        tenant: TenantId,
-        name: &str,
-    ) -> Result<Vec<(String, TemplateId)>, StorageError> {
+    pub async fn template_languages(&self, tenant: TenantId, name: &str) -> Result<Vec<(String, TemplateId)>, StorageError> {
         let prefix = keys::templates_by_name(tenant, name);
         let found = self.engine.range(&KeyRange::prefix(&prefix, TEMPLATES_MAX)).await?;
         let language = |(key, value): &(Vec<u8>, Vec<u8>)| {

@@ -196,8 +196,10 @@ mod tests {
             button("", "Call", Some(ButtonAction::Call("+491520000001".to_owned()))),
             button("", "Code", Some(ButtonAction::Copy("X1".to_owned()))),
         ];
-        let row = |id: &str, description: Option<&str>| {
-            ListRow { id: id.to_owned(), title: "Soup".to_owned(), description: description.map(str::to_owned) }
+        let row = |id: &str, description: Option<&str>| ListRow {
+            id: id.to_owned(),
+            title: "Soup".to_owned(),
+            description: description.map(str::to_owned),
         };
         let rows = vec![row("1", Some("of the day")), row("2", None)];
         let sections = vec![ListSection { title: "Warm".to_owned(), rows }];

@@ -79,7 +79,6 @@ async fn guarded() -> (Host, Arc<Censor>) {
     (host, censor)
 }
 
-
 fn call(name: &str, language: Option<&str>, parameters: &[&str]) -> SendWish {
     let parameters = (1..).zip(parameters).map(|(n, value): (u32, _)| (n.to_string(), (*value).to_owned())).collect();
     let call = TemplateCall { name: name.to_owned(), language: language.map(str::to_owned), parameters };

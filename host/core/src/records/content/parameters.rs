@@ -20,9 +20,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         _ => Err(Error::custom(format!("parameter {:?} is neither a text nor a number", short(name)))),
     };
     match Value::deserialize(deserializer)? {
-        Value::Object(named) => {
-            named.into_iter().map(|(name, value)| Ok((name.clone(), text(&name, value)?))).collect()
-        }
+        Value::Object(named) => named.into_iter().map(|(name, value)| Ok((name.clone(), text(&name, value)?))).collect(),
         Value::Array(listed) => (1..)
             .zip(listed)
             .map(|(place, value): (u32, Value)| {

@@ -91,17 +91,13 @@ impl From<VerbError> for Problem {
             VerbError::NotYet(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "not_yet"),
             VerbError::LimitReached(limit) => limit_problem(&limit),
             VerbError::RefusedByWhatsApp { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
-            VerbError::RefusedByPolicy(reason) => {
-                Self::new(StatusCode::FORBIDDEN, reason).with("code", "refused_by_policy")
-            }
+            VerbError::RefusedByPolicy(reason) => Self::new(StatusCode::FORBIDDEN, reason).with("code", "refused_by_policy"),
             VerbError::NoSuchTemplate(why) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "no_such_template")
             }
-            VerbError::MissingParameter(name) => {
-                Self::invalid("parameters", format!("{name:?} is missing"))
-                    .with("code", "missing_parameter")
-                    .with("parameter", name)
-            }
+            VerbError::MissingParameter(name) => Self::invalid("parameters", format!("{name:?} is missing"))
+                .with("code", "missing_parameter")
+                .with("parameter", name),
             VerbError::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
             VerbError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
         }

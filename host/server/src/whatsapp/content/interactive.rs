@@ -21,9 +21,10 @@ pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
     let header = asked.header.clone().map_or_else(MessageField::none, |title| {
         MessageField::some(Header { title: Some(title), has_media_attachment: Some(false), ..Default::default() })
     });
-    let footer = asked.footer.clone().map_or_else(MessageField::none, |text| {
-        MessageField::some(Footer { text: Some(text), ..Default::default() })
-    });
+    let footer = asked
+        .footer
+        .clone()
+        .map_or_else(MessageField::none, |text| MessageField::some(Footer { text: Some(text), ..Default::default() }));
     let message = wa::message::InteractiveMessage {
         header,
         body: MessageField::some(Body { text: Some(asked.body.clone()), ..Default::default() }),
@@ -35,20 +36,14 @@ pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
 }
 
 fn flow(name: &str, parameters: &Value) -> NativeFlowButton {
-    NativeFlowButton {
-        name: Some(name.to_owned()),
-        button_params_json: Some(parameters.to_string()),
-        ..Default::default()
-    }
+    NativeFlowButton { name: Some(name.to_owned()), button_params_json: Some(parameters.to_string()), ..Default::default() }
 }
 
 fn button(button: &Button) -> NativeFlowButton {
     let title = &button.title;
     match &button.action {
         None => flow("quick_reply", &json!({ "display_text": title, "id": button.id })),
-        Some(ButtonAction::Url(url)) => {
-            flow("cta_url", &json!({ "display_text": title, "url": url, "merchant_url": url }))
-        }
+        Some(ButtonAction::Url(url)) => flow("cta_url", &json!({ "display_text": title, "url": url, "merchant_url": url })),
         Some(ButtonAction::Call(number)) => flow("cta_call", &json!({ "display_text": title, "phone_number": number })),
         Some(ButtonAction::Copy(code)) => flow("cta_copy", &json!({ "display_text": title, "copy_code": code })),
     }

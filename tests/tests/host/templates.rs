@@ -1,0 +1,166 @@
+//! Templates: stored through the host's own API, tried out, and sent as what they say.
+
+use serde_json::{Value, json};
+use switchboard::http::LocalAnswer;
+use switchboard_tests::account::{Account, TestSession, phone};
+use switchboard_tests::contract::Contract;
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+const CUSTOMER: &str = "491520000001";
+const TEMPLATES: &str = "/switchboard/v1/templates";
+
+async fn start() -> (Stage, Account, TestSession) {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let session = account.linked(stage.control(), "S", "491510000001").await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    (stage, account, session)
+}
+
+async fn store(account: &Account, name: &str, language: &str, definition: Value) -> LocalAnswer {
+    let wish = json!({ "name": name, "language": language, "definition": definition });
+    account.post(TEMPLATES, &account.tenant_key, wish).await
+}
+
+async fn ask(account: &Account, method: &str, path: &str, body: Option<Value>) -> LocalAnswer {
+    account.http.json(method, &format!("{TEMPLATES}{path}"), Some(&account.tenant_key), body.as_ref()).await.unwrap()
+}
+
+async fn send(account: &Account, session: &TestSession, call: Value) -> LocalAnswer {
+    let wish = json!({ "session_id": session.id, "to": CUSTOMER, "content": { "type": "template", "value": call } });
+    account.post("/switchboard/v1/messages", &account.tenant_key, wish).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_are_stored_listed_changed_and_removed() {
+    let stage = Stage::start().await;
+    let (ours, theirs) = (stage.account("Ours").await, stage.account("Theirs").await);
+    let contract = Contract::of(stage.http()).await;
+    let made = store(&ours, "welcome", "en-us", json!({ "body": "Hello {{name}}" })).await;
+    contract.check("post", "/templates", &made);
+    assert_eq!((made.status, &made.json()["language"]), (201, &json!("en_US")), "{made:?}");
+    assert_eq!(made.json()["parameters"], json!(["name"]));
+    let id = made.json()["id"].as_u64().unwrap();
+    assert_eq!(store(&ours, "welcome", "en_US", json!({ "body": "x" })).await.json()["code"], "taken");
+    assert_eq!(store(&ours, "welcome", "de", json!({ "body": "Hallo {{name}}" })).await.status, 201);
+    assert_eq!(store(&ours, "bye", "en", json!({ "body": "Bye" })).await.status, 201);
+
+    let listed = ask(&ours, "GET", "?limit=2", None).await;
+    contract.check("get", "/templates", &listed);
+    assert_eq!(listed.json()["templates"].as_array().unwrap().len(), 2);
+    let next = listed.json()["next_cursor"].as_str().unwrap().to_owned();
+    let rest = ask(&ours, "GET", &format!("?limit=2&cursor={next}"), None).await.json();
+    assert_eq!((rest["templates"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));
+    assert_eq!(ask(&ours, "GET", "?name=welcome", None).await.json()["templates"].as_array().unwrap().len(), 2);
+
+    let changed = ask(&ours, "PATCH", &format!("/{id}"), Some(json!({ "definition": { "body": "Hi {{1}}" } }))).await;
+    contract.check("patch", "/templates/{template}", &changed);
+    assert_eq!((changed.status, &changed.json()["parameters"]), (200, &json!(["1"])), "{changed:?}");
+    assert_eq!(ask(&ours, "PATCH", &format!("/{id}"), Some(json!({ "language": "de" }))).await.status, 409);
+    for (method, body) in [("GET", None), ("PATCH", Some(json!({ "name": "x" }))), ("DELETE", None)] {
+        let foreign = ask(&theirs, method, &format!("/{id}"), body).await;
+        assert_eq!(foreign.status, 404, "another tenant's template does not exist: {foreign:?}");
+    }
+    let shown = ask(&ours, "GET", &format!("/{id}"), None).await;
+    contract.check("get", "/templates/{template}", &shown);
+    assert_eq!(shown.json(), changed.json());
+    assert_eq!(ask(&ours, "DELETE", &format!("/{id}"), None).await.status, 204);
+    assert_eq!(ask(&ours, "GET", &format!("/{id}"), None).await.status, 404);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_is_refused_by_its_place() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let big = json!({ "body": "x".repeat(33_000) });
+    for (name, language, definition, place, why) in [
+        ("Welcome", "en", json!({ "body": "x" }), "#/name", "a-z"),
+        ("welcome", "english", json!({ "body": "x" }), "#/language", "en_US"),
+        ("welcome", "en", json!({ "body": "{{x" }), "#/definition", "without }}"),
+        ("welcome", "en", json!({ "body": "{{1}} {{name}}" }), "#/definition", "one or the other"),
+        ("welcome", "en", json!({ "text": "x" }), "#/definition", "unknown field"),
+        ("welcome", "en", big, "#/definition", "the limit is 32768"),
+    ] {
+        let refused = store(&account, name, language, definition).await;
+        assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!(place)), "{refused:?}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains(why), "{refused:?}");
+    }
+    let reader = account.key(json!({ "kind": "tenant", "scopes": ["templates:read"] })).await;
+    let wish = json!({ "name": "welcome", "language": "en", "definition": { "body": "x" } });
+    assert_eq!(account.post(TEMPLATES, &reader, wish.clone()).await.status, 403);
+    assert_eq!(account.get(TEMPLATES, &reader).await.status, 200);
+    let session = account.session("S").await;
+    assert_eq!(account.post(TEMPLATES, &session.key, wish).await.status, 403, "it would be every session's");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_tried_out_without_sending_anything() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let contract = Contract::of(stage.http()).await;
+    let button = json!({ "type": "reply", "id": "ok", "title": "{{2}}" });
+    let made = store(&account, "ask", "en", json!({ "body": "Well, {{1}}?", "buttons": [button] })).await.json();
+    let path = format!("/{}/preview", made["id"]);
+    let shown = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "Yes"] }))).await;
+    contract.check("post", "/templates/{template}/preview", &shown);
+    let content = &shown.json()["content"];
+    assert_eq!((&content["type"], &content["value"]["body"]), (&json!("interactive"), &json!("Well, Ada?")), "{shown:?}");
+    assert_eq!(content["value"]["buttons"][0]["title"], "Yes");
+    let missing = ask(&account, "POST", &path, Some(json!({ "parameters": { "1": "Ada" } }))).await;
+    assert_eq!((missing.status, &missing.json()["code"]), (422, &json!("missing_parameter")), "{missing:?}");
+    assert_eq!(missing.json()["parameter"], "2");
+    let long = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "x".repeat(21)] }))).await;
+    assert!(long.json()["detail"].as_str().unwrap().contains("the limit is 20"), "{long:?}");
+    assert_eq!(account.events().await, Vec::<Value>::new());
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_arrives_as_what_it_says_in_the_language_that_is_meant() {
+    let (stage, account, session) = start().await;
+    store(&account, "welcome", "en", json!({ "body": "Hello {{name}}", "footer": "Bye" })).await;
+    store(&account, "welcome", "de", json!({ "body": "Hallo {{name}}" })).await;
+    let call = |language: Option<&str>| json!({ "name": "welcome", "language": language, "parameters": { "name": "Ada" } });
+    let sent = send(&account, &session, call(Some("en_GB"))).await;
+    assert_eq!((sent.status, &sent.json()["template"]["language"]), (202, &json!("en")), "{sent:?}");
+    assert_eq!(sent.json()["content"], json!({ "type": "text", "value": "Hello Ada\n\nBye" }));
+    stage.phone_shows(CUSTOMER, |shown| shown["text"] == "Hello Ada\n\nBye").await;
+
+    let unclear = send(&account, &session, call(None)).await;
+    assert_eq!((unclear.status, &unclear.json()["code"]), (422, &json!("no_such_template")), "{unclear:?}");
+    assert!(unclear.json()["detail"].as_str().unwrap().contains("de, en"), "{unclear:?}");
+    let set = ask(&account, "PUT", "/settings", Some(json!({ "default_language": "DE" }))).await;
+    assert_eq!(set.json(), json!({ "default_language": "de" }), "{set:?}");
+    assert_eq!(send(&account, &session, call(None)).await.status, 202);
+    stage.phone_shows(CUSTOMER, |shown| shown["text"] == "Hallo Ada").await;
+    let missing = send(&account, &session, json!({ "name": "welcome", "parameters": [] })).await;
+    assert_eq!((missing.status, &missing.json()["parameter"]), (422, &json!("name")), "{missing:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_own_way_to_render_comes_before_the_one_that_is_carried() {
+    let (stage, account, session) = start().await;
+    let headers =
+        [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", "application/wasm".to_owned())];
+    let component = std::fs::read(env!("GUEST_LETTERHEAD")).unwrap();
+    let path = "/switchboard/v1/plugins?name=letterhead";
+    let made = account.http.exchange("POST", path, &headers, component).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(store(&account, "letter", "en", json!({ "body": "x" })).await.status, 422);
+    for says in ["hello", "trap", "again"] {
+        assert_eq!(store(&account, says, "en", json!({ "says": says })).await.status, 201);
+    }
+    let sent = send(&account, &session, json!({ "name": "hello", "parameters": { "to": "Ada" } })).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    stage.phone_shows(CUSTOMER, |shown| shown["text"] == "ACME Ltd.\nAda, hello").await;
+    let trapped = send(&account, &session, json!({ "name": "trap" })).await;
+    assert_eq!(trapped.status, 503, "{trapped:?}");
+    let again = send(&account, &session, json!({ "name": "again" })).await;
+    assert_eq!(again.status, 422, "{again:?}");
+    let other = stage.account("B").await;
+    assert_eq!(store(&other, "plain", "en", json!({ "body": "x" })).await.status, 201, "others have the carried one");
+    stage.stop().await;
+}

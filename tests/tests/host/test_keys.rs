@@ -1,0 +1,97 @@
+//! Test keys: what they send goes through every check, never leaves the host, and comes to a made-up end that is told as any other.
+
+use serde_json::{Value, json};
+use switchboard_tests::account::{Account, TestSession, phone, received};
+use switchboard_tests::receiver::Receiver;
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+const CUSTOMER: &str = "491520000001";
+const MESSAGES: &str = "/switchboard/v1/messages";
+
+async fn start() -> (Stage, Account, TestSession, String) {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let session = account.linked(stage.control(), "S", "491510000001").await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    let test_key = account.key(json!({ "kind": "tenant", "mode": "test" })).await;
+    (stage, account, session, test_key)
+}
+
+fn text(session: &TestSession, text: &str) -> Value {
+    json!({ "session_id": session.id, "to": CUSTOMER, "text": text })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_test_key_is_told_to_its_end_and_no_phone_shows_it() {
+    let (stage, account, session, test_key) = start().await;
+    let receiver = Receiver::start().await;
+    let hook = json!({ "url": receiver.url("/hook"), "events": ["message.*"] });
+    assert_eq!(account.post("/switchboard/v1/webhooks", &account.tenant_key, hook).await.status, 201);
+    let sent = account.post(MESSAGES, &test_key, text(&session, "for a test")).await;
+    assert_eq!(
+        (sent.status, &sent.json()["test"], &sent.json()["state"]),
+        (202, &json!(true), &json!("queued")),
+        "{sent:?}"
+    );
+    let id = sent.json()["id"].clone();
+    for state in ["acknowledged", "delivered", "read"] {
+        let kind = format!("message.{state}");
+        let told = account.event(&kind, |data| data["message_id"] == id).await;
+        assert_eq!((&told["state"], &told["test"]), (&json!(state), &json!(true)), "{told}");
+        receiver.wait_for(1, |request| request.json()["type"] == kind && request.json()["data"]["test"] == true).await;
+    }
+    let shown = account.get(&format!("{MESSAGES}/{id}"), &test_key).await.json();
+    assert_eq!((&shown["state"], &shown["attempts"]), (&json!("read"), &json!(1)), "{shown}");
+
+    // What is sent after it arrives, and alone.
+    let real = account.post(MESSAGES, &account.tenant_key, text(&session, "real")).await;
+    assert_eq!((real.status, &real.json()["test"]), (202, &json!(false)), "{real:?}");
+    stage.phone_shows(CUSTOMER, |shown| shown["text"] == "real").await;
+    let all = received(stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await;
+    assert_eq!(all.len(), 1, "{all:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_changes_nothing_that_others_see() {
+    let (stage, account, session, test_key) = start().await;
+    let later = json!({ "session_id": session.id, "to": CUSTOMER, "text": "later", "send_at": 4_000_000_000_000_u64 });
+    let refused = account.post(MESSAGES, &test_key, later).await;
+    assert_eq!(refused.status, 422, "checked as any other: {refused:?}");
+    let soon = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() + 3_600_000;
+    let scheduled = |key: String| {
+        let wish =
+            json!({ "session_id": session.id, "to": CUSTOMER, "text": "later", "send_at": u64::try_from(soon).unwrap() });
+        let account = account.clone();
+        async move { account.post(MESSAGES, &key, wish).await.json()["id"].clone() }
+    };
+    let (real, test) = (scheduled(account.tenant_key.clone()).await, scheduled(test_key.clone()).await);
+    let cancel =
+        async |id: &Value| account.http.json("DELETE", &format!("{MESSAGES}/{id}"), Some(&test_key), None).await.unwrap();
+    assert_eq!(cancel(&real).await.status, 403);
+    assert_eq!(cancel(&test).await.json()["state"], "cancelled");
+    let reader = account.key(json!({ "kind": "tenant", "mode": "test", "scopes": ["messages:read"] })).await;
+    assert_eq!(account.post(MESSAGES, &reader, text(&session, "x")).await.status, 403, "scopes hold for tests, too");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_tests_are_counted_apart_and_survive_a_restart() {
+    let (stage, account, session, test_key) = start().await;
+    let path = format!("/switchboard/v1/tenants/{}", account.tenant);
+    let limits = json!({ "limits": { "messages_per_month": 1 } });
+    let set = account.http.json("PATCH", &path, Some(ADMIN_KEY), Some(&limits)).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+    let sent = account.post(MESSAGES, &test_key, text(&session, "one")).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let id = sent.json()["id"].clone();
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    account.event("message.read", |data| data["message_id"] == id).await;
+    account.wait_for(&session, "connected").await;
+    let refused = account.post(MESSAGES, &test_key, text(&session, "two")).await;
+    assert_eq!((refused.status, &refused.json()["used"]), (429, &json!(1)), "{refused:?}");
+    assert_eq!(account.post(MESSAGES, &account.tenant_key, text(&session, "real")).await.status, 202);
+    assert_eq!(account.post(MESSAGES, &account.tenant_key, text(&session, "real two")).await.status, 429);
+    stage.stop().await;
+}
