@@ -20,6 +20,8 @@ mod plugins;
 mod policies;
 mod quota;
 mod received_media;
+#[cfg(feature = "clients")]
+mod samples;
 mod sending;
 mod sessions;
 mod start;
