@@ -170,15 +170,13 @@ impl Host {
         let basics = Basics::new(&storage, Arc::clone(&settings.clock));
         let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
         let media = basics.media_room(&settings, &guarded)?;
-        let guards = PluginGuards::new(Arc::clone(&basics.clock));
-        let intake = basics.intake(&media).with_guards(guards.for_intake());
+        let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics);
-        guards.ask(&plugins);
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
@@ -195,7 +193,7 @@ impl Host {
             media: Arc::clone(&media),
             downloads: Arc::clone(&downloads),
             verbs,
-            guards,
+            guards: Arc::clone(&basics.guards),
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
             file_places: FilePlaces::default(),
@@ -319,11 +317,13 @@ struct Basics {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     wakes: Arc<Wakes>,
+    guards: Arc<PluginGuards>,
 }
 
 impl Basics {
     fn new(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
-        Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default() }
+        let guards = PluginGuards::new(Arc::clone(&clock));
+        Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default(), guards }
     }
 
     /// What keeps media and looks at it.
@@ -342,7 +342,8 @@ impl Basics {
 
     fn intake(&self, media: &Arc<MediaRoom>) -> Intake {
         let (clock, entropy, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.entropy), Arc::clone(&self.wakes));
-        Intake::new(self.storage.clone(), clock, entropy, wakes).with_media(Arc::clone(media) as _)
+        let intake = Intake::new(self.storage.clone(), clock, entropy, wakes);
+        intake.with_media(Arc::clone(media) as _).with_guards(self.guards.for_intake())
     }
 
     fn verbs(
@@ -406,7 +407,9 @@ impl Basics {
 
     fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>) -> Arc<Plugins> {
         let (clock, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.wakes));
-        Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)))
+        let plugins = Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)));
+        self.guards.ask(&plugins);
+        plugins
     }
 
     fn webhooks(&self, guarded: &GuardedClient, plugins: &Arc<Plugins>) -> Webhooks {
@@ -430,7 +433,7 @@ fn start_workers(
     media: Arc<MediaRoom>,
     fetcher: MediaWorker,
 ) -> Vec<JoinHandle<()>> {
-    let Basics { storage, clock, entropy, wakes } = basics;
+    let Basics { storage, clock, entropy, wakes, .. } = basics;
     let responders = ResponderWorker {
         storage: storage.clone(),
         clock: Arc::clone(&clock),

@@ -57,7 +57,8 @@ pub fn language(text: &str) -> Result<String, TemplateNameError> {
     }
     if let Some(region) = next {
         let number = region.len() == 3 && region.chars().all(|c| c.is_ascii_digit());
-        if !number && !(region.len() == 2 && alphabetic(region)) {
+        let letters = region.len() == 2 && alphabetic(region);
+        if !number && !letters {
             return Err(wrong());
         }
         language.push('_');

@@ -27,7 +27,7 @@ pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
         .map_or_else(MessageField::none, |text| MessageField::some(Footer { text: Some(text), ..Default::default() }));
     let message = wa::message::InteractiveMessage {
         header,
-        body: MessageField::some(Body { text: Some(asked.body.clone()), ..Default::default() }),
+        body: MessageField::some(Body { text: Some(asked.body.clone()) }),
         footer,
         interactive_message: Some(Payload::NativeFlowMessage(Box::new(flow))),
         ..Default::default()
@@ -36,7 +36,7 @@ pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
 }
 
 fn flow(name: &str, parameters: &Value) -> NativeFlowButton {
-    NativeFlowButton { name: Some(name.to_owned()), button_params_json: Some(parameters.to_string()), ..Default::default() }
+    NativeFlowButton { name: Some(name.to_owned()), button_params_json: Some(parameters.to_string()) }
 }
 
 fn button(button: &Button) -> NativeFlowButton {
