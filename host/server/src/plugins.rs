@@ -56,7 +56,8 @@ impl ActivePlugin {
 
     /// The context of a call for `principal`.
     pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
-        CallContext { principal, config: Arc::clone(&self.config), now_ms, once: None }
+        let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
+        CallContext { principal, plugin, config, now_ms, once: None }
     }
 }
 
@@ -282,7 +283,9 @@ impl Plugins {
     async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
-        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0, once: None };
+        let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
+        let context =
+            CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
         let loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);

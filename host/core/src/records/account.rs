@@ -35,10 +35,13 @@ pub enum KeyKind {
     Session,
     /// A person's access token: account calls.
     Personal,
+    /// A token in a link, drawn by the host under another key: never kept and never asked for.
+    #[serde(skip)]
+    Link,
 }
 
 impl KeyKind {
-    /// Every kind.
+    /// Every kind that is kept.
     pub const ALL: [Self; 3] = [Self::Tenant, Self::Session, Self::Personal];
 
     /// The name in requests and answers.
@@ -47,6 +50,7 @@ impl KeyKind {
             Self::Tenant => "tenant",
             Self::Session => "session",
             Self::Personal => "personal",
+            Self::Link => "link",
         }
     }
 
@@ -59,6 +63,7 @@ impl KeyKind {
             (Self::Session, true) => "ses_test_",
             (Self::Personal, false) => "pat_live_",
             (Self::Personal, true) => "pat_test_",
+            (Self::Link, _) => "lnk_",
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use switchboard_runtime::types::CredentialPlace;
+use switchboard_runtime::types::{Credential, CredentialPlace};
 
 use super::upload::Upload;
 
@@ -45,6 +45,19 @@ pub(super) fn query(query: Option<&str>) -> Vec<(String, String)> {
     fields.take(QUERY_FIELDS_MAX).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
+/// The first parameter of this name.
+pub(super) fn query_value(text: Option<&str>, name: &str) -> Option<String> {
+    query(text).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
+}
+
+/// What plugins see of the parameters: no credential among them.
+pub(super) fn visible_query(text: Option<&str>, credentials: &[Credential]) -> Vec<(String, String)> {
+    let is = |place: &CredentialPlace, given: &str| matches!(place, CredentialPlace::Query(name) if name == given);
+    let mut fields = query(text);
+    fields.retain(|(given, _)| !credentials.iter().any(|credential| is(&credential.place, given)));
+    fields
+}
+
 /// How the caller calls this host. What it says of itself comes back to it alone, so it is believed.
 pub(super) fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -60,11 +73,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The credential at `place`.
+/// The credential at `place` of the headers.
 pub(super) fn credential<'a>(headers: &'a HeaderMap, place: &CredentialPlace) -> Option<&'a str> {
     match place {
         CredentialPlace::Bearer => bearer(headers),
         CredentialPlace::Header(name) => headers.get(name)?.to_str().ok().map(str::trim),
+        CredentialPlace::Query(_) => None,
     }
 }
 
@@ -73,7 +87,7 @@ pub(super) fn visible_headers(headers: &HeaderMap, places: impl Iterator<Item = 
     let declared: Vec<String> = places
         .filter_map(|place| match place {
             CredentialPlace::Header(name) => Some(name),
-            CredentialPlace::Bearer => None,
+            CredentialPlace::Bearer | CredentialPlace::Query(_) => None,
         })
         .collect();
     let shown = |name: &str| !CREDENTIAL_HEADERS.contains(&name) && !declared.iter().any(|declared| declared == name);

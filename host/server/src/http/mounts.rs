@@ -37,14 +37,27 @@ pub enum RouteError {
 struct Endpoint {
     plugin: Arc<ActivePlugin>,
     route: u32,
+    mount: String,
     /// What this route calls the segments that may be anything, in their order.
     names: Vec<String>,
+}
+
+/// What serves a request.
+pub(super) struct Found<'a> {
+    pub(super) plugin: &'a Arc<ActivePlugin>,
+    /// Which of the plugin's routes, from 0.
+    pub(super) route: u32,
+    pub(super) declared: &'a Route,
+    /// What the names in braces matched.
+    pub(super) params: Vec<(String, String)>,
+    /// The prefix below which it was found.
+    pub(super) mount: &'a str,
 }
 
 /// What the table says of a request.
 pub(super) enum Lookup<'a> {
     /// This plugin's route serves it.
-    Found { plugin: &'a Arc<ActivePlugin>, route: u32, declared: &'a Route, params: Vec<(String, String)> },
+    Found(Found<'a>),
     /// The path is served, with these methods; rendered by the plugin.
     WrongMethod { allowed: Vec<String>, renderer: Option<&'a Arc<ActivePlugin>> },
     /// Nobody serves the path; rendered by the plugin.
@@ -78,7 +91,8 @@ impl MountTable {
                     let path = format!("{}{}", mount.prefix, route.path);
                     let (shape, names) = without_names(&path);
                     let methods = gathered.entry(shape).or_default();
-                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at, names };
+                    let mount = mount.prefix.clone();
+                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at, mount, names };
                     if let Some(other) = methods.insert(route.method.clone(), endpoint) {
                         let other = other.plugin.full_name();
                         return Err(RouteError::Taken { method: route.method.clone(), path, other });
@@ -119,7 +133,8 @@ impl MountTable {
         let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let values = matched.params.iter().map(|(_, value)| decoded(value));
         let params = endpoint.names.iter().cloned().zip(values).collect();
-        Lookup::Found { plugin: &endpoint.plugin, route: endpoint.route, declared, params }
+        let Endpoint { plugin, route, mount, .. } = endpoint;
+        Lookup::Found(Found { plugin, route: *route, declared, params, mount })
     }
 }
 

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 use switchboard_core::records::account::{KeyKind, Principal};
 
-pub(crate) use stream::Streams;
+pub(super) use filter::EventFilter;
 
 use super::body::{self, BodyFault};
 use super::front_door::FrontDoor;
