@@ -179,6 +179,7 @@ impl Accounts {
                 plan: plan.to_owned(),
                 limits: limits.clone(),
                 created_at: self.clock.now(),
+                apis_off: Default::default(),
             };
             match self.storage.create_tenant(&tenant).await {
                 Err(StorageError::Conflict) => {}
@@ -311,24 +312,24 @@ impl Accounts {
         Ok((principal, tenant))
     }
 
-    /// Whether what a principal was given would be given again: its key is there and good, its tenant active, its session not
-    /// deleted. `false` also when that cannot be looked up.
-    pub async fn still_holds(&self, principal: &Principal) -> bool {
+    /// The tenant of a principal to whom what it was given would be given again: its key is there and good, its tenant active,
+    /// its session not deleted. `None` also when that cannot be looked up.
+    pub async fn still_holds(&self, principal: &Principal) -> Option<Tenant> {
         let holds = async {
-            let Some(key) = self.storage.key(principal.tenant, principal.key).await? else { return Ok(false) };
+            let Some(key) = self.storage.key(principal.tenant, principal.key).await? else { return Ok(None) };
             if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
-                return Ok(false);
+                return Ok(None);
             }
             if let Some(session) = key.session
                 && self.storage.session(key.tenant, session).await?.is_none()
             {
-                return Ok(false);
+                return Ok(None);
             }
-            Ok::<_, StorageError>(self.storage.tenant(key.tenant).await?.is_some_and(|tenant| tenant.active))
+            Ok::<_, StorageError>(self.storage.tenant(key.tenant).await?.filter(|tenant| tenant.active))
         };
         holds.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a key cannot be looked up again");
-            false
+            None
         })
     }
 }

@@ -115,7 +115,16 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use switchboard_core::clock::{Clock, ManualClock};
+    use switchboard_core::entropy::SeededEntropy;
+    use switchboard_core::records::session::{Session, SessionState};
+    use switchboard_core::storage::{MASTER_KEY_BYTES, MasterKey, Storage};
+
     use super::*;
+    use crate::accounts::KeyWish;
 
     const NAMED: Named =
         Named { tenant: TenantId(12), key: KeyId(7), session: SessionId(5), until: Timestamp(1_750_000_000_000) };
@@ -128,6 +137,62 @@ mod tests {
         assert_eq!(links.read("operator/wamu", &token), None);
         assert_eq!(links.read("12/wamux", &token), None);
         assert_eq!(LinkKeys::new([8; 32]).read("operator/wamux", &token), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_ends_with_its_time_its_key_and_its_session() {
+        let storage = Storage::in_memory(MasterKey::new([7; MASTER_KEY_BYTES]));
+        let clock = Arc::new(ManualClock::at(Timestamp(1_750_000_000_000)));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let accounts = Accounts::new(storage.clone(), Arc::clone(&clock) as _, entropy, LinkKeys::new([9; 32]));
+        let tenant = accounts.create_tenant("Shop", None, Default::default()).await.unwrap().id;
+        let wish: KeyWish = serde_json::from_str(r#"{"kind":"tenant","scopes":["sessions:*","messages:*"]}"#).unwrap();
+        let key = accounts.create_key(tenant, &wish).await.unwrap();
+        let (caller, _) = accounts.authenticate(&key.text, &[KeyKind::Tenant], None).await.unwrap();
+        let session = SessionId(5);
+        let until = clock.now().plus(Duration::from_secs(60));
+        let token = accounts.draw_link(&caller, "operator/wamux", session, until);
+        let check = async |plugin: &str| accounts.authenticate_link(&token, plugin).await.map(|(principal, _)| principal);
+        assert_eq!(check("operator/wamux").await, Err(CredentialError::Unknown), "there is no such session yet");
+        let own: KeyWish = serde_json::from_str(r#"{"kind":"session","session_id":5}"#).unwrap();
+        storage.create_session(&record(session, tenant), &accounts.draw_key(tenant, &own)).await.unwrap();
+
+        let holder = check("operator/wamux").await.unwrap();
+        assert_eq!((holder.kind, holder.session, holder.key), (KeyKind::Link, Some(session), key.record.id));
+        assert!(holder.may("sessions", "read") && !holder.may("sessions", "write") && !holder.may("messages", "read"));
+        assert!(!holder.may_use(SessionId(6)));
+        assert_eq!(check("operator/wasender").await, Err(CredentialError::Unknown));
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(check("operator/wamux").await, Err(CredentialError::Expired));
+
+        let later = clock.now().plus(Duration::from_secs(60));
+        let token = accounts.draw_link(&caller, "operator/wamux", session, later);
+        let check = async || accounts.authenticate_link(&token, "operator/wamux").await.map(drop);
+        assert_eq!(check().await, Ok(()));
+        storage.change_tenant(tenant, |tenant| tenant.active = false).await.unwrap();
+        assert_eq!(check().await, Err(CredentialError::Inactive));
+        storage.change_tenant(tenant, |tenant| tenant.active = true).await.unwrap();
+        storage.revoke_key(tenant, key.record.id, clock.now()).await.unwrap();
+        assert_eq!(check().await, Err(CredentialError::Revoked));
+    }
+
+    fn record(id: SessionId, tenant: TenantId) -> Session {
+        let at = Timestamp(0);
+        Session {
+            id,
+            tenant,
+            name: "Till".to_owned(),
+            phone_number: String::new(),
+            state: SessionState::Created,
+            reason: None,
+            retry_at: None,
+            jid: None,
+            lid: None,
+            settings: Default::default(),
+            created_at: at,
+            updated_at: at,
+            last_active_at: None,
+        }
     }
 
     #[test]

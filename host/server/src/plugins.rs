@@ -16,7 +16,7 @@ use switchboard_core::storage::{Storage, StorageError};
 use switchboard_runtime::{CallContext, CallReport, Called, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
 
 use crate::builtins;
-use crate::http::{MountTable, RouteError};
+use crate::http::{MountTable, RouteError, host_name};
 use crate::metrics::Metrics;
 
 /// Most characters of a plugin's name.
@@ -221,8 +221,14 @@ impl Plugins {
     ///
     /// # Errors
     /// [`InstallError`]; what was active before stays so.
-    pub async fn install(&self, install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
+    pub async fn install(&self, mut install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
         check(&install)?;
+        for mount in install.mounts.iter_mut().flatten() {
+            mount.host = mount.host.as_deref().map(host_name).transpose().map_err(|error| {
+                let why = error.to_string();
+                InstallError::Invalid { field: "mounts", why }
+            })?;
+        }
         let before = self.find(install.tenant, &install.name);
         let kept = before.as_ref().map(|plugin| &plugin.record);
         let record = Plugin {

@@ -1,6 +1,7 @@
 //! Whole hosts on the simulated network, driven through HTTP as clients drive them.
 
 mod admin;
+mod apis;
 #[cfg(feature = "clients")]
 mod clients;
 mod errors;
@@ -20,6 +21,7 @@ mod plugins;
 mod quota;
 mod received_media;
 mod sending;
+mod session_streams;
 mod sessions;
 mod start;
 mod stop;

@@ -1,6 +1,6 @@
 //! Tenants and their API keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Tenant {
     pub limits: BTreeMap<String, u64>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The operator's APIs, by name, that it has switched off for itself.
+    #[serde(default)]
+    pub apis_off: BTreeSet<String>,
 }
 
 /// What a key is for.

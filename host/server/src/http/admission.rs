@@ -3,6 +3,7 @@
 use hyper::header::HeaderMap;
 
 use switchboard_core::records::account::{Principal, Tenant};
+use switchboard_core::records::id::TenantId;
 use switchboard_core::rules::quota::Standing;
 use switchboard_runtime::types as plugin;
 
@@ -21,7 +22,7 @@ pub(super) struct Presented<'a> {
 }
 
 impl FrontDoor {
-    /// Who calls, and how their account stands in this minute; nobody, where the route asks for no credential.
+    /// Who calls, and how they stand in this minute; nobody, where the route asks for no credential.
     ///
     /// # Errors
     /// The refusal, and how the caller stands when that is why.
@@ -37,11 +38,19 @@ impl FrontDoor {
             (plugin::Refusal::TooManyRequests(seconds), Some(standing))
         };
         match self.authenticate(presented, plugin, declared).await {
-            Ok(None) => Ok((None, None)),
-            Ok(Some((principal, tenant))) => match self.limits.count_request(&tenant, now) {
-                Ok(standing) => Ok((Some(principal), standing)),
-                Err(standing) => Err(too_many(standing)),
-            },
+            Ok(None) => {
+                let standing = self.limits.count_route(plugin, declared, None, (presented.client, now)).map_err(too_many)?;
+                Ok((None, standing))
+            }
+            Ok(Some((_, tenant))) if switched_off(plugin, &tenant) => Err((plugin::Refusal::NotFound, None)),
+            Ok(Some((principal, tenant))) => {
+                let caller = Some(&principal);
+                let route = self.limits.count_route(plugin, declared, caller, (presented.client, now)).map_err(too_many)?;
+                let account = self.limits.count_request(&tenant, now).map_err(too_many)?;
+                // The one that is nearer to its end is the one to watch.
+                let standing = route.into_iter().chain(account).min_by_key(Standing::remaining);
+                Ok((Some(principal), standing))
+            }
             Err(error @ CredentialError::Unavailable) => Err((plugin::Refusal::Internal(error.to_string()), None)),
             Err(CredentialError::Missing) => Err((plugin::Refusal::Unauthorized(plugin::UnauthorizedWhy::Missing), None)),
             Err(error) => match self.limits.note_failure(presented.client, &plugin.full_name(), now) {
@@ -80,6 +89,11 @@ impl FrontDoor {
         }
         Err(worst)
     }
+}
+
+/// Whether a tenant does without this API of the operator's.
+pub(super) fn switched_off(plugin: &ActivePlugin, tenant: &Tenant) -> bool {
+    plugin.record.tenant == TenantId::OPERATOR && tenant.apis_off.contains(&plugin.record.name)
 }
 
 /// Why a credential will not do, for a plugin to render.

@@ -162,12 +162,18 @@ impl FrontDoor {
         };
         // A request keeps the generation it began with.
         let generation = self.plugins.generation();
-        match generation.mounts.look_up(&refused.method, &refused.path) {
+        let host = input::host(request.uri(), request.headers());
+        match generation.mounts.look_up(host.as_deref(), &refused.method, &refused.path) {
             Lookup::Found(found) => {
                 let plugin = found.plugin;
                 let presented = Presented { headers: request.headers(), query: request.uri().query(), client };
                 let (mut answer, standing) = match self.admit(presented, plugin, found.declared).await {
                     Ok((principal, standing)) => (self.call(request, found, principal, &refused).await, standing),
+                    Err((plugin::Refusal::NotFound, standing)) => {
+                        // Switched off: answered as if it were not there.
+                        let renderer = generation.mounts.owner(host.as_deref(), &refused.path).or(Some(plugin));
+                        (self.refuse(renderer, &refused, plugin::Refusal::NotFound).await, standing)
+                    }
                     Err((refusal, standing)) => (self.refuse(Some(plugin), &refused, refusal).await, standing),
                 };
                 if let Some(standing) = standing {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use switchboard_runtime::types::{Credential, CredentialPlace};
@@ -65,6 +66,16 @@ pub(super) fn base_url(headers: &HeaderMap) -> String {
     let host = text("host").filter(|host| !host.is_empty() && host.chars().all(part)).unwrap_or("localhost");
     let secure = text("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     format!("{}://{host}", if secure { "https" } else { "http" })
+}
+
+/// The host that a request is for, in lower case and without a port.
+pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let named = uri.host().or_else(|| headers.get("host").and_then(|value| value.to_str().ok()))?;
+    let name = match named.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => named,
+    };
+    Some(name.trim().trim_end_matches('.').to_ascii_lowercase())
 }
 
 /// The Bearer token of a request.
@@ -132,6 +143,30 @@ mod tests {
         assert_eq!(base_url(&headers), "https://wa.example.org:8443");
         headers.insert("host", HeaderValue::from_static("a.example/x?"));
         assert_eq!(base_url(&headers), "https://localhost");
+    }
+
+    #[test]
+    fn the_host_of_a_request_has_no_port_and_no_case() {
+        let mut headers = HeaderMap::new();
+        let plain = Uri::from_static("/api/v1/status");
+        assert_eq!(host(&plain, &headers), None);
+        for (given, name) in [("WA.Example.org:8443", "wa.example.org"), ("wa.example.org.", "wa.example.org"), ("wa", "wa")] {
+            headers.insert("host", HeaderValue::from_static(given));
+            assert_eq!(host(&plain, &headers).as_deref(), Some(name));
+        }
+        let whole = Uri::from_static("http://other.example:80/api/v1/status");
+        assert_eq!(host(&whole, &headers).as_deref(), Some("other.example"), "what the request itself names comes first");
+    }
+
+    #[test]
+    fn a_token_in_a_query_is_read_and_shown_to_no_plugin() {
+        let credential = |place| Credential { place, kinds: Vec::new(), service: None };
+        let query = Some("a=1&token=lnk_x&token=lnk_y&b=2");
+        assert_eq!(query_value(query, "token").as_deref(), Some("lnk_x"));
+        assert_eq!(query_value(query, "t"), None);
+        let places = [credential(CredentialPlace::Bearer), credential(CredentialPlace::Query("token".to_owned()))];
+        let seen: Vec<String> = visible_query(query, &places).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(seen, ["a", "b"]);
     }
 
     #[test]

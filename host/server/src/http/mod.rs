@@ -35,4 +35,5 @@ pub use listener::{Listener, ListenerError};
 #[cfg(feature = "sim")]
 pub use local_client::{LocalAnswer, LocalClient, LocalClientError};
 pub use metrics::MetricsDoor;
+pub(crate) use mounts::host_name;
 pub use mounts::{MountTable, RouteError};

@@ -404,6 +404,11 @@ async fn wish_to_stop(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
 }
 
 impl Live {
+    /// A session whose task begins, and which stood like this before.
+    pub fn new(state: SessionState) -> Self {
+        Self { state, reason: None, qr: None, ending: false }
+    }
+
     /// Whether its task has not said anything yet: what is seen is how the session stood before.
     pub fn begins(&self) -> bool {
         let runs = [SessionState::Pairing, SessionState::Connected, SessionState::Reconnecting].contains(&self.state);

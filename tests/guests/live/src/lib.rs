@@ -24,8 +24,8 @@ impl router::Guest for Live {
         ];
         let mut odd = route("GET", "/odd", &keys);
         match config::<String>().as_deref() {
-            Ok("key-in-query") => odd.credentials = vec![link_in_query("t"), bearer(&[KeyKind::Link])],
-            Ok("link-in-header") => odd.credentials.iter_mut().for_each(|place| place.kinds = vec![KeyKind::Tenant]),
+            Ok("link-in-header") => odd.credentials = vec![link_in_query("t"), bearer(&[KeyKind::Link])],
+            Ok("key-in-query") => odd.credentials.iter_mut().for_each(|place| place.kinds = vec![KeyKind::Tenant]),
             Ok("rate-of-nothing") => odd = odd.per_account("none", 0),
             Ok("rate-without-name") => odd = odd.per_account("", 5),
             _ => return routes,

@@ -65,7 +65,7 @@ impl FrontDoor {
         };
         let log = Log::open(&self.storage, &self.wakes, &caller, filter, after).await?;
         let (accounts, clock, ready) = (self.accounts.clone(), Arc::clone(&self.clock), self.ready.clone());
-        let reading = Reading { accounts, clock, caller, ready, _place: place };
+        let reading = Reading { accounts, clock, caller, ready, api: None, _place: place };
         let mut answer = Answer::new(body(reading, GREETING, Box::new(Native(log))));
         set_headers(&mut answer);
         Ok(answer)

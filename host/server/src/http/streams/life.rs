@@ -15,10 +15,22 @@ use switchboard_runtime::verbs::QrCode;
 use crate::qr;
 use crate::whatsapp::{Live, LiveQr, Sessions};
 
+/// Whoever knows how sessions are that run.
+pub(super) trait Lives: Send + Sync {
+    /// How a session is now, to look at and to wait on; `None` when it does not run.
+    fn live(&self, id: SessionId) -> Option<watch::Receiver<Live>>;
+}
+
+impl Lives for Sessions {
+    fn live(&self, id: SessionId) -> Option<watch::Receiver<Live>> {
+        Self::live(self, id)
+    }
+}
+
 /// A session that is watched.
 pub(super) struct Life {
     storage: Storage,
-    sessions: Arc<Sessions>,
+    sessions: Arc<dyn Lives>,
     clock: Arc<dyn Clock>,
     tenant: TenantId,
     id: SessionId,
@@ -48,13 +60,13 @@ pub(super) enum Found {
 impl Life {
     pub(super) fn new(
         storage: &Storage,
-        sessions: &Arc<Sessions>,
+        sessions: Arc<dyn Lives>,
         clock: &Arc<dyn Clock>,
         wakes: &Wakes,
         (tenant, id): (TenantId, SessionId),
     ) -> Self {
         let bell = wakes.event_bell(tenant);
-        let (storage, sessions, clock) = (storage.clone(), Arc::clone(sessions), Arc::clone(clock));
+        let (storage, clock) = (storage.clone(), Arc::clone(clock));
         Self { storage, sessions, clock, tenant, id, bell, live: None, told: None }
     }
 

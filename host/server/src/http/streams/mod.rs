@@ -6,6 +6,8 @@
 
 mod life;
 mod log;
+#[cfg(test)]
+mod tests;
 mod worded;
 
 use std::collections::HashMap;
@@ -24,8 +26,10 @@ use switchboard_core::clock::Clock;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 
+use super::admission::switched_off;
 use super::problem::{Answer, AnswerBody};
 use crate::accounts::Accounts;
+use crate::plugins::ActivePlugin;
 
 pub(super) use log::Log;
 
@@ -103,6 +107,8 @@ pub(super) struct Reading {
     pub(super) caller: Principal,
     /// Whether the host serves.
     pub(super) ready: watch::Receiver<bool>,
+    /// The plugin whose API it is part of, unless it is the host's own.
+    pub(super) api: Option<Arc<ActivePlugin>>,
     /// Taken for as long as the stream is open.
     pub(super) _place: Place,
 }
@@ -125,10 +131,11 @@ impl Stream {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);
         }
-        let Reading { accounts, clock, caller, ready, .. } = &mut self.reading;
+        let Reading { accounts, clock, caller, ready, api, .. } = &mut self.reading;
         let alive_at = clock.now().plus(KEEP_ALIVE);
         loop {
-            if !*ready.borrow() || !accounts.still_holds(caller).await {
+            let tenant = accounts.still_holds(caller).await?;
+            if !*ready.borrow() || api.as_ref().is_some_and(|api| switched_off(api, &tenant)) {
                 return None;
             }
             let said = self.subject.say().await;

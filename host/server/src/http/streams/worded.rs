@@ -126,6 +126,7 @@ impl FrontDoor {
             clock: Arc::clone(&self.clock),
             caller: caller.clone(),
             ready: self.ready.clone(),
+            api: Some(Arc::clone(active)),
             _place: place,
         };
         let subject = Worded {
@@ -152,7 +153,7 @@ impl FrontDoor {
             LiveSource::SessionLife(id) => {
                 need("sessions")?;
                 caller.may_use(id).then_some(()).ok_or("the session is out of the key's reach")?;
-                let sessions = &self.verbs.sessions;
+                let sessions = Arc::clone(&self.verbs.sessions) as _;
                 let life = Life::new(&self.storage, sessions, &self.clock, &self.wakes, (caller.tenant, id));
                 Ok(Source::Life(Box::new(life)))
             }
