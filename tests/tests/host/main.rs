@@ -20,6 +20,8 @@ mod people;
 mod plugins;
 mod quota;
 mod received_media;
+#[cfg(feature = "clients")]
+mod samples;
 mod sending;
 mod session_streams;
 mod sessions;
