@@ -9,7 +9,7 @@ const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 5] = ["router", "responder", "webhook", "auth-policy", "template"];
+pub const INTERFACES: [&str; 6] = ["router", "streamer", "responder", "webhook", "auth-policy", "template"];
 /// Interfaces of the package that this host does not call yet.
 const INTERFACES_NOT_YET: [&str; 1] = ["sender-route"];
 /// Interfaces that a component may import.
@@ -88,7 +88,7 @@ pub enum InspectError {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "exports none of the interfaces router, responder, webhook, auth-policy, template; implement one and export it with the SDK's export_router!, export_responder!, export_webhook!, export_auth_policy! or export_template!"
+        "exports none of the interfaces router, streamer, responder, webhook, auth-policy, template; implement one and export it with the SDK's export_router!, export_streamer!, export_responder!, export_webhook!, export_auth_policy! or export_template!"
     )]
     NoKnownInterface,
     /// It exports an interface that comes later.

@@ -18,6 +18,7 @@ mod outcome;
 mod render;
 mod runtime;
 mod shape;
+mod stream;
 pub mod types;
 pub mod verbs;
 mod wasi;

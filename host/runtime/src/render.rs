@@ -60,7 +60,7 @@ impl Runtime {
     }
 
     /// Calls `template.render`.
-    pub async fn render(
+    pub async fn render_template(
         &self,
         plugin: &LoadedPlugin,
         context: &CallContext,

@@ -174,7 +174,7 @@ impl Renderer for PluginGuards {
         let definition = template.definition.to_string();
         let (name, language) = (template.name.as_str(), template.language.as_str());
         let given = GivenTemplate { name, language, definition: &definition };
-        let called = plugins.runtime().render(&plugin.loaded, &context, given, call).await;
+        let called = plugins.runtime().render_template(&plugin.loaded, &context, given, call).await;
         Self::rendered(&plugins, &plugin, "render", called)
     }
 }

@@ -12,6 +12,7 @@ pub mod egress;
 mod guards;
 pub mod http;
 pub mod key_usage;
+mod links;
 pub mod media;
 pub mod metrics;
 pub mod plugins;

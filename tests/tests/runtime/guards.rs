@@ -53,7 +53,7 @@ async fn rendered(definition: &str, parameters: &[(&str, &str)]) -> Outcome<Resu
     let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let call = TemplateCall { name: "letter".to_owned(), language: None, parameters };
     let given = GivenTemplate { name: "letter", language: "en", definition };
-    runtime.render(&plugin, &context(None, "{}"), given, &call).await.outcome
+    runtime.render_template(&plugin, &context(None, "{}"), given, &call).await.outcome
 }
 
 #[tokio::test]

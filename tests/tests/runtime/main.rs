@@ -6,5 +6,6 @@ mod guards;
 mod hostile;
 mod router;
 mod stage;
+mod streams;
 mod upload;
 mod webhook;
