@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::router::{
-    BodyRule, Credential, CredentialPlace, FileKind, FileRule, FormRule, LiveAnswer, LiveSource, Rate, RatePer, ReceivedFile,
-    Request, Response, ResponseBody, Route,
+    BodyRule, Credential, CredentialPlace, FileKind, FileRule, FormRule, LiveAnswer, LiveSource, Rate, RatePer,
+    ReceivedFile, Request, Response, ResponseBody, Route,
 };
 use crate::streamer::Step;
 use crate::types::{Field, KeyKind};

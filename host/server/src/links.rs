@@ -41,12 +41,8 @@ impl Named {
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut numbers = bytes.chunks(8).map(|number| number.try_into().ok().map(u64::from_be_bytes));
         let mut next = || numbers.next().flatten();
-        let named = Self {
-            tenant: TenantId(next()?),
-            key: KeyId(next()?),
-            session: SessionId(next()?),
-            until: Timestamp(next()?),
-        };
+        let named =
+            Self { tenant: TenantId(next()?), key: KeyId(next()?), session: SessionId(next()?), until: Timestamp(next()?) };
         numbers.next().is_none().then_some(named)
     }
 }

@@ -290,8 +290,7 @@ impl Plugins {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
-        let context =
-            CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
+        let context = CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
         let loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);

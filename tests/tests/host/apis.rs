@@ -53,13 +53,17 @@ async fn an_api_is_bound_to_a_host_name_and_what_conflicts_there_is_named() {
         let taken = operator(&stage, "POST", PLUGINS, bound("fourth", "wamux", mount)).await;
         let detail = taken.json()["detail"].as_str().unwrap().to_owned();
         assert_eq!((taken.status, &taken.json()["code"]), (409, &json!("routes")), "{taken:?}");
-        assert!(detail.ends_with("is served by operator/second already") && detail.contains(" wa.example.com/wa/"), "{detail}");
+        assert!(
+            detail.ends_with("is served by operator/second already") && detail.contains(" wa.example.com/wa/"),
+            "{detail}"
+        );
         let mount = json!({ "prefix": "/wa", "owner": true, "host": "wa.example.com" });
         let owned = operator(&stage, "POST", PLUGINS, bound("fourth", "prosendi", mount)).await;
         let words = "what nobody serves below wa.example.com/wa is answered by operator/second already";
         assert_eq!((owned.status, &owned.json()["detail"]), (409, &json!(words)));
         for host in ["wa.example.com:80", "", "https://wa.example.com", "*.example.com"] {
-            let refused = operator(&stage, "POST", PLUGINS, bound("fourth", "wamux", json!({ "prefix": "/wa", "host": host }))).await;
+            let refused =
+                operator(&stage, "POST", PLUGINS, bound("fourth", "wamux", json!({ "prefix": "/wa", "host": host }))).await;
             assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/mounts")), "{host}");
         }
     }
@@ -127,7 +131,11 @@ async fn an_api_is_asked_as_often_as_it_promises_by_each_account_and_the_operato
     let mut refused = 0;
     for n in 0..220 {
         // All keys of an account count together.
-        let answer = if n % 2 == 0 { account.get(path, &account.token).await } else { account.get("/api/status", &session.key).await };
+        let answer = if n % 2 == 0 {
+            account.get(path, &account.token).await
+        } else {
+            account.get("/api/status", &session.key).await
+        };
         assert_eq!(answer.header("x-ratelimit-limit"), Some("100"), "{answer:?}");
         assert!(answer.header("x-ratelimit-remaining").is_some() && answer.header("x-ratelimit-reset").is_some());
         if answer.status == 429 {

@@ -20,8 +20,8 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
-    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, LinkVerbs, MediaVerbs, NewAccountKey, NewBatch, NewMessage,
-    NewSession, NewSettings, QrCode, VerbError, Verbs,
+    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, LinkVerbs, MediaVerbs, NewAccountKey, NewBatch,
+    NewMessage, NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,

@@ -195,15 +195,8 @@ const NO_RULES: SessionRules = SessionRules {
 };
 
 /// Names of the rules of a session.
-const RULE_NAMES: [&str; 7] = [
-    "messages_per_minute",
-    "messages_per_day",
-    "messages_per_month",
-    "gap_ms",
-    "jitter_ms",
-    "sends_per_minute",
-    "typing",
-];
+const RULE_NAMES: [&str; 7] =
+    ["messages_per_minute", "messages_per_day", "messages_per_month", "gap_ms", "jitter_ms", "sends_per_minute", "typing"];
 /// Names of what can be set of typing.
 const TYPING_NAMES: [&str; 4] = ["ms_per_char", "least_ms", "most_ms", "jitter_percent"];
 

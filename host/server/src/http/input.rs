@@ -1,8 +1,8 @@
 //! Reads requests: bounded bodies, queries, credentials.
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::Uri;
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use switchboard_runtime::types::{Credential, CredentialPlace};
@@ -150,7 +150,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         let plain = Uri::from_static("/api/v1/status");
         assert_eq!(host(&plain, &headers), None);
-        for (given, name) in [("WA.Example.org:8443", "wa.example.org"), ("wa.example.org.", "wa.example.org"), ("wa", "wa")] {
+        for (given, name) in [("WA.Example.org:8443", "wa.example.org"), ("wa.example.org.", "wa.example.org"), ("wa", "wa")]
+        {
             headers.insert("host", HeaderValue::from_static(given));
             assert_eq!(host(&plain, &headers).as_deref(), Some(name));
         }

@@ -23,8 +23,8 @@ use super::super::idempotency::Begun;
 use super::super::problem::{Problem, json as json_answer};
 use super::{Answered, Call, JSON_BYTES_MAX, Query, Route, from_json, route, shortened};
 use crate::accounts::NAME_CHARS_MAX;
-use crate::verbs::HostVerbs;
 use crate::spelling::optional_session;
+use crate::verbs::HostVerbs;
 
 /// Most bytes of a batch.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;

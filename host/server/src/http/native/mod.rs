@@ -86,7 +86,7 @@ impl Route {
         let mut steps = self.path.rsplit('/').skip_while(|step| !step.starts_with('{'));
         match steps.next().and_then(|step| step.strip_prefix('{')?.strip_suffix('}')) {
             // One of what stands before it, by its plural.
-            Some("id") => steps.next().map_or("thing", |list| list.strip_suffix('s').unwrap_or(list)),
+            Some("id" | "n") => steps.next().map_or("thing", |list| list.strip_suffix('s').unwrap_or(list)),
             Some(name) => name,
             None => "session",
         }
