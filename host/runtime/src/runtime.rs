@@ -103,6 +103,8 @@ impl std::fmt::Debug for LoadedPlugin {
 pub struct CallContext {
     /// Who is calling; nobody for declarations, refusals and responders.
     pub principal: Option<Principal>,
+    /// The plugin's name.
+    pub plugin: Arc<str>,
     /// The plugin's configuration, JSON.
     pub config: Arc<str>,
     /// Now, milliseconds since 1970.

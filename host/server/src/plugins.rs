@@ -32,6 +32,7 @@ pub struct ActivePlugin {
     pub record: Plugin,
     /// Its component, ready to be called.
     pub loaded: LoadedPlugin,
+    name: Arc<str>,
     config: Arc<str>,
     usage: Usage,
 }
@@ -56,7 +57,7 @@ impl ActivePlugin {
 
     /// The context of a call for `principal`.
     pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
-        CallContext { principal, config: Arc::clone(&self.config), now_ms, once: None }
+        CallContext { principal, plugin: Arc::clone(&self.name), config: Arc::clone(&self.config), now_ms, once: None }
     }
 }
 
@@ -282,11 +283,13 @@ impl Plugins {
     async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
-        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0, once: None };
+        let (name, now_ms) = (Arc::<str>::from(record.name.as_str()), self.clock.now().0);
+        let (plugin, config_now) = (Arc::clone(&name), Arc::clone(&config));
+        let context = CallContext { principal: None, plugin, config: config_now, now_ms, once: None };
         let loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);
-        Ok(Arc::new(ActivePlugin { record, loaded, config, usage: Usage::default() }))
+        Ok(Arc::new(ActivePlugin { record, loaded, name, config, usage: Usage::default() }))
     }
 
     fn next_generation(
@@ -307,6 +310,11 @@ impl Plugins {
 
     fn swap(&self, add: Option<Arc<ActivePlugin>>, remove: Option<(TenantId, &str)>) -> Result<(), InstallError> {
         let next = Self::next_generation(&self.generation.load(), add.as_ref(), remove)?;
+        let answers = |plugin: &Arc<ActivePlugin>| {
+            let (owner, kinds) = (plugin.record.tenant, &plugin.loaded.event_kinds);
+            kinds.iter().map(|kind| (owner, kind.clone())).collect::<Vec<_>>()
+        };
+        self.wakes.responders_answer(next.plugins.iter().flat_map(answers).collect());
         let tenants: Vec<TenantId> = next.plugins.iter().map(|plugin| plugin.record.tenant).collect();
         self.generation.store(Arc::new(next));
         tenants.into_iter().for_each(|tenant| self.wakes.events_have_more(tenant));

@@ -1,6 +1,7 @@
 //! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
 
 mod people;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,7 +69,7 @@ pub fn component(path: &str) -> Vec<u8> {
 
 /// A call for `principal` with `config`.
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
-    CallContext { principal, config: Arc::from(config), now_ms: NOW_MS, once: None }
+    CallContext { principal, plugin: Arc::from("hostile"), config: Arc::from(config), now_ms: NOW_MS, once: None }
 }
 
 /// The holder of a tenant's key.
