@@ -14,7 +14,7 @@ use switchboard_ids::{Kind, from_uuid, uuid};
 /// Most characters of a session's key.
 const KEY_CHARS_MAX: usize = 100;
 
-const WORDS: SessionWords = SessionWords {
+pub const WORDS: SessionWords = SessionWords {
     created: "initializing",
     pairing: "initializing",
     qr: "qr_ready",
