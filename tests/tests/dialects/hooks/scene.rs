@@ -159,7 +159,8 @@ impl Scene {
         let mut told = String::new();
         for wanted in wanted {
             let all = receiver.all();
-            let number = |request: &&Received| request.header("webhook-id").split('_').nth(2).unwrap().parse::<u64>().unwrap();
+            let number =
+                |request: &&Received| request.header("webhook-id").split('_').nth(2).unwrap().parse::<u64>().unwrap();
             let first = all.iter().filter(|request| name(request) == *wanted).min_by_key(number).unwrap();
             let mut headers: Vec<&str> = first.headers.keys().map(String::as_str).filter(|name| is_own(name)).collect();
             headers.sort_unstable();
