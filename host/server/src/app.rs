@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use switchboard_core::clock::{Clock, SystemClock};
+use switchboard_core::clock::Clock;
 use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::delivery_worker::DeliveryWorker;
 use switchboard_core::flow::housekeeper::Housekeeper;
@@ -79,6 +79,8 @@ pub struct HostSettings {
     pub retention: Retention,
     /// Who wants to see QR codes as they come.
     pub qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
+    /// What every limit, wait and moment of the host goes by.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Who looks at media, and its limits.
@@ -164,7 +166,7 @@ impl Host {
         let metrics = Arc::<Metrics>::default();
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
-        let basics = Basics::new(&storage);
+        let basics = Basics::new(&storage, Arc::clone(&settings.clock));
         let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
@@ -316,9 +318,8 @@ struct Basics {
 }
 
 impl Basics {
-    fn new(storage: &Storage) -> Self {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { storage: storage.clone(), clock, entropy, wakes: Arc::default() }
+    fn new(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
+        Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default() }
     }
 
     /// What keeps media and looks at it.
