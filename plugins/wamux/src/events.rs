@@ -53,7 +53,7 @@ fn told(event: &Event, about: &About) -> Option<(&'static str, Value)> {
     let session = uuid(Kind::Session, event.session);
     let (name, mut data) = match &event.fact {
         Fact::MessageReceived(incoming) => received(incoming)?,
-        Fact::MessageState(progress) => came_further(progress, event.at_ms, about)?,
+        Fact::MessageState(progress) => came_further(progress, about)?,
         Fact::SessionState(change) => {
             let name = match hooks::life(change)? {
                 Life::Connected => "session.connected",
@@ -143,7 +143,7 @@ fn shown(file: &Media) -> Value {
     json!({ "mimeType": file.mime, "fileName": file.file_name, "size": file.size, "ptt": file.voice_note })
 }
 
-fn came_further(progress: &MessageProgress, at_ms: u64, about: &About) -> Option<(&'static str, Value)> {
+fn came_further(progress: &MessageProgress, about: &About) -> Option<(&'static str, Value)> {
     let name = match hooks::step(progress.state, about)? {
         Step::Sent => "message.sent",
         Step::Delivered => "message.delivered",
@@ -154,7 +154,9 @@ fn came_further(progress: &MessageProgress, at_ms: u64, about: &About) -> Option
         Some(message) => {
             // As it was then: by now it may have come further.
             let mut then = Message { state: progress.state, reason: progress.reason.clone(), ..message.clone() };
-            then.reached.retain(|reached| reached.at_ms <= at_ms);
+            if let Some(last) = then.reached.iter().position(|reached| reached.state == progress.state) {
+                then.reached.truncate(last.saturating_add(1));
+            }
             messages::shape(&then)
         }
         None => json!({

@@ -41,14 +41,8 @@ async fn scene(stage: &Stage, account: &Account, session: &TestSession, web: &fi
 }
 
 /// Events that both clients have a shape for.
-const HOOKS: [&str; 6] = [
-    "contacts.upsert",
-    "message-receipt.update",
-    "message.sent",
-    "messages.recieved",
-    "messages.update",
-    "messages.upsert",
-];
+const HOOKS: [&str; 6] =
+    ["contacts.upsert", "message-receipt.update", "message.sent", "messages.recieved", "messages.update", "messages.upsert"];
 
 /// From now on the session tells the receiver what happens to it, as the published clients expect that.
 async fn listen(account: &Account, session: &TestSession, receiver: &Receiver) {
