@@ -42,6 +42,12 @@ world!(
     "switchboard:plugin/webhooks@0.1.0" => crate::bindings::switchboard::plugin::webhooks,
     "switchboard:plugin/events@0.1.0" => crate::bindings::switchboard::plugin::events
 );
+world!(
+    streamer_world,
+    "streamer-plugin",
+    "export_streamer_world",
+    "switchboard:plugin/sessions@0.1.0" => crate::bindings::switchboard::plugin::sessions
+);
 world!(responder_world, "responder-plugin", "export_responder_world");
 world!(auth_policy_world, "auth-policy-plugin", "export_auth_policy_world");
 world!(template_world, "template-plugin", "export_template_world");

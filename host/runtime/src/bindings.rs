@@ -41,5 +41,10 @@ world!(
     "switchboard:plugin/webhooks": crate::bindings::switchboard::plugin::webhooks,
     "switchboard:plugin/events": crate::bindings::switchboard::plugin::events
 );
+world!(
+    streamer_world,
+    "streamer-plugin",
+    "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions
+);
 world!(responder_world, "responder-plugin");
 world!(webhook_world, "webhook-plugin");

@@ -16,6 +16,7 @@ mod log;
 mod outcome;
 mod runtime;
 mod shape;
+mod stream;
 pub mod types;
 pub mod verbs;
 mod wasi;

@@ -32,6 +32,7 @@ use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
 };
 use crate::key_usage::KeyUsage;
+use crate::links::{self, LinkKeys};
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
@@ -167,7 +168,8 @@ impl Host {
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
         let basics = Basics::new(&storage, Arc::clone(&settings.clock));
-        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
+        let links = LinkKeys::new(settings.master_key.derive(links::KEY_PURPOSE));
+        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy), links);
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);

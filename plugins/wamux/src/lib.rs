@@ -5,17 +5,26 @@ mod events;
 mod keys;
 mod messages;
 mod sessions;
+mod stream;
 mod webhooks;
 
 use switchboard_dialect::{Dialect, Endpoint, Failure, Place, endpoint, export_dialect};
-use switchboard_guest_sdk::export_webhook;
-use switchboard_guest_sdk::http::bearer;
+use switchboard_guest_sdk::http::{bearer, link_in_query};
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
+use switchboard_guest_sdk::{export_streamer, export_webhook};
 
 /// A key of the account.
 fn key() -> Vec<Credential> {
     vec![bearer(&[KeyKind::Tenant])]
+}
+
+/// The query parameter in which a stream's address carries its token.
+const TOKEN: &str = "token";
+
+/// The same, or the token of a stream's address.
+fn key_or_token() -> Vec<Credential> {
+    vec![bearer(&[KeyKind::Tenant]), link_in_query(TOKEN)]
 }
 
 struct Wamux;
@@ -27,6 +36,7 @@ impl Dialect for Wamux {
         endpoint("GET", "/sessions/{id}", key, sessions::get),
         endpoint("PATCH", "/sessions/{id}", key, sessions::rename),
         endpoint("DELETE", "/sessions/{id}", key, sessions::delete),
+        endpoint("GET", "/sessions/{id}/stream", key_or_token, sessions::stream),
         endpoint("GET", "/sessions/{id}/settings", key, sessions::settings),
         endpoint("PATCH", "/sessions/{id}/settings", key, sessions::change_settings),
         endpoint("POST", "/sessions/{id}/disconnect", key, sessions::disconnect),
@@ -56,4 +66,5 @@ impl Dialect for Wamux {
 }
 
 export_dialect!(Wamux);
+export_streamer!(Wamux);
 export_webhook!(Wamux);

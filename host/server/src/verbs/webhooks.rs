@@ -27,6 +27,11 @@ fn refused(error: WebhookError) -> VerbError {
     }
 }
 
+/// The format that a plugin shapes: its name, without its owner's.
+fn format_of(plugin: &str) -> &str {
+    plugin.rsplit('/').next().unwrap_or(plugin)
+}
+
 fn check_count(count: usize) -> Result<(), VerbError> {
     if count <= SETTINGS_MAX {
         return Ok(());
@@ -44,12 +49,12 @@ impl HostVerbs {
     /// An endpoint that the caller's key reaches and the plugin shapes.
     async fn own_hook(&self, caller: &Principal, plugin: &str, id: WebhookId) -> Result<WebhookEndpoint, VerbError> {
         let found = self.hooks()?.find(caller, id).await.map_err(refused)?;
-        if found.format == plugin { Ok(found) } else { Err(VerbError::NotFound) }
+        if found.format == format_of(plugin) { Ok(found) } else { Err(VerbError::NotFound) }
     }
 
     async fn own_hooks(&self, caller: &Principal, plugin: &str) -> Result<Vec<WebhookEndpoint>, VerbError> {
         let mut all = self.hooks()?.list(caller).await.map_err(refused)?;
-        all.retain(|endpoint| endpoint.format == plugin);
+        all.retain(|endpoint| endpoint.format == format_of(plugin));
         Ok(all)
     }
 }
@@ -79,7 +84,7 @@ impl WebhookVerbs for HostVerbs {
             name: Some(new.name),
             session_id: new.session,
             events: Some(new.events),
-            format: Some(plugin.to_owned()),
+            format: Some(format_of(plugin).to_owned()),
             ordered: false,
             signing: None,
             secret: None,

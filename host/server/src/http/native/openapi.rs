@@ -10,8 +10,9 @@ use super::{Answered, Call, Route, route};
 pub(super) const ROUTES: &[Route] = &[route("GET", "openapi.json", |door, call| Box::pin(door.show_openapi(call)))];
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     include_str!("../openapi/common.json"),
+    include_str!("../openapi/apis.json"),
     include_str!("../openapi/operator.json"),
     include_str!("../openapi/sessions.json"),
     include_str!("../openapi/messages.json"),
