@@ -181,8 +181,7 @@ impl Host {
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
-        let webhooks = basics.webhooks(&guarded, &plugins, &verbs);
-        let deliverer = webhooks.deliverer(&plugins);
+        let (webhooks, deliverer) = basics.webhooks(&guarded, &plugins, &verbs);
         let front_door = Arc::new(FrontDoor {
             accounts,
             storage: storage.clone(),
@@ -408,8 +407,13 @@ impl Basics {
         Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)))
     }
 
-    /// The endpoints, which the verbs are told of.
-    fn webhooks(&self, guarded: &GuardedClient, plugins: &Arc<Plugins>, verbs: &HostVerbs) -> Webhooks {
+    /// The endpoints, which the verbs are told of, and who delivers to them.
+    fn webhooks(
+        &self,
+        guarded: &GuardedClient,
+        plugins: &Arc<Plugins>,
+        verbs: &HostVerbs,
+    ) -> (Webhooks, Arc<DeliveryWorker>) {
         let webhooks = Webhooks {
             storage: self.storage.clone(),
             clock: Arc::clone(&self.clock),
@@ -420,7 +424,8 @@ impl Basics {
         };
         // Nobody has set them before.
         let _ = verbs.webhooks.set(webhooks.clone());
-        webhooks
+        let deliverer = webhooks.deliverer(plugins);
+        (webhooks, deliverer)
     }
 }
 
