@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -181,8 +181,7 @@ impl Host {
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
-        let webhooks = basics.webhooks(&guarded, &plugins);
-        let deliverer = webhooks.deliverer();
+        let (webhooks, deliverer) = basics.webhooks(&guarded, &plugins, &verbs);
         let front_door = Arc::new(FrontDoor {
             accounts,
             storage: storage.clone(),
@@ -360,6 +359,7 @@ impl Basics {
             downloads: Arc::clone(downloads),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            webhooks: OnceLock::new(),
         })
     }
 
@@ -407,15 +407,25 @@ impl Basics {
         Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)))
     }
 
-    fn webhooks(&self, guarded: &GuardedClient, plugins: &Arc<Plugins>) -> Webhooks {
-        Webhooks {
+    /// The endpoints, which the verbs are told of, and who delivers to them.
+    fn webhooks(
+        &self,
+        guarded: &GuardedClient,
+        plugins: &Arc<Plugins>,
+        verbs: &HostVerbs,
+    ) -> (Webhooks, Arc<DeliveryWorker>) {
+        let webhooks = Webhooks {
             storage: self.storage.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             wakes: Arc::clone(&self.wakes),
             guarded: guarded.clone(),
-            plugins: Arc::clone(plugins),
-        }
+            plugins: Arc::downgrade(plugins),
+        };
+        // Nobody has set them before.
+        let _ = verbs.webhooks.set(webhooks.clone());
+        let deliverer = webhooks.deliverer(plugins);
+        (webhooks, deliverer)
     }
 }
 
