@@ -168,8 +168,7 @@ impl Host {
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
         let basics = Basics::new(&storage, Arc::clone(&settings.clock));
-        let links = LinkKeys::new(settings.master_key.derive(links::KEY_PURPOSE));
-        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy), links);
+        let accounts = basics.accounts(&settings.master_key);
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
@@ -321,6 +320,11 @@ struct Basics {
 impl Basics {
     fn new(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
         Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default() }
+    }
+
+    fn accounts(&self, master_key: &MasterKey) -> Accounts {
+        let links = LinkKeys::new(master_key.derive(links::KEY_PURPOSE));
+        Accounts::new(self.storage.clone(), Arc::clone(&self.clock), Arc::clone(&self.entropy), links)
     }
 
     /// What keeps media and looks at it.
