@@ -199,6 +199,9 @@ impl Api {
         if text.starts_with("req_") {
             return "<request>".to_owned();
         }
+        if text.starts_with("msg_test_") {
+            return "<delivery>".to_owned();
+        }
         if text.starts_with("whsec_") {
             return "<secret>".to_owned();
         }
