@@ -31,3 +31,4 @@ pub use log::{LogLevel, LogLine};
 pub use outcome::{CallReport, Called, Limit, Outcome};
 pub use render::GivenTemplate;
 pub use runtime::{CallContext, LoadedPlugin, Runtime, RuntimeError, RuntimeSettings};
+pub use shape::Matter;

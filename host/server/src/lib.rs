@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod plugins;
 mod qr;
 pub mod secrets;
+mod spelling;
 mod verbs;
 pub mod webhook;
 pub mod whatsapp;

@@ -21,7 +21,7 @@ const HEADERS: [&str; 9] = [
 /// Numbers from here on are drawn by the host, or are moments.
 const DRAWN_FROM: u64 = 1_000_000;
 /// What ids begin with that the host draws; the rest of them are digits.
-const PREFIXES: [&str; 5] = ["sess_", "msg_in", "msg_", "batch_", "grp_"];
+const PREFIXES: [&str; 6] = ["sess_", "msg_in", "msg_", "batch_", "grp_", "wh_"];
 /// Fields that depend on the moment, or are set by something that may happen before the answer or after it.
 const SOON: [&str; 4] = ["lastActivityAt", "last_active_at", "last_seen_at", "retry_after"];
 /// The longest JSON body but one.
@@ -198,6 +198,12 @@ impl Api {
         }
         if text.starts_with("req_") {
             return "<request>".to_owned();
+        }
+        if text.starts_with("msg_test_") {
+            return "<delivery>".to_owned();
+        }
+        if text.starts_with("whsec_") {
+            return "<secret>".to_owned();
         }
         if text.starts_with("data:image/png;base64,") {
             return "<png>".to_owned();

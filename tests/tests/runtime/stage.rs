@@ -1,6 +1,7 @@
 //! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
 
 mod people;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -328,14 +329,14 @@ impl Verbs for FakeVerbs {
 
 #[async_trait]
 impl LinkVerbs for FakeVerbs {
-    async fn draw_link(
+    async fn draw_links(
         &self,
         _caller: &Principal,
         plugin: &str,
-        session: SessionId,
+        sessions: &[SessionId],
         ttl: Duration,
-    ) -> Result<String, VerbError> {
-        Ok(format!("{plugin} {session} {}", ttl.as_secs()))
+    ) -> Result<Vec<String>, VerbError> {
+        Ok(sessions.iter().map(|session| format!("{plugin} {session} {}", ttl.as_secs())).collect())
     }
 }
 

@@ -17,6 +17,7 @@ mod seal;
 mod sessions;
 mod templates;
 mod tenants;
+mod wanted;
 mod work;
 
 use std::collections::BTreeMap;

@@ -28,7 +28,6 @@ use super::mounts::{Found, Lookup};
 use super::problem::{Answer, Problem, json as json_answer, whole};
 use super::streams::Streams;
 use crate::accounts::Accounts;
-use crate::guards::PluginGuards;
 use crate::media::{Downloads, LINK_PATH, MediaRoom};
 use crate::metrics::MetricsPage;
 use crate::plugins::{ActivePlugin, Plugins};
@@ -83,8 +82,6 @@ pub struct FrontDoor {
     pub clock: Arc<dyn Clock>,
     /// What the host does for callers.
     pub(crate) verbs: Arc<HostVerbs>,
-    /// What renders templates.
-    pub(crate) guards: Arc<PluginGuards>,
     /// Says when a tenant has new events.
     pub wakes: Arc<Wakes>,
     /// Requests under an idempotency key.

@@ -55,6 +55,7 @@ impl Host {
             plan: "unlimited".to_owned(),
             limits,
             created_at: Timestamp(0),
+            apis_off: std::collections::BTreeSet::new(),
         };
         self.storage.create_tenant(&tenant).await.unwrap();
     }

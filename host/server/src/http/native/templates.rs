@@ -186,7 +186,7 @@ impl FrontDoor {
             let why = format!("has {} bytes; the limit is {DEFINITION_BYTES_MAX}", definition.len());
             return Err(Problem::invalid("definition", why));
         }
-        let checked = self.guards.check(template.tenant, &template.name, &language, &definition).await;
+        let checked = self.verbs.guards.check(template.tenant, &template.name, &language, &definition).await;
         let parameters = checked.map_err(|refusal| refused(refusal, "definition"))?;
         Ok(Template { language, parameters, ..template })
     }
@@ -232,7 +232,7 @@ impl FrontDoor {
         });
         let parsed: Result<TemplateCall, _> = serde_json::from_value(given);
         let parsed = parsed.map_err(|error| Problem::invalid("parameters", error.to_string()))?;
-        let content = self.guards.render(&template, &parsed).await;
+        let content = self.verbs.guards.render(&template, &parsed).await;
         let content = content.map_err(|refusal| refused(refusal, "definition"))?;
         if let Err(ContentRefusal::Invalid { field, why, .. }) = content_limits::check(&content) {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it cannot be sent: {field}: {why}")));
