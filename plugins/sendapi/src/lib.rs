@@ -43,3 +43,4 @@ impl Dialect for Sendapi {
 }
 
 export_dialect!(Sendapi);
+switchboard_guest_sdk::openapi!("../openapi.json");

@@ -72,3 +72,4 @@ impl Guest for Wafastapi {
 }
 
 export_router!(Wafastapi);
+switchboard_guest_sdk::openapi!("../openapi.json");

@@ -45,3 +45,4 @@ impl Dialect for Wamux {
 }
 
 export_dialect!(Wamux);
+switchboard_guest_sdk::openapi!("../openapi.json");

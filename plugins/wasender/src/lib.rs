@@ -128,3 +128,4 @@ impl Guest for Wasender {
 }
 
 export_router!(Wasender);
+switchboard_guest_sdk::openapi!("../openapi.json");
