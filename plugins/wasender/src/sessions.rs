@@ -44,7 +44,11 @@ fn is_account(request: &Request) -> bool {
 }
 
 fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
-    let api_key = if is_account(request) { keys::session_key(session.id)? } else { String::new() };
+    let api_key = match is_account(request).then(|| keys::session_key(session.id)) {
+        // The session is there; the key that is shown for it was revoked.
+        None | Some(Err(HostError::NotFound)) => String::new(),
+        Some(shown) => shown?,
+    };
     Ok(shape_with(request, session, api_key))
 }
 

@@ -206,7 +206,12 @@ impl Api {
         if text.starts_with("req_") {
             return "<request>".to_owned();
         }
-        for (start, token) in [("data:image/png;base64,", "<png>"), ("2@", "<text of a QR code>"), ("sk_live_", "<key>")] {
+        for (start, token) in [
+            ("data:image/png;base64,", "<png>"),
+            ("2@", "<text of a QR code>"),
+            ("sk_live_", "<key>"),
+            ("ses_live_", "<key>"),
+        ] {
             if text.starts_with(start) {
                 return token.to_owned();
             }

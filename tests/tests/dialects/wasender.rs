@@ -247,6 +247,9 @@ async fn walk_account(cast: &Cast, api: &mut Api) {
     api.walk(Row { required: &["name"], typed: &typed, wrong: &wrong, ..row }).await;
     let idle = cast.idle.id;
     api.walk(of_session(cast, "GET", idle, "", None)).await;
+    // The key that was shown for it has been revoked.
+    let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{}", cast.connected.id));
+    api.tell("GET /whatsapp-sessions/<session>", "its key was revoked", api.ask("GET", &path, Some(&key), None).await);
     let typed = [("name", json!(5)), ("log_messages", json!("yes"))];
     api.walk(Row { typed: &typed, ..of_session(cast, "PUT", idle, "", Some(json!({ "name": "Idle still" }))) }).await;
     let as_image = Some(json!({ "qr_as_image": false }));

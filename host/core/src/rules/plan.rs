@@ -203,6 +203,10 @@ impl SessionRules {
     /// [`PlanError`] with what is wrong with them.
     pub fn read(settings: &Map<String, Value>) -> Result<Self, PlanError> {
         let Some(rules) = settings.get(PACING_SETTING).filter(|rules| !rules.is_null()) else { return Ok(NO_RULES) };
+        // Of a list its members would be taken by their order.
+        if !rules.is_object() {
+            return Err(PlanError::Rules("an object is needed".to_owned()));
+        }
         let rules: Self = Self::deserialize(rules).map_err(|error| PlanError::Rules(error.to_string()))?;
         check_gap("gap_ms", rules.gap_ms)?;
         check_gap("jitter_ms", rules.jitter_ms)?;
@@ -249,6 +253,14 @@ mod tests {
 
     fn rules(value: Value) -> Result<SessionRules, PlanError> {
         SessionRules::read(&Map::from_iter([(PACING_SETTING.to_owned(), value)]))
+    }
+
+    #[test]
+    fn rules_are_an_object_and_no_list_of_their_members() {
+        assert!(rules(json!({ "gap_ms": 1000 })).is_ok());
+        for wrong in [json!([null, null]), json!([1000]), json!("fast"), json!(5)] {
+            assert!(rules(wrong.clone()).unwrap_err().to_string().contains("an object is needed"), "{wrong}");
+        }
     }
 
     #[test]
