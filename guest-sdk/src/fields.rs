@@ -94,6 +94,29 @@ impl Fields {
         Self { values: query.iter().map(value).collect(), ..Self::default() }
     }
 
+    /// The fields of a form, where every value is a text. The first of several of one name counts.
+    pub fn of_form(form: &[crate::types::Field]) -> Self {
+        let mut values = Map::new();
+        for field in form {
+            values.entry(field.name.as_str()).or_insert_with(|| Value::String(field.value.clone()));
+        }
+        Self { values, ..Self::default() }
+    }
+
+    /// The object of this name. Its members may also be fields of their own, `name.member`, as they are in forms.
+    pub fn nested(&mut self, name: &str) -> Option<Fields> {
+        if self.has(name) {
+            return self.object(name);
+        }
+        let prefix = format!("{}{name}.", self.prefix);
+        let member = |(field, value): (&String, &Value)| {
+            Some((field.strip_prefix(name)?.strip_prefix('.')?.to_owned(), value.clone()))
+        };
+        let values: Map<String, Value> = self.values.iter().filter_map(member).collect();
+        let found = Fields { values, prefix, errors: FieldErrors::new() };
+        Some(found).filter(|found| !found.values.is_empty())
+    }
+
     /// Whether the field is there, also as `null`.
     pub fn is_given(&self, name: &str) -> bool {
         self.values.contains_key(name)
@@ -138,6 +161,19 @@ impl Fields {
     /// True or false.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
         self.read(name, ("bool", "true or false"), Value::as_bool)
+    }
+
+    /// True or false, also as text (`true`, `1`, `false`, `0` or empty): forms have nothing else.
+    pub fn switch(&mut self, name: &str) -> Option<bool> {
+        let read = |value: &Value| match value {
+            Value::String(text) => match &**text {
+                "true" | "1" => Some(true),
+                "false" | "0" | "" => Some(false),
+                _ => None,
+            },
+            other => other.as_bool(),
+        };
+        self.read(name, ("bool", "true or false"), read)
     }
 
     /// A whole number from 0.
@@ -206,6 +242,11 @@ impl Fields {
         }
     }
 
+    /// Whether a mistake was written down.
+    pub fn is_wrong(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// The JSON of a field, whatever its type.
     pub fn json(&self, name: &str) -> Option<String> {
         self.value(name).map(Value::to_string)
@@ -245,6 +286,19 @@ mod tests {
         assert_eq!(errors["to"][0].why, "must be a string");
         assert_eq!(errors["to"][0].mistake, Mistake::Type("string"));
         assert_eq!(errors["text"][0], FieldError { mistake: Mistake::Missing, why: "is required".to_owned() });
+    }
+
+    #[test]
+    fn a_form_says_in_texts_what_json_says_in_types() {
+        let field = |name: &str, value: &str| crate::types::Field { name: name.to_owned(), value: value.to_owned() };
+        let form = [("place.x", "1.5"), ("place.y", "2"), ("gif", "true"), ("hd", "0"), ("gif", "no"), ("odd", "yes")];
+        let mut fields = Fields::of_form(&form.map(|(name, value)| field(name, value)));
+        let mut place = fields.nested("place").unwrap();
+        assert!(fields.nested("plan").is_none());
+        assert_eq!((place.number("x"), place.number("y")), (Some(1.5), Some(2.0)));
+        assert_eq!((fields.switch("gif"), fields.switch("hd"), fields.switch("gone")), (Some(true), Some(false), None));
+        assert_eq!(fields.switch("odd"), None);
+        assert_eq!(fields.finish().unwrap_err()["odd"][0].why, "must be true or false");
     }
 
     #[test]

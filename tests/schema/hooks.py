@@ -14,21 +14,25 @@ SCENE = json.loads(os.environ["SCENE"])
 FILES = {name: [[base64.b64decode(text)]] for name, text in SCENE["files"].items()}
 # Drawn in the order of the requests, which the seed of the run fixes.
 CHANCE = random.Random(SCENE["seed"])
-# Operations that end what others need: they only get what is theirs to end.
-ENDS = ("DELETE", "disconnect", "restart", "connect", "regenerate", "leave")
+# Parts of paths whose operations end what others need: they only get what is theirs to end.
+ENDS = ("disconnect", "restart", "connect", "regenerate", "leave")
 
 
 def replaced():
     return CHANCE.random() < 2 / 3
 
 
+def ends(case):
+    """Whether the operation may end what others need."""
+    return case.method == "DELETE" or any(word in case.path for word in ENDS)
+
+
 def ids(case):
     """The values that exist, by the name of a parameter or a member."""
-    ends = case.method == "DELETE" or any(word in case.path for word in ENDS)
     kind = case.path.strip("/").split("/")
-    spare = SCENE["spare"].get(case.path) if ends else None
+    spare = SCENE["spare"].get(case.path) if ends(case) else None
     by_path = next((SCENE["ids"][part] for part in reversed(kind) if part in SCENE["ids"]), None)
-    path_id = spare or (None if ends else by_path)
+    path_id = spare or (None if ends(case) else by_path)
     group = None if "leave" in case.path else SCENE["values"].get("jid")
     return {**SCENE["values"], **FILES, "id": path_id, "jid": group}
 
@@ -45,6 +49,9 @@ def before_call(ctx, case, kwargs):
     known = ids(case)
     if isinstance(case.path_parameters, dict):
         put(case.path_parameters, known)
+        # Ids are also learned from answers.
+        if ends(case) and str(case.path_parameters.get("id")) in SCENE["keep"]:
+            case.path_parameters["id"] = (SCENE["spare"].get(case.path) or ["4"])[0]
     if isinstance(case.query, dict):
         put(case.query, known)
     if isinstance(case.body, dict):

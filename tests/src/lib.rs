@@ -9,6 +9,8 @@ pub mod event_stream;
 #[cfg(feature = "sim")]
 pub mod files;
 #[cfg(feature = "sim")]
+pub mod form;
+#[cfg(feature = "sim")]
 pub mod patience;
 #[cfg(feature = "sim")]
 pub mod process;

@@ -7,7 +7,7 @@ mod messages;
 mod send;
 mod sessions;
 
-use switchboard_dialect::{Dialect, Endpoint, Failure, Place, endpoint, export_dialect};
+use switchboard_dialect::{Dialect, Endpoint, Failure, Place, Takes, endpoint, export_dialect};
 use switchboard_guest_sdk::http::bearer;
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
@@ -26,8 +26,8 @@ impl Dialect for Sendapi {
         endpoint("GET", "/whatsapp/sessions/{id}", key, sessions::get),
         endpoint("DELETE", "/whatsapp/sessions/{id}", key, sessions::delete),
         endpoint("GET", "/whatsapp/sessions/{id}/qr", key, sessions::qr),
-        endpoint("POST", "/whatsapp/send", key, send::send).base64(&["base64"]),
-        endpoint("POST", "/whatsapp/send-bulk", key, send::send_bulk).base64(&["base64"]),
+        endpoint("POST", "/whatsapp/send", key, send::send).takes(Takes::Base64(&["base64"])),
+        endpoint("POST", "/whatsapp/send-bulk", key, send::send_bulk).takes(Takes::Base64(&["base64"])),
         endpoint("GET", "/whatsapp/messages", key, messages::list),
         endpoint("GET", "/whatsapp/messages/{id}", key, messages::get),
         endpoint("POST", "/whatsapp/groups", key, groups::create),

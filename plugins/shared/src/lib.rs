@@ -9,7 +9,7 @@ pub mod status;
 
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http;
-use switchboard_guest_sdk::router::{Credential, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::router::{Credential, FileKind, Refusal, RefusedRequest, Request, Response, Route};
 use switchboard_guest_sdk::types::Principal;
 
 pub use failure::{Failure, Of, What};
@@ -28,15 +28,35 @@ pub struct Endpoint {
     pub credentials: fn() -> Vec<Credential>,
     /// What answers.
     pub handler: Handler,
-    /// Members of its JSON that are files as base64; none for a body of the usual size.
-    pub base64: &'static [&'static str],
+    /// What bodies it takes.
+    pub takes: Takes,
+}
+
+/// What bodies an endpoint takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes {
+    /// JSON of the usual size.
+    Json,
+    /// JSON of up to 32 MiB with files as base64 in members of these names.
+    Base64(&'static [&'static str]),
+    /// JSON of the usual size, or the same as a form.
+    JsonOrForm,
+    /// A form alone, with files of 100 MiB at most each.
+    Files {
+        /// The field they are in.
+        field: &'static str,
+        /// How many at most.
+        count_max: u32,
+        /// Of which kind.
+        kind: FileKind,
+    },
 }
 
 impl Endpoint {
-    /// The same endpoint, which takes JSON of up to 32 MiB with files in members of these names.
+    /// The same endpoint, which takes bodies of another kind.
     #[must_use]
-    pub const fn base64(self, base64: &'static [&'static str]) -> Self {
-        Self { base64, ..self }
+    pub const fn takes(self, takes: Takes) -> Self {
+        Self { takes, ..self }
     }
 }
 
@@ -47,7 +67,7 @@ pub const fn endpoint(
     credentials: fn() -> Vec<Credential>,
     handler: Handler,
 ) -> Endpoint {
-    Endpoint { method, path, credentials, handler, base64: &[] }
+    Endpoint { method, path, credentials, handler, takes: Takes::Json }
 }
 
 /// Where and when a failure is told.
@@ -71,7 +91,12 @@ pub trait Dialect {
 pub fn routes<D: Dialect>() -> Vec<Route> {
     let declared = |one: &Endpoint| {
         let route = http::route(one.method, one.path, &(one.credentials)());
-        if one.base64.is_empty() { route } else { route.base64(one.base64) }
+        match one.takes {
+            Takes::Json => route,
+            Takes::Base64(members) => route.base64(members),
+            Takes::JsonOrForm => route.form(&[]),
+            Takes::Files { field, count_max, kind } => route.form_only(&[http::files(field, count_max, kind)]),
+        }
     };
     D::ENDPOINTS.iter().map(declared).collect()
 }
@@ -127,11 +152,14 @@ macro_rules! export_dialect {
     };
 }
 
-/// The fields of a JSON body.
+/// The fields of a body: of a form, where it is one, else of JSON.
 ///
 /// # Errors
 /// [`Failure::Malformed`].
 pub fn fields(request: &Request) -> Result<Fields, Failure> {
+    if request.body.is_empty() {
+        return Ok(Fields::of_form(&request.form));
+    }
     Fields::parse(&request.body).map_err(Failure::Malformed)
 }
 

@@ -4,72 +4,44 @@
 
 mod answer;
 mod fields;
+mod files;
 mod send;
 
-use switchboard_guest_sdk::export_router;
-use switchboard_guest_sdk::http::{files, in_header, route};
-use switchboard_guest_sdk::router::{FileKind, Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_dialect::{Dialect, Endpoint, Failure, Place, Takes, endpoint, export_dialect};
+use switchboard_guest_sdk::http::in_header;
+use switchboard_guest_sdk::router::{Credential, FileKind, Response};
 use switchboard_guest_sdk::types::KeyKind;
 
-use answer::Failure;
-
-/// What answers an endpoint.
-type Handler = fn(&Request) -> Result<Response, Failure>;
-
-/// What an endpoint takes.
-enum Takes {
-    /// JSON alone.
-    Json,
-    /// JSON, or the same as a form.
-    JsonOrForm,
-    /// A form with so many files at most of this kind, in the field of this name.
-    Files(&'static str, u32, FileKind),
+/// A key of the tenant that is bound to no session gets as far as being told that it has none.
+fn key() -> Vec<Credential> {
+    vec![in_header("x-api-key", &[KeyKind::Session, KeyKind::Tenant])]
 }
 
-use Takes::{Files, Json, JsonOrForm};
-
-const ENDPOINTS: &[(&str, &str, Takes, Handler)] = &[
-    ("POST", "/send/text", Json, send::text),
-    ("POST", "/send/photo", Files("photos", 10, FileKind::Image), send::photos),
-    ("POST", "/send/video", Files("videos", 5, FileKind::Video), send::videos),
-    ("POST", "/send/audio", Files("audios", 5, FileKind::Audio), send::audios),
-    ("POST", "/send/file", Files("files", 5, FileKind::Any), send::files),
-    ("POST", "/send/location", JsonOrForm, send::location),
-    ("POST", "/send/poll", Json, send::poll),
-    ("POST", "/message/react", Json, send::react),
-    ("POST", "/message/delete", Json, send::delete),
-    ("GET", "/get/groups", Json, send::groups),
-];
+/// So many files at most of this kind, in the field of this name.
+const fn files_of(field: &'static str, count_max: u32, kind: FileKind) -> Takes {
+    Takes::Files { field, count_max, kind }
+}
 
 struct Wafastapi;
 
-impl Guest for Wafastapi {
-    fn routes() -> Vec<Route> {
-        // A key of the tenant that is bound to no session gets as far as being told that it has none.
-        let key = [in_header("x-api-key", &[KeyKind::Session, KeyKind::Tenant])];
-        let declared = |(method, path, takes, _): &(&str, &str, Takes, Handler)| {
-            let route = route(method, path, &key);
-            match takes {
-                Json => route,
-                JsonOrForm => route.form(&[]),
-                Files(field, count_max, kind) => route.form_only(&[files(field, *count_max, *kind)]),
-            }
-        };
-        ENDPOINTS.iter().map(declared).collect()
-    }
+impl Dialect for Wafastapi {
+    const ENDPOINTS: &'static [Endpoint] = &[
+        endpoint("POST", "/send/text", key, send::text),
+        endpoint("POST", "/send/photo", key, files::photos).takes(files_of("photos", 10, FileKind::Image)),
+        endpoint("POST", "/send/video", key, files::videos).takes(files_of("videos", 5, FileKind::Video)),
+        endpoint("POST", "/send/audio", key, files::audios).takes(files_of("audios", 5, FileKind::Audio)),
+        endpoint("POST", "/send/file", key, files::files).takes(files_of("files", 5, FileKind::Any)),
+        endpoint("POST", "/send/location", key, send::location).takes(Takes::JsonOrForm),
+        endpoint("POST", "/send/poll", key, send::poll),
+        endpoint("POST", "/message/react", key, send::react),
+        endpoint("POST", "/message/delete", key, send::delete),
+        endpoint("GET", "/get/groups", key, send::groups),
+    ];
 
-    fn handle(request: Request) -> Response {
-        let endpoint = usize::try_from(request.route).ok().and_then(|at| ENDPOINTS.get(at));
-        match endpoint {
-            Some((_, _, _, handler)) => handler(&request).unwrap_or_else(Failure::render),
-            None => Failure::Internal.render(),
-        }
-    }
-
-    fn refuse(_request: RefusedRequest, refusal: Refusal) -> Response {
-        answer::refused(refusal).render()
+    fn render(failure: &Failure, _at: &Place<'_>) -> Response {
+        answer::failed(failure)
     }
 }
 
-export_router!(Wafastapi);
+export_dialect!(Wafastapi);
 switchboard_guest_sdk::openapi!("../openapi.json");

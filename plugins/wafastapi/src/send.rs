@@ -1,73 +1,63 @@
-//! What the endpoints do: each of them sends from the session that the caller's key is bound to.
+//! Messages that are no files: each goes out from the session that the caller's key is bound to.
 
 use serde_json::{Value, json};
-use switchboard_guest_sdk::router::{ReceivedFile, Request, Response};
-use switchboard_guest_sdk::types::{
-    Contact, Content, Extras, Location, Media, MediaSource, Message, Outgoing, Poll, QuotaStanding, Reaction, Revoke,
-};
-use switchboard_guest_sdk::{at_once, groups, http, media, messages, no_extras};
+use switchboard_dialect::{Failure, Of, What, caller, done, fields, payload};
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::http::json as json_response;
+use switchboard_guest_sdk::router::{Request, Response};
+use switchboard_guest_sdk::types::{Content, Message, Outgoing, Reaction, Revoke};
+use switchboard_guest_sdk::{at_once, groups as host_groups, messages, no_extras};
 
-use crate::answer::{Failure, sent, sent_files, show_limit};
-use crate::fields::Fields;
+use crate::answer::{self, sent};
+use crate::fields::{message_key, recipient};
 
 /// Most groups that are listed.
 const GROUPS_MAX: u32 = 1_000;
-/// Options of a poll.
-const OPTIONS_MIN: usize = 2;
+/// Most options of a poll.
 const OPTIONS_MAX: usize = 12;
 
 /// The session that the key is bound to.
-fn session(request: &Request) -> Result<u64, Failure> {
-    request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::NoSession)
-}
-
-/// An answer with how the limit stands that is nearest to its end.
-fn answer(limits: &[QuotaStanding], body: &Value) -> Response {
-    let mut response = http::json(200, body);
-    if let Some(tightest) = limits.iter().min_by_key(|limit| left(limit)) {
-        show_limit(&mut response, tightest);
-    }
-    response
-}
-
-fn left(limit: &QuotaStanding) -> u64 {
-    limit.max.saturating_sub(limit.used)
+pub fn session(request: &Request) -> Result<u64, Failure> {
+    caller(request)?.session.ok_or(Failure::NoSession)
 }
 
 /// Sends one thing to whom the fields name, and answers with `body` of it.
 fn send(
     request: &Request,
-    content: fn(&Fields) -> Result<Content, Failure>,
+    content: fn(&mut Fields) -> Option<Content>,
     body: fn(&Message) -> Value,
 ) -> Result<Response, Failure> {
     let session = session(request)?;
-    let fields = Fields::of(request)?;
-    let to = fields.recipient()?;
-    let outgoing = Outgoing { to, content: content(&fields)?, extras: no_extras() };
-    let accepted = messages::send(session, &outgoing, &at_once())?;
-    Ok(answer(&accepted.limits, &body(&accepted.message)))
+    let mut fields = fields(request)?;
+    let to = recipient(&mut fields);
+    let content = content(&mut fields);
+    done(fields)?;
+    let outgoing = Outgoing { to, content: content.ok_or(Failure::Internal)?, extras: no_extras() };
+    let accepted = messages::send(session, &outgoing, &at_once()).of(What::Session)?;
+    Ok(answer::done(&accepted.limits, &body(&accepted.message)))
 }
 
 pub fn groups(request: &Request) -> Result<Response, Failure> {
-    let page = groups::find(session(request)?, 0, GROUPS_MAX)?;
+    let page = host_groups::find(session(request)?, 0, GROUPS_MAX).of(What::Session)?;
     let shape =
-        |group: &groups::Group| json!({ "id": group.jid, "name": group.subject, "participants": group.member_count });
+        |group: &host_groups::Group| json!({ "id": group.jid, "name": group.subject, "participants": group.member_count });
     let groups: Vec<Value> = page.entries.iter().map(shape).collect();
-    Ok(http::json(200, &json!({ "success": true, "groups": groups })))
+    Ok(json_response(200, &json!({ "success": true, "groups": groups })))
 }
 
 pub fn text(request: &Request) -> Result<Response, Failure> {
-    send(request, |fields| Ok(Content::Text(fields.required_text("message")?)), sent)
+    send(request, |fields| Some(Content::Text(fields.required_text("message"))), sent)
 }
 
 pub fn location(request: &Request) -> Result<Response, Failure> {
-    let content = |fields: &Fields| {
-        Ok(Content::Location(Location {
-            latitude: fields.degrees("location.degreesLatitude", 90.0)?,
-            longitude: fields.degrees("location.degreesLongitude", 180.0)?,
-            name: fields.text("location.name")?,
-            address: fields.text("location.address")?,
-        }))
+    let content = |fields: &mut Fields| {
+        let Some(mut inner) = fields.nested("location") else {
+            fields.require("location");
+            return None;
+        };
+        let location = payload::location(&mut inner, "degreesLatitude", "degreesLongitude");
+        fields.absorb(inner);
+        location.map(Content::Location)
     };
     send(request, content, sent)
 }
@@ -76,115 +66,31 @@ pub fn poll(request: &Request) -> Result<Response, Failure> {
     send(request, asked, sent)
 }
 
-fn asked(fields: &Fields) -> Result<Content, Failure> {
-    let (name, options) = (fields.required_text("name")?, fields.texts("values")?);
-    if !(OPTIONS_MIN..=OPTIONS_MAX).contains(&options.len()) {
-        let why = format!("values must have {OPTIONS_MIN} to {OPTIONS_MAX} options; there are {}", options.len());
-        return Err(Failure::Bad(why));
+fn asked(fields: &mut Fields) -> Option<Content> {
+    let mut poll = payload::poll(fields, "name", "values", 1);
+    let options = poll.options.len();
+    if options > OPTIONS_MAX {
+        fields.refuse("values", format!("must have at most {OPTIONS_MAX} entries; there are {options}"));
     }
-    let selectable_count = fields.count("selectableCount")?.unwrap_or(1);
-    if usize::try_from(selectable_count).is_ok_and(|count| count > options.len()) {
-        return Err(Failure::Bad(format!("selectableCount must be 0 to {}", options.len())));
-    }
-    fields.flag("toAnnouncementGroup")?;
-    Ok(Content::Poll(Poll { name, options, selectable_count }))
-}
-
-/// Somebody of whom no more is known than a JID.
-fn person(jid: String) -> Contact {
-    Contact { jid, phone: None, lid: None, push_name: None }
+    let most = u64::try_from(options).unwrap_or(u64::MAX);
+    poll.selectable_count = u32::try_from(fields.within("selectableCount", 0, most, 1)).unwrap_or(1);
+    fields.switch("toAnnouncementGroup");
+    Some(Content::Poll(poll))
 }
 
 pub fn react(request: &Request) -> Result<Response, Failure> {
-    let content = |fields: &Fields| {
-        let (message_id, author) = fields.message_key()?;
-        let emoji = fields.text("emoji")?.unwrap_or_default();
-        Ok(Content::Reaction(Reaction { message_id, emoji, author: author.map(person) }))
+    let content = |fields: &mut Fields| {
+        let (message_id, author) = message_key(fields);
+        let emoji = fields.text("emoji").unwrap_or_default();
+        Some(Content::Reaction(Reaction { message_id, emoji, author }))
     };
     send(request, content, |_| json!({ "success": true, "message": "Reaction sent" }))
 }
 
 pub fn delete(request: &Request) -> Result<Response, Failure> {
-    let content = |fields: &Fields| {
-        let (message_id, author) = fields.message_key()?;
-        Ok(Content::Revoke(Revoke { message_id, author: author.map(person) }))
+    let content = |fields: &mut Fields| {
+        let (message_id, author) = message_key(fields);
+        Some(Content::Revoke(Revoke { message_id, author }))
     };
     send(request, content, |_| json!({ "success": true, "message": "Message deleted" }))
-}
-
-/// What files are sent as.
-struct Files {
-    content: fn(Media) -> Content,
-    gif: bool,
-    voice_note: bool,
-    view_once: bool,
-}
-
-pub fn photos(request: &Request) -> Result<Response, Failure> {
-    let fields = Fields::of(request)?;
-    let view_once = fields.flag("viewOnce")?;
-    send_files(request, &fields, &Files { content: Content::Image, gif: false, voice_note: false, view_once })
-}
-
-pub fn videos(request: &Request) -> Result<Response, Failure> {
-    let fields = Fields::of(request)?;
-    let (gif, view_once) = (fields.flag("gif")?, fields.flag("viewOnce")?);
-    send_files(request, &fields, &Files { content: Content::Video, gif, voice_note: false, view_once })
-}
-
-pub fn audios(request: &Request) -> Result<Response, Failure> {
-    let fields = Fields::of(request)?;
-    let voice_note = fields.flag("voice")?;
-    send_files(request, &fields, &Files { content: Content::Audio, gif: false, voice_note, view_once: false })
-}
-
-pub fn files(request: &Request) -> Result<Response, Failure> {
-    let fields = Fields::of(request)?;
-    send_files(request, &fields, &Files { content: Content::Document, gif: false, voice_note: false, view_once: false })
-}
-
-/// Sends every file of a form; the caption goes with the first of them. What can be wrong with any of them is looked at before
-/// the first is sent.
-fn send_files(request: &Request, fields: &Fields, files: &Files) -> Result<Response, Failure> {
-    let session = session(request)?;
-    let to = fields.recipient()?;
-    let caption = fields.text("caption")?.filter(|caption| !caption.is_empty());
-    if request.files.is_empty() {
-        return Err(Failure::Bad("at least one file is required".to_owned()));
-    }
-    let mut handles = Vec::with_capacity(request.files.len());
-    for file in &request.files {
-        let handle = if files.voice_note { media::voice_note(&file.blob)?.handle } else { file.blob.clone() };
-        handles.push(handle);
-    }
-    let wanted = u64::try_from(handles.len()).unwrap_or(u64::MAX);
-    if let Some(short) = messages::quota(session, None)?.into_iter().find(|limit| left(limit) < wanted) {
-        return Err(Failure::TooMany(short.retry_after_s.unwrap_or(1), Some(short)));
-    }
-    let (mut sent, mut limits) = (Vec::with_capacity(handles.len()), Vec::new());
-    for (at, (file, handle)) in request.files.iter().zip(handles).enumerate() {
-        let caption = caption.clone().filter(|_| at == 0);
-        let content = (files.content)(media_of(file, handle, caption, files));
-        let extras = Extras { view_once: files.view_once, ..no_extras() };
-        let accepted = messages::send(session, &Outgoing { to: to.clone(), content, extras }, &at_once())?;
-        sent.push(accepted.message);
-        limits = accepted.limits;
-    }
-    Ok(answer(&limits, &sent_files(&sent)))
-}
-
-fn media_of(file: &ReceivedFile, handle: String, caption: Option<String>, files: &Files) -> Media {
-    Media {
-        source: MediaSource::Blob(handle),
-        mime: Some(file.mime.clone()),
-        caption,
-        file_name: file.file_name.clone(),
-        voice_note: files.voice_note,
-        gif: files.gif,
-        size: None,
-        sha256: None,
-        width: None,
-        height: None,
-        seconds: None,
-    }
 }

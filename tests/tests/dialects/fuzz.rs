@@ -53,6 +53,8 @@ async fn tried(cast: &Cast, dialect: &str, scene: Value) {
     let seed = figure("SCHEMA_SEED", 1);
     let mut scene = scene;
     scene["seed"] = json!(seed);
+    let connected = cast.connected.id;
+    scene["keep"] = json!([connected.to_string(), format!("sess_{connected}"), uuid(Kind::Session, connected)]);
     let host = cast.stage.host.address();
     let binary = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/schema/bin/schemathesis").to_owned();
     let mut command = Command::new(std::env::var("SCHEMATHESIS").unwrap_or(binary));

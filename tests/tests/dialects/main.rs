@@ -7,5 +7,6 @@ mod prosendi;
 mod sendapi;
 mod stage;
 mod table;
+mod wafastapi;
 mod wamux;
 mod wasender;

@@ -9,6 +9,7 @@ use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
 use switchboard_tests::account::{Account, TestSession, phone, received};
 use switchboard_tests::files::{film, picture, voice};
+use switchboard_tests::form::{BOUNDARY, Part, field, file, form};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::io::AsyncWriteExt;
@@ -16,7 +17,6 @@ use tokio::net::TcpStream;
 
 const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";
-const BOUNDARY: &str = "----a0b1c2";
 const MIB: usize = 1024 * 1024;
 
 /// A shop whose session is linked, and a customer with a phone.
@@ -24,30 +24,6 @@ struct Shop {
     stage: Stage,
     account: Account,
     session: TestSession,
-}
-
-/// A part of a form: its head below the boundary, and its bytes.
-type Part<'a> = (String, &'a [u8]);
-
-/// A field of a form.
-fn field<'a>(name: &'a str, value: &'a str) -> Part<'a> {
-    (format!("name=\"{name}\""), value.as_bytes())
-}
-
-/// A file of a form.
-fn file<'a>(field: &str, name: &str, mime: &str, bytes: &'a [u8]) -> Part<'a> {
-    (format!("name=\"{field}\"; filename=\"{name}\"\r\nContent-Type: {mime}"), bytes)
-}
-
-fn form(parts: &[Part<'_>]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (head, bytes) in parts {
-        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
-        body.extend(*bytes);
-        body.extend(b"\r\n");
-    }
-    body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
-    body
 }
 
 impl Shop {

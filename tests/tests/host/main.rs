@@ -19,6 +19,8 @@ mod people;
 mod plugins;
 mod quota;
 mod received_media;
+#[cfg(feature = "clients")]
+mod samples;
 mod sending;
 mod sessions;
 mod start;

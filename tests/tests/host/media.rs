@@ -10,6 +10,7 @@ use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_tests::account::{Account, TestSession, phone, received};
 use switchboard_tests::files::{film, picture, voice};
+use switchboard_tests::form::{BOUNDARY, form};
 use switchboard_tests::patience::PATIENCE;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -220,20 +221,6 @@ async fn what_is_no_media_or_too_large_is_refused_with_the_reason() {
     stage.stop().await;
 }
 
-const BOUNDARY: &str = "----a0b1c2";
-
-/// A form with these parts: the head of each below its boundary, and its bytes.
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (head, bytes) in parts {
-        body.extend(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
-        body.extend(*bytes);
-        body.extend(b"\r\n");
-    }
-    body.extend(format!("--{BOUNDARY}--\r\n").into_bytes());
-    body
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_of_a_form_is_kept_with_its_name_and_type_and_nothing_of_the_form() {
     let stage = Stage::start().await;
@@ -272,7 +259,7 @@ async fn a_form_without_one_file_is_refused_with_the_reason_and_nothing_is_kept(
     let large = vec![b'x'; 16 * 1024 * 1024 + 1];
     let endless = format!("name=\"file\"; filename=\"{}\"", "a".repeat(3 * 1024 * 1024));
     for (query, content_type, body, status, word) in [
-        ("", &*content_type, form(&[]), 422, "file: is missing"),
+        ("", &*content_type, form::<&str>(&[]), 422, "file: is missing"),
         ("", &content_type, form(&[("name=\"upload\"", b"x")]), 422, "upload: is not known"),
         ("", &content_type, form(&[(file, b"some words"), (file, b"more")]), 422, "file: is there twice"),
         ("", &content_type, cut, 400, "the form: "),

@@ -1,0 +1,101 @@
+//! Messages that are files of a form, one for each.
+
+use switchboard_dialect::{Failure, Of, What, done, fields, payload};
+use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::router::{ReceivedFile, Request, Response};
+use switchboard_guest_sdk::types::{Content, Extras, Media, MediaSource, Outgoing};
+use switchboard_guest_sdk::{at_once, media, messages, no_extras};
+
+use crate::answer::{self, sent_files};
+use crate::fields::recipient;
+use crate::send::session;
+
+/// What files are sent as.
+struct SentAs {
+    content: fn(Media) -> Content,
+    gif: bool,
+    voice_note: bool,
+    view_once: bool,
+}
+
+fn flag(fields: &mut Fields, name: &str) -> bool {
+    fields.switch(name).unwrap_or(false)
+}
+
+pub fn photos(request: &Request) -> Result<Response, Failure> {
+    send(request, |fields| SentAs {
+        content: Content::Image,
+        gif: false,
+        voice_note: false,
+        view_once: flag(fields, "viewOnce"),
+    })
+}
+
+pub fn videos(request: &Request) -> Result<Response, Failure> {
+    send(request, |fields| SentAs {
+        content: Content::Video,
+        gif: flag(fields, "gif"),
+        voice_note: false,
+        view_once: flag(fields, "viewOnce"),
+    })
+}
+
+pub fn audios(request: &Request) -> Result<Response, Failure> {
+    send(request, |fields| SentAs {
+        content: Content::Audio,
+        gif: false,
+        voice_note: flag(fields, "voice"),
+        view_once: false,
+    })
+}
+
+pub fn files(request: &Request) -> Result<Response, Failure> {
+    send(request, |_| SentAs { content: Content::Document, gif: false, voice_note: false, view_once: false })
+}
+
+/// Sends every file of a form; the caption goes with the first of them. What can be wrong with any of them is looked at before
+/// the first is sent.
+fn send(request: &Request, sent_as: fn(&mut Fields) -> SentAs) -> Result<Response, Failure> {
+    let session = session(request)?;
+    let mut fields = fields(request)?;
+    let to = recipient(&mut fields);
+    let sent_as = sent_as(&mut fields);
+    let caption = fields.text("caption").filter(|caption| !caption.is_empty());
+    done(fields)?;
+    if request.files.is_empty() {
+        return Err(Failure::Malformed("at least one file is required".to_owned()));
+    }
+    let mut handles = Vec::with_capacity(request.files.len());
+    for file in &request.files {
+        let handle =
+            if sent_as.voice_note { media::voice_note(&file.blob).of(What::Session)?.handle } else { file.blob.clone() };
+        handles.push(handle);
+    }
+    let wanted = u64::try_from(handles.len()).unwrap_or(u64::MAX);
+    let limits = messages::quota(session, None).of(What::Session)?;
+    if let Some(short) = limits.into_iter().find(|limit| limit.max.saturating_sub(limit.used) < wanted) {
+        return Err(Failure::LimitReached(short));
+    }
+    let (mut sent, mut limits) = (Vec::with_capacity(handles.len()), Vec::new());
+    for (at, (file, handle)) in request.files.iter().zip(handles).enumerate() {
+        let caption = caption.clone().filter(|_| at == 0);
+        let content = (sent_as.content)(media_of(file, handle, caption, &sent_as));
+        let extras = Extras { view_once: sent_as.view_once, ..no_extras() };
+        let outgoing = Outgoing { to: to.clone(), content, extras };
+        let accepted = messages::send(session, &outgoing, &at_once()).of(What::Session)?;
+        sent.push(accepted.message);
+        limits = accepted.limits;
+    }
+    Ok(answer::done(&limits, &sent_files(&sent)))
+}
+
+fn media_of(file: &ReceivedFile, handle: String, caption: Option<String>, sent_as: &SentAs) -> Media {
+    Media {
+        mime: Some(file.mime.clone()),
+        caption,
+        file_name: file.file_name.clone(),
+        voice_note: sent_as.voice_note,
+        gif: sent_as.gif,
+        ..payload::file(MediaSource::Blob(handle))
+    }
+}
