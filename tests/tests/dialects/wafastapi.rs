@@ -154,6 +154,6 @@ async fn send(api: &mut Api, path: &str, column: &str, key: Option<&str>, parts:
     let path = format!("{BASE}{path}");
     let mut headers = vec![("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))];
     headers.extend(key.map(|key| ("x-api-key", key.to_owned())));
-    let answer = api.http.exchange("POST", &path, &headers, form(parts)).await.unwrap();
+    let answer = api.exchange("POST", &path, &headers, form(parts)).await;
     api.tell(&format!("POST {path}"), column, answer);
 }

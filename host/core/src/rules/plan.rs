@@ -205,7 +205,7 @@ impl SessionRules {
         let Some(rules) = settings.get(PACING_SETTING).filter(|rules| !rules.is_null()) else { return Ok(NO_RULES) };
         // Of a list its members would be taken by their order.
         if !rules.is_object() {
-            return Err(PlanError::Rules("an object is needed".to_owned()));
+            return Err(PlanError::Rules("must be an object".to_owned()));
         }
         let rules: Self = Self::deserialize(rules).map_err(|error| PlanError::Rules(error.to_string()))?;
         check_gap("gap_ms", rules.gap_ms)?;
@@ -259,7 +259,7 @@ mod tests {
     fn rules_are_an_object_and_no_list_of_their_members() {
         assert!(rules(json!({ "gap_ms": 1000 })).is_ok());
         for wrong in [json!([null, null]), json!([1000]), json!("fast"), json!(5)] {
-            assert!(rules(wrong.clone()).unwrap_err().to_string().contains("an object is needed"), "{wrong}");
+            assert!(rules(wrong.clone()).unwrap_err().to_string().contains("must be an object"), "{wrong}");
         }
     }
 
