@@ -40,6 +40,12 @@ world!(
     "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys
 );
+world!(
+    streamer_world,
+    "streamer-plugin",
+    "export_streamer_world",
+    "switchboard:plugin/sessions@0.1.0" => crate::bindings::switchboard::plugin::sessions
+);
 world!(responder_world, "responder-plugin", "export_responder_world");
 world!(auth_policy_world, "auth-policy-plugin", "export_auth_policy_world");
 world!(template_world, "template-plugin", "export_template_world");

@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use crate::router::{
-    BodyRule, Credential, CredentialPlace, FileKind, FileRule, FormRule, ReceivedFile, Request, Response, Route,
+    BodyRule, Credential, CredentialPlace, FileKind, FileRule, FormRule, LiveAnswer, LiveSource, Rate, RatePer,
+    ReceivedFile, Request, Response, ResponseBody, Route,
 };
+use crate::streamer::Step;
 use crate::types::{Field, KeyKind};
 
 /// Most bytes of a JSON body where a dialect gives no other figure: 1 MiB.
@@ -30,6 +32,7 @@ pub fn route(method: &str, path: &str, credentials: &[Credential]) -> Route {
             raw: None,
             form_only: false,
         },
+        rate: None,
     }
 }
 
@@ -67,6 +70,13 @@ impl Route {
         self.body.raw = Some(file);
         self
     }
+
+    /// The same route, of which, together with all of this `name`, an account may ask `per_minute` times in a minute.
+    #[must_use]
+    pub fn per_account(mut self, name: &str, per_minute: u32) -> Self {
+        self.rate = Some(Rate { name: name.to_owned(), per_minute, per: RatePer::Account });
+        self
+    }
 }
 
 /// The service of keys that were made for no other.
@@ -83,19 +93,49 @@ pub fn in_header(name: &str, kinds: &[KeyKind]) -> Credential {
     Credential { place, kinds: kinds.to_vec(), service: Some(SERVICE.to_owned()) }
 }
 
+/// Tokens that [`crate::sessions::draw_link`] drew, in the query parameter `name`.
+pub fn link_in_query(name: &str) -> Credential {
+    Credential { place: CredentialPlace::Query(name.to_owned()), kinds: vec![KeyKind::Link], service: None }
+}
+
 /// An answer with a JSON body.
 pub fn json(status: u16, body: &impl Serialize) -> Response {
     Response {
         status,
         headers: vec![Field { name: "content-type".to_owned(), value: "application/json".to_owned() }],
         // Only a map with keys that are no text cannot be written, and no dialect has one.
-        body: serde_json::to_vec(body).unwrap_or_default(),
+        body: ResponseBody::Bytes(serde_json::to_vec(body).unwrap_or_default()),
     }
 }
 
 /// An answer without a body.
 pub fn empty(status: u16) -> Response {
-    Response { status, headers: Vec::new(), body: Vec::new() }
+    Response { status, headers: Vec::new(), body: ResponseBody::Bytes(Vec::new()) }
+}
+
+/// Server-sent events of `source`, which the plugin's `streamer` renders; `state` is what its first call is given.
+pub fn stream(source: LiveSource, state: Vec<u8>) -> Response {
+    Response { status: 200, headers: Vec::new(), body: ResponseBody::Live(LiveAnswer { source, state }) }
+}
+
+/// A server-sent event of this type, after which the stream goes on.
+pub fn sent_event(name: &str, data: &impl Serialize) -> Step {
+    // JSON has no line breaks of its own, and only a map with keys that are no text cannot be written.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    Step { bytes: format!("event: {name}\ndata: {data}\n\n").into_bytes(), state: None, done: false }
+}
+
+/// Nothing to write, and the stream goes on.
+pub fn nothing_to_tell() -> Step {
+    Step { bytes: Vec::new(), state: None, done: false }
+}
+
+impl Step {
+    /// The same, after which the stream ends.
+    #[must_use]
+    pub fn last(self) -> Self {
+        Self { done: true, ..self }
+    }
 }
 
 impl Request {

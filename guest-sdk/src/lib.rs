@@ -60,9 +60,15 @@ pub use host::sessions;
 /// The interface `router`: HTTP request → response.
 pub mod router {
     pub use crate::bindings::router_world::exports::switchboard::plugin::router::{
-        BodyRule, Credential, CredentialPlace, FileKind, FileRefusal, FileRule, FileWhy, FormRule, Guest, ReceivedFile,
-        Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
+        BodyRule, Credential, CredentialPlace, EventWish, FileKind, FileRefusal, FileRule, FileWhy, FormRule, Guest,
+        LiveAnswer, LiveSource, Rate, RatePer, ReceivedFile, Refusal, RefusedRequest, Request, Response, ResponseBody,
+        Route, UnauthorizedWhy,
     };
+}
+
+/// The interface `streamer`: what happens → bytes of a stream that a router answered with.
+pub mod streamer {
+    pub use crate::bindings::streamer_world::exports::switchboard::plugin::streamer::{Guest, Moment, SessionLife, Step};
 }
 
 /// The interface `responder`: event → commands.
@@ -94,7 +100,9 @@ pub mod sender_route {
 }
 
 #[doc(hidden)]
-pub use bindings::{auth_policy_world, responder_world, router_world, sender_route_world, template_world, webhook_world};
+pub use bindings::{
+    auth_policy_world, responder_world, router_world, sender_route_world, streamer_world, template_world, webhook_world,
+};
 
 /// Exports a type as the component's `router`.
 #[macro_export]
@@ -116,6 +124,14 @@ macro_rules! openapi {
             #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "switchboard-openapi"))]
             static DOCUMENT: [u8; BYTES.len()] = *include_bytes!($file);
         };
+    };
+}
+
+/// Exports a type as the component's `streamer`.
+#[macro_export]
+macro_rules! export_streamer {
+    ($plugin:ident) => {
+        $crate::streamer_world::export_streamer_world!($plugin with_types_in $crate::streamer_world);
     };
 }
 

@@ -162,6 +162,7 @@ async fn prepare(storage: &Storage) {
         plan: "unlimited".to_owned(),
         limits: std::collections::BTreeMap::new(),
         created_at: NOW,
+        apis_off: Default::default(),
     };
     storage.create_tenant(&tenant).await.unwrap();
     for id in 1..=SESSIONS_MAX {

@@ -14,6 +14,7 @@ use switchboard::http::{HttpSettings, LocalClient, SimControl, SimControlAnswer}
 use switchboard::media::MediaSettings;
 use switchboard::secrets::AdminKey;
 use switchboard::whatsapp::{SessionSettings, WhatsAppNetwork};
+use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::rules::egress::AllowList;
 use switchboard_core::rules::liveness::LivenessSettings;
 use switchboard_core::storage::MasterKey;
@@ -35,8 +36,21 @@ pub struct Stage {
     /// The network.
     pub sim: SimNet,
     folder: TempDir,
+    set_up: SetUp,
+}
+
+/// What hosts of tests differ in.
+#[derive(Clone)]
+struct SetUp {
     sessions: SessionSettings,
     http: HttpSettings,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for SetUp {
+    fn default() -> Self {
+        Self { sessions: SessionSettings::default(), http: HttpSettings::default(), clock: Arc::new(SystemClock) }
+    }
 }
 
 /// Doubts a connection after a second and gives it up after another.
@@ -48,32 +62,37 @@ pub fn impatient() -> SessionSettings {
 impl Stage {
     /// Starts both on empty folders. Wrong credentials are not counted.
     pub async fn start() -> Self {
-        Self::start_on(SessionSettings::default(), HttpSettings::default()).await
+        Self::start_on(SetUp::default()).await
     }
 
     /// The same, with a host that keeps its connections in another way.
     pub async fn start_with(sessions: SessionSettings) -> Self {
-        Self::start_on(sessions, HttpSettings::default()).await
+        Self::start_on(SetUp { sessions, ..SetUp::default() }).await
     }
 
     /// The same, with a front door that is set up like this.
     pub async fn start_behind(http: HttpSettings) -> Self {
-        Self::start_on(SessionSettings::default(), http).await
+        Self::start_on(SetUp { http, ..SetUp::default() }).await
     }
 
-    async fn start_on(sessions: SessionSettings, http: HttpSettings) -> Self {
+    /// The same, with a host that goes by this clock.
+    pub async fn start_by(clock: Arc<dyn Clock>, http: HttpSettings) -> Self {
+        Self::start_on(SetUp { clock, http, ..SetUp::default() }).await
+    }
+
+    async fn start_on(set_up: SetUp) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sim = start_sim(folder.path()).await;
-        let host = start_host(folder.path(), &sim, sessions, http.clone()).await;
-        Self { host, sim, folder, sessions, http }
+        let host = start_host(folder.path(), &sim, set_up.clone()).await;
+        Self { host, sim, folder, set_up }
     }
 
     /// Stops the host in order and starts it anew on the same folder; the network goes on.
     pub async fn restart(self) -> Self {
-        let Self { host, sim, folder, sessions, http } = self;
+        let Self { host, sim, folder, set_up } = self;
         host.shut_down().await;
-        let host = start_host(folder.path(), &sim, sessions, http.clone()).await;
-        Self { host, sim, folder, sessions, http }
+        let host = start_host(folder.path(), &sim, set_up.clone()).await;
+        Self { host, sim, folder, set_up }
     }
 
     /// Stops both.
@@ -155,7 +174,7 @@ async fn start_sim(folder: &Path) -> SimNet {
     SimNet::start(config).await.unwrap()
 }
 
-async fn start_host(folder: &Path, sim: &SimNet, sessions: SessionSettings, http: HttpSettings) -> Host {
+async fn start_host(folder: &Path, sim: &SimNet, set_up: SetUp) -> Host {
     let data_dir = folder.join("data");
     let compiled = data_dir.join("compiled");
     std::fs::create_dir_all(&compiled).unwrap();
@@ -172,13 +191,14 @@ async fn start_host(folder: &Path, sim: &SimNet, sessions: SessionSettings, http
         compiler: Compiler::InProcess,
         media: MediaSetup { program: own_binary(), ffmpeg: None, settings: MediaSettings::default() },
         network: WhatsAppNetwork::simulated(sim.ws_url(), Egress::simulated(&sim.ws_url()).unwrap()),
-        http,
-        sessions,
+        http: set_up.http,
+        sessions: set_up.sessions,
         metrics_listen: Some(LOOPBACK),
         stop_wait: Duration::from_secs(20),
         sim: Some(Arc::new(Control(sim.clone()))),
         retention: RetentionConfig::default().rule(),
         qr_notices: None,
+        clock: set_up.clock,
     })
     .await
     .unwrap();

@@ -39,5 +39,10 @@ world!(
     "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
 );
+world!(
+    streamer_world,
+    "streamer-plugin",
+    "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions
+);
 world!(responder_world, "responder-plugin");
 world!(webhook_world, "webhook-plugin");

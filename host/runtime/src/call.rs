@@ -23,6 +23,7 @@ pub(crate) struct Breach(pub(crate) Limit, pub(crate) String);
 /// What a store holds: everything that one call may see.
 pub(crate) struct CallState {
     pub(crate) principal: Option<Principal>,
+    pub(crate) plugin: Arc<str>,
     pub(crate) config: Arc<str>,
     pub(crate) once: Option<Arc<Once>>,
     pub(crate) verbs: Arc<dyn Verbs>,
@@ -43,6 +44,7 @@ impl CallState {
         table.set_max_capacity(limits.handles_max);
         Self {
             principal: context.principal.clone(),
+            plugin: Arc::clone(&context.plugin),
             config: Arc::clone(&context.config),
             once: context.once.clone(),
             verbs,

@@ -20,6 +20,7 @@ pub(crate) fn key_kind(kind: KeyKind) -> wit::KeyKind {
         KeyKind::Tenant => wit::KeyKind::Tenant,
         KeyKind::Session => wit::KeyKind::Session,
         KeyKind::Personal => wit::KeyKind::Personal,
+        KeyKind::Link => wit::KeyKind::Link,
     }
 }
 
@@ -28,6 +29,7 @@ pub(crate) fn core_key_kind(kind: wit::KeyKind) -> KeyKind {
         wit::KeyKind::Tenant => KeyKind::Tenant,
         wit::KeyKind::Session => KeyKind::Session,
         wit::KeyKind::Personal => KeyKind::Personal,
+        wit::KeyKind::Link => KeyKind::Link,
     }
 }
 

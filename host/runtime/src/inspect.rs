@@ -9,7 +9,7 @@ const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 3] = ["router", "responder", "webhook"];
+pub const INTERFACES: [&str; 4] = ["router", "streamer", "responder", "webhook"];
 /// Interfaces of the package that this host does not call yet.
 const INTERFACES_NOT_YET: [&str; 3] = ["auth-policy", "template", "sender-route"];
 /// Interfaces that a component may import.
@@ -88,7 +88,7 @@ pub enum InspectError {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "exports none of the interfaces router, responder, webhook; implement one and export it with the SDK's export_router!, export_responder! or export_webhook!"
+        "exports none of the interfaces router, streamer, responder, webhook; implement one and export it with the SDK's export_router!, export_streamer!, export_responder! or export_webhook!"
     )]
     NoKnownInterface,
     /// It exports an interface that comes later.

@@ -17,6 +17,7 @@ mod log;
 mod outcome;
 mod runtime;
 mod shape;
+mod stream;
 pub mod types;
 pub mod verbs;
 mod wasi;

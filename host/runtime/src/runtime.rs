@@ -20,6 +20,8 @@ use crate::bindings::responder_world::ResponderPluginPre;
 use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
+use crate::bindings::streamer_world::StreamerPluginPre;
+use crate::bindings::switchboard::plugin::types::KeyKind as WitKeyKind;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
@@ -32,7 +34,10 @@ use crate::inspect::{InspectError, Owner, inspect_bytes, inspect_items};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
-use crate::types::{Credential, CredentialPlace, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
+use crate::stream;
+use crate::types::{
+    Credential, CredentialPlace, Rate, RatePer, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
+};
 use crate::verbs::Verbs;
 
 /// Routes that one plugin may declare.
@@ -43,6 +48,9 @@ const EVENT_KINDS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 256;
 /// Credentials that one route may accept.
 const CREDENTIALS_MAX: usize = 8;
+/// Characters of the name of a rate, and most requests in a minute that one may allow.
+const RATE_NAME_CHARS_MAX: usize = 64;
+const RATE_PER_MINUTE_MAX: u32 = 1_000_000;
 
 /// How the runtime is set up.
 #[derive(Clone, Debug)]
@@ -92,6 +100,7 @@ pub struct LoadedPlugin {
     pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
     router: Option<RouterPluginPre<CallState>>,
     responder: Option<ResponderPluginPre<CallState>>,
+    pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
     pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
 }
 
@@ -106,6 +115,8 @@ impl std::fmt::Debug for LoadedPlugin {
 pub struct CallContext {
     /// Who is calling; nobody for declarations, refusals and responders.
     pub principal: Option<Principal>,
+    /// The plugin's full name: what is drawn for it is good for no other.
+    pub plugin: Arc<str>,
     /// The plugin's configuration, JSON.
     pub config: Arc<str>,
     /// Now, milliseconds since 1970.
@@ -160,6 +171,7 @@ impl Runtime {
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let streamer = if has("streamer") { Some(StreamerPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
@@ -170,6 +182,7 @@ impl Runtime {
             openapi: document::openapi(bytes)?,
             router,
             responder,
+            streamer,
             webhook,
         };
         self.ask_declarations(&mut plugin, context).await?;
@@ -215,7 +228,7 @@ impl Runtime {
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
             .await;
-        self.checked_response(called)
+        self.checked_response(called, plugin.streamer.is_some())
     }
 
     /// Calls `router.refuse`.
@@ -240,7 +253,8 @@ impl Runtime {
                 instance.switchboard_plugin_router().call_refuse(store, &request, &refusal).await
             })
             .await;
-        self.checked_response(called)
+        // A refusal has nobody to whom anything could be told.
+        self.checked_response(called, false)
     }
 
     /// Calls `responder.respond`.
@@ -299,6 +313,24 @@ impl Runtime {
         Called { outcome, report: report(&store, took) }
     }
 
+    fn core_response(&self, response: wit_router::Response, streams: bool) -> Outcome<Response> {
+        let wit_router::Response { status, headers, body } = response;
+        let headers: Vec<(String, String)> = headers.into_iter().map(|field| (field.name, field.value)).collect();
+        let (body, live) = match body {
+            wit_router::ResponseBody::Bytes(body) => (body, None),
+            wit_router::ResponseBody::Live(live) => (Vec::new(), Some(stream::core_answer(live))),
+        };
+        let bytes = body.len() + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let limit = self.limits.output_bytes_max;
+        if bytes > limit {
+            return Outcome::LimitExceeded(Limit::Bytes, format!("an answer of {bytes} bytes; the limit is {limit}"));
+        }
+        match live.as_ref().map_or(Ok(()), |live| stream::check(live, streams)) {
+            Ok(()) => Outcome::Reply(Response { status, headers, body, live }),
+            Err(unfit) => unfit.outcome(),
+        }
+    }
+
     fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
         let mut size = ByteCount(0);
         for Command::Send { to, content, extras } in &commands {
@@ -313,26 +345,24 @@ impl Runtime {
         Outcome::Reply(commands)
     }
 
-    fn checked_response(&self, called: Called<wit_router::Response>) -> Called<Response> {
+    fn checked_response(&self, called: Called<wit_router::Response>, streams: bool) -> Called<Response> {
         let outcome = match called.outcome {
-            Outcome::Reply(response) => {
-                let header_bytes =
-                    |field: &crate::bindings::switchboard::plugin::types::Field| field.name.len() + field.value.len();
-                let bytes = response.body.len() + response.headers.iter().map(header_bytes).sum::<usize>();
-                let limit = self.limits.output_bytes_max;
-                if bytes > limit {
-                    Outcome::LimitExceeded(Limit::Bytes, format!("an answer of {bytes} bytes; the limit is {limit}"))
-                } else {
-                    let headers = response.headers.into_iter().map(|field| (field.name, field.value)).collect();
-                    Outcome::Reply(Response { status: response.status, headers, body: response.body })
-                }
-            }
+            Outcome::Reply(response) => self.core_response(response, streams),
             Outcome::PluginError(why) => Outcome::PluginError(why),
             Outcome::Trap(why) => Outcome::Trap(why),
             Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
         };
         Called { outcome, report: called.report }
     }
+}
+
+fn core_rate(rate: wit_router::Rate) -> Rate {
+    let per = match rate.per {
+        wit_router::RatePer::Account => RatePer::Account,
+        wit_router::RatePer::Key => RatePer::Key,
+        wit_router::RatePer::Address => RatePer::Address,
+    };
+    Rate { name: rate.name, per_minute: rate.per_minute, per }
 }
 
 /// Counts what is written to it.
@@ -379,6 +409,7 @@ fn wit_request(request: &Request) -> wit_router::Request {
         request_id: request.request_id.clone(),
         now_ms: request.now_ms,
         base_url: request.base_url.clone(),
+        mount: request.mount.clone(),
     }
 }
 
@@ -451,22 +482,42 @@ fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
         return refuse("it may accept at most 8 credentials");
     }
     let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let bad_header = route.credentials.iter().any(|credential| match &credential.place {
+    let bad_name = route.credentials.iter().any(|credential| match &credential.place {
         wit_router::CredentialPlace::Bearer => false,
-        wit_router::CredentialPlace::Header(name) => name.is_empty() || name.len() > 64 || !name.chars().all(token),
+        wit_router::CredentialPlace::Header(name) | wit_router::CredentialPlace::Query(name) => {
+            name.is_empty() || name.len() > 64 || !name.chars().all(token)
+        }
     });
-    if bad_header {
-        return refuse("the name of a credential's header must be 1 to 64 letters, digits, - or _");
+    if bad_name {
+        return refuse("the name of a credential's header or parameter must be 1 to 64 letters, digits, - or _");
+    }
+    let link = |kind: &WitKeyKind| matches!(kind, WitKeyKind::Link);
+    let misplaced = route.credentials.iter().any(|credential| match &credential.place {
+        // Queries end up in logs and histories: nothing that lasts may be in one.
+        wit_router::CredentialPlace::Query(_) => !credential.kinds.iter().all(link),
+        _ => credential.kinds.iter().any(link),
+    });
+    if misplaced {
+        return refuse("keys of the kind link are taken in queries, and no others are");
+    }
+    let rate_fits = |rate: &wit_router::Rate| {
+        let name = (1..=RATE_NAME_CHARS_MAX).contains(&rate.name.chars().count());
+        name && (1..=RATE_PER_MINUTE_MAX).contains(&rate.per_minute)
+    };
+    if !route.rate.as_ref().is_none_or(rate_fits) {
+        return refuse("its rate needs a name of 1 to 64 characters, and 1 to 1000000 requests in a minute");
     }
     let credentials = route.credentials.iter().map(|credential| Credential {
         place: match &credential.place {
             wit_router::CredentialPlace::Bearer => CredentialPlace::Bearer,
             wit_router::CredentialPlace::Header(name) => CredentialPlace::Header(name.to_ascii_lowercase()),
+            wit_router::CredentialPlace::Query(name) => CredentialPlace::Query(name.clone()),
         },
         kinds: credential.kinds.iter().copied().map(convert::core_key_kind).collect(),
         service: credential.service.clone(),
     });
-    Ok(Route { credentials: credentials.collect(), method: route.method, path: route.path, body })
+    let (credentials, rate) = (credentials.collect(), route.rate.map(core_rate));
+    Ok(Route { credentials, method: route.method, path: route.path, body, rate })
 }
 
 fn shortened(text: &str) -> String {

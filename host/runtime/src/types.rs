@@ -1,6 +1,11 @@
 //! What goes in and out of router plugins, without wasmtime in it.
 
 use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::event::Event;
+use switchboard_core::records::id::SessionId;
+use switchboard_core::records::session::SessionState;
+
+use crate::verbs::QrCode;
 
 /// Where a request carries its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +14,8 @@ pub enum CredentialPlace {
     Bearer,
     /// In the header of this name, lower case.
     Header(String),
+    /// In the query parameter of this name: keys of the kind [`KeyKind::Link`] alone.
+    Query(String),
 }
 
 /// A credential that a route accepts.
@@ -139,6 +146,30 @@ pub struct Route {
     pub credentials: Vec<Credential>,
     /// What bodies it takes.
     pub body: BodyRule,
+    /// How often it may be called.
+    pub rate: Option<Rate>,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatePer {
+    /// Those of an account.
+    Account,
+    /// Those with one key.
+    Key,
+    /// Those of one client address.
+    Address,
+}
+
+/// Requests that a route may be asked in a minute of the calendar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Routes of one plugin and one name share the count.
+    pub name: String,
+    /// How many; at least one.
+    pub per_minute: u32,
+    /// Whose.
+    pub per: RatePer,
 }
 
 /// A name and a value.
@@ -173,6 +204,66 @@ pub struct Request {
     pub now_ms: u64,
     /// How the outside calls this host, such as `https://api.example.com`.
     pub base_url: String,
+    /// The prefix below which the route was found.
+    pub mount: String,
+}
+
+/// What a stream tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveSource {
+    /// How a session is, and what becomes of it.
+    SessionLife(SessionId),
+    /// Events from now on.
+    Events {
+        /// Of one session alone.
+        session: Option<SessionId>,
+        /// Of these kinds; none for all.
+        kinds: Vec<String>,
+    },
+}
+
+/// An answer that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveAnswer {
+    /// What it tells of.
+    pub source: LiveSource,
+    /// What the first step is given.
+    pub state: Vec<u8>,
+}
+
+/// How a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLife {
+    /// Where it stands.
+    pub state: SessionState,
+    /// Why, when that needs words.
+    pub reason: Option<String>,
+    /// Digits; empty until it is known.
+    pub phone_number: String,
+    /// The code that waits to be scanned.
+    pub qr: Option<QrCode>,
+}
+
+/// What a stream has to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveMoment {
+    /// A session, as it is now.
+    Session(Box<SessionLife>),
+    /// The session was deleted.
+    Gone,
+    /// An event.
+    Event(Box<Event>),
+}
+
+/// What a stream writes for a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveStep {
+    /// Its bytes; may be none.
+    pub bytes: Vec<u8>,
+    /// What the next step is given; `None` for the same again.
+    pub state: Option<Vec<u8>>,
+    /// The stream ends behind the bytes.
+    pub done: bool,
 }
 
 /// A plugin's answer.
@@ -182,8 +273,10 @@ pub struct Response {
     pub status: u16,
     /// Headers.
     pub headers: Vec<Field>,
-    /// The body.
+    /// The body; empty where it goes on.
     pub body: Vec<u8>,
+    /// An answer that goes on.
+    pub live: Option<LiveAnswer>,
 }
 
 /// Why a credential will not do.

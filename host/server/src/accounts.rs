@@ -15,6 +15,7 @@ use switchboard_core::rules::plan::{self, PlanError};
 use switchboard_core::storage::{NewKey, Storage, StorageError};
 
 use crate::key_usage::KeyUsage;
+use crate::links::LinkKeys;
 
 /// Random bytes of a key: nobody guesses or tries them all.
 const KEY_RANDOM_BYTES: usize = 32;
@@ -128,16 +129,17 @@ pub enum CredentialError {
 /// Draws and checks.
 #[derive(Clone)]
 pub struct Accounts {
-    storage: Storage,
-    clock: Arc<dyn Clock>,
+    pub(crate) storage: Storage,
+    pub(crate) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     usage: Arc<KeyUsage>,
+    pub(crate) links: LinkKeys,
 }
 
 impl Accounts {
-    /// Accounts over `storage`.
-    pub fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { storage, clock, entropy, usage: Arc::default() }
+    /// Accounts over `storage`, whose tokens in links are made by `links`.
+    pub(crate) fn new(storage: Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, links: LinkKeys) -> Self {
+        Self { storage, clock, entropy, usage: Arc::default(), links }
     }
 
     /// How often keys are used.
@@ -177,6 +179,7 @@ impl Accounts {
                 plan: plan.to_owned(),
                 limits: limits.clone(),
                 created_at: self.clock.now(),
+                apis_off: Default::default(),
             };
             match self.storage.create_tenant(&tenant).await {
                 Err(StorageError::Conflict) => {}
@@ -258,11 +261,7 @@ impl Accounts {
         if credential.len() > CREDENTIAL_CHARS_MAX {
             return Err(CredentialError::Unknown);
         }
-        let unavailable = |error: StorageError| {
-            tracing::error!(%error, "a credential cannot be looked up");
-            CredentialError::Unavailable
-        };
-        let key = self.storage.resolve_key(credential).await.map_err(unavailable)?.ok_or(CredentialError::Unknown)?;
+        let key = self.storage.resolve_key(credential).await.map_err(Self::unavailable)?.ok_or(CredentialError::Unknown)?;
         if key.revoked_at.is_some() {
             return Err(CredentialError::Revoked);
         }
@@ -275,13 +274,29 @@ impl Accounts {
         if service.is_some_and(|service| service != key.service) {
             return Err(CredentialError::WrongService);
         }
-        let tenant = self.storage.tenant(key.tenant).await.map_err(unavailable)?.ok_or(CredentialError::Unknown)?;
+        self.admit(key).await
+    }
+
+    pub(crate) fn unavailable(error: StorageError) -> CredentialError {
+        tracing::error!(%error, "a credential cannot be looked up");
+        CredentialError::Unavailable
+    }
+
+    /// Who holds a key that was found, and the tenant whose it is.
+    ///
+    /// # Errors
+    /// [`CredentialError`], when it is good no more.
+    pub(crate) async fn admit(&self, key: ApiKey) -> Result<(Principal, Tenant), CredentialError> {
+        if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
+            return Err(CredentialError::Expired);
+        }
+        let tenant = self.storage.tenant(key.tenant).await.map_err(Self::unavailable)?.ok_or(CredentialError::Unknown)?;
         if !tenant.active {
             return Err(CredentialError::Inactive);
         }
         // A key that was made while its session was deleted must not outlive it.
         if let Some(session) = key.session
-            && self.storage.session(key.tenant, session).await.map_err(unavailable)?.is_none()
+            && self.storage.session(key.tenant, session).await.map_err(Self::unavailable)?.is_none()
         {
             return Err(CredentialError::Unknown);
         }
@@ -297,24 +312,24 @@ impl Accounts {
         Ok((principal, tenant))
     }
 
-    /// Whether what a principal was given would be given again: its key is there and good, its tenant active, its session not
-    /// deleted. `false` also when that cannot be looked up.
-    pub async fn still_holds(&self, principal: &Principal) -> bool {
+    /// The tenant of a principal to whom what it was given would be given again: its key is there and good, its tenant active,
+    /// its session not deleted. `None` also when that cannot be looked up.
+    pub async fn still_holds(&self, principal: &Principal) -> Option<Tenant> {
         let holds = async {
-            let Some(key) = self.storage.key(principal.tenant, principal.key).await? else { return Ok(false) };
+            let Some(key) = self.storage.key(principal.tenant, principal.key).await? else { return Ok(None) };
             if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
-                return Ok(false);
+                return Ok(None);
             }
             if let Some(session) = key.session
                 && self.storage.session(key.tenant, session).await?.is_none()
             {
-                return Ok(false);
+                return Ok(None);
             }
-            Ok::<_, StorageError>(self.storage.tenant(key.tenant).await?.is_some_and(|tenant| tenant.active))
+            Ok::<_, StorageError>(self.storage.tenant(key.tenant).await?.filter(|tenant| tenant.active))
         };
         holds.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a key cannot be looked up again");
-            false
+            None
         })
     }
 }

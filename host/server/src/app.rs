@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use switchboard_core::clock::{Clock, SystemClock};
+use switchboard_core::clock::Clock;
 use switchboard_core::entropy::{Entropy, SystemEntropy};
 use switchboard_core::flow::delivery_worker::DeliveryWorker;
 use switchboard_core::flow::housekeeper::Housekeeper;
@@ -32,6 +32,7 @@ use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
 };
 use crate::key_usage::KeyUsage;
+use crate::links::{self, LinkKeys};
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, Plugins};
@@ -79,6 +80,8 @@ pub struct HostSettings {
     pub retention: Retention,
     /// Who wants to see QR codes as they come.
     pub qr_notices: Option<mpsc::Sender<(SessionId, String)>>,
+    /// What every limit, wait and moment of the host goes by.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Who looks at media, and its limits.
@@ -164,8 +167,9 @@ impl Host {
         let metrics = Arc::<Metrics>::default();
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
-        let basics = Basics::new(&storage);
-        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy));
+        let basics = Basics::new(&storage, Arc::clone(&settings.clock));
+        let links = LinkKeys::new(settings.master_key.derive(links::KEY_PURPOSE));
+        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy), links);
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
@@ -316,9 +320,8 @@ struct Basics {
 }
 
 impl Basics {
-    fn new(storage: &Storage) -> Self {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { storage: storage.clone(), clock, entropy, wakes: Arc::default() }
+    fn new(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
+        Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default() }
     }
 
     /// What keeps media and looks at it.

@@ -38,8 +38,8 @@ pub(crate) struct Shared {
 
 /// What the operator has from the first start: the dialects.
 pub(crate) fn shared_from_start() -> Vec<Shared> {
-    let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true };
-    let guest = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false };
+    let owner = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: true, host: None };
+    let guest = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false, host: None };
     vec![
         Shared { name: "prosendi", mounts: vec![owner("/api/whatsapp")], config: json!({}) },
         Shared { name: "sendapi", mounts: vec![owner("/v1")], config: json!({}) },

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
+use switchboard_core::clock::SystemClock;
 use switchboard_core::entropy::SystemEntropy;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::storage::{MasterKey, Storage};
@@ -287,6 +288,7 @@ pub(crate) async fn open(config: &Config, sim_url: Option<String>) -> Result<Ope
         stop_wait: Duration::from_secs(config.stop_wait_seconds),
         sim: sim_control,
         qr_notices: Some(qr_notices),
+        clock: Arc::new(SystemClock),
     })
     .await?;
     Ok(Opened {

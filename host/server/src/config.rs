@@ -79,6 +79,8 @@ pub struct HttpConfig {
     pub trusted_proxies: Vec<Network>,
     /// Wrong credentials that one address may present to one API in a minute; 0 for any number.
     pub failed_credentials_per_minute: u64,
+    /// Whether routes may be asked only as often as their plugins say.
+    pub route_rates: bool,
 }
 
 impl HttpConfig {
@@ -87,13 +89,14 @@ impl HttpConfig {
         HttpSettings {
             trusted_proxies: self.trusted_proxies.clone(),
             failed_credentials_per_minute: self.failed_credentials_per_minute,
+            route_rates: self.route_rates,
         }
     }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), failed_credentials_per_minute: 5 }
+        Self { trusted_proxies: Vec::new(), failed_credentials_per_minute: 5, route_rates: true }
     }
 }
 

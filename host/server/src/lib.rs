@@ -11,6 +11,7 @@ pub mod demo;
 pub mod egress;
 pub mod http;
 pub mod key_usage;
+mod links;
 pub mod media;
 pub mod metrics;
 pub mod plugins;

@@ -18,7 +18,7 @@ use switchboard_core::storage::{Storage, StorageError};
 use switchboard_runtime::{CallContext, CallReport, Called, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
 
 use crate::builtins;
-use crate::http::{MountTable, RouteError};
+use crate::http::{MountTable, RouteError, host_name};
 use crate::metrics::Metrics;
 
 /// Most characters of a plugin's name.
@@ -65,7 +65,8 @@ impl ActivePlugin {
 
     /// The context of a call for `principal`.
     pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
-        CallContext { principal, config: Arc::clone(&self.config), now_ms, once: None }
+        let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
+        CallContext { principal, plugin, config, now_ms, once: None }
     }
 }
 
@@ -229,8 +230,14 @@ impl Plugins {
     ///
     /// # Errors
     /// [`InstallError`]; what was active before stays so.
-    pub async fn install(&self, install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
+    pub async fn install(&self, mut install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
         check(&install)?;
+        for mount in install.mounts.iter_mut().flatten() {
+            mount.host = mount.host.as_deref().map(host_name).transpose().map_err(|error| {
+                let why = error.to_string();
+                InstallError::Invalid { field: "mounts", why }
+            })?;
+        }
         let before = self.find(install.tenant, &install.name);
         let kept = before.as_ref().map(|plugin| &plugin.record);
         let record = Plugin {
@@ -291,12 +298,18 @@ impl Plugins {
     async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
-        let context = CallContext { principal: None, config: Arc::clone(&config), now_ms: self.clock.now().0, once: None };
+        let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
+        let context = CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);
         let openapi = loaded.openapi.take().map(|mut document| {
-            let servers = record.mounts.iter().map(|mount| json!({ "url": mount.prefix })).collect();
+            let url = |mount: &Mount| match &mount.host {
+                // Relative to where the document is: the same protocol, another host.
+                Some(host) => format!("//{host}{}", mount.prefix),
+                None => mount.prefix.clone(),
+            };
+            let servers = record.mounts.iter().map(|mount| json!({ "url": url(mount) })).collect();
             document.insert("servers".to_owned(), servers);
             Bytes::from(serde_json::Value::Object(document).to_string())
         });

@@ -28,6 +28,7 @@ pub fn set_header(response: &mut Response, name: &str, value: String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchboard_guest_sdk::http;
 
     fn limit(name: &str, max: u64, used: u64, resets_at_ms: u64) -> QuotaStanding {
         let (limit, resets_at_ms) = (name.to_owned(), Some(resets_at_ms));
@@ -38,14 +39,14 @@ mod tests {
     fn the_limit_with_the_least_left_is_shown_and_of_two_the_one_that_resets_last() {
         let limits = [limit("minute", 10, 7, 1_000), limit("day", 100, 97, 5_001), limit("month", 1_000, 10, 9_000)];
         assert_eq!(tightest(&limits).map(|limit| limit.limit.as_str()), Some("day"));
-        let mut response = Response { status: 200, headers: Vec::new(), body: Vec::new() };
+        let mut response = http::empty(200);
         show(&mut response, &limits);
         show(&mut response, &limits);
         let shown: Vec<(&str, &str)> =
             response.headers.iter().map(|header| (header.name.as_str(), header.value.as_str())).collect();
         let expected = [("x-ratelimit-limit", "100"), ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", "6")];
         assert_eq!(shown, expected);
-        let mut without = Response { status: 200, headers: Vec::new(), body: Vec::new() };
+        let mut without = http::empty(200);
         show(&mut without, &[]);
         assert!(without.headers.is_empty());
     }

@@ -4,15 +4,25 @@ mod answer;
 mod keys;
 mod messages;
 mod sessions;
+mod stream;
 
 use switchboard_dialect::{Dialect, Endpoint, Failure, Place, endpoint, export_dialect};
-use switchboard_guest_sdk::http::bearer;
+use switchboard_guest_sdk::export_streamer;
+use switchboard_guest_sdk::http::{bearer, link_in_query};
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
 
 /// A key of the account.
 fn key() -> Vec<Credential> {
     vec![bearer(&[KeyKind::Tenant])]
+}
+
+/// The query parameter in which a stream's address carries its token.
+const TOKEN: &str = "token";
+
+/// The same, or the token of a stream's address.
+fn key_or_token() -> Vec<Credential> {
+    vec![bearer(&[KeyKind::Tenant]), link_in_query(TOKEN)]
 }
 
 struct Wamux;
@@ -24,6 +34,7 @@ impl Dialect for Wamux {
         endpoint("GET", "/sessions/{id}", key, sessions::get),
         endpoint("PATCH", "/sessions/{id}", key, sessions::rename),
         endpoint("DELETE", "/sessions/{id}", key, sessions::delete),
+        endpoint("GET", "/sessions/{id}/stream", key_or_token, sessions::stream),
         endpoint("GET", "/sessions/{id}/settings", key, sessions::settings),
         endpoint("PATCH", "/sessions/{id}/settings", key, sessions::change_settings),
         endpoint("POST", "/sessions/{id}/disconnect", key, sessions::disconnect),
@@ -45,4 +56,5 @@ impl Dialect for Wamux {
 }
 
 export_dialect!(Wamux);
+export_streamer!(Wamux);
 switchboard_guest_sdk::openapi!("../openapi.json");

@@ -4,13 +4,17 @@ use serde_json::{Map, Value, json};
 use switchboard_dialect::status::SessionWords;
 use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::http::{empty, json as json_response};
+use switchboard_guest_sdk::http::{empty, json as json_response, stream as live};
 use switchboard_guest_sdk::iso8601;
-use switchboard_guest_sdk::router::{Request, Response};
+use switchboard_guest_sdk::router::{LiveSource, Request, Response};
 use switchboard_guest_sdk::sessions::{self as host, NewSession, SessionChange};
 use switchboard_guest_sdk::types::{Session, SessionState, Setting};
 use switchboard_ids::{Kind, from_uuid, uuid};
 
+use crate::TOKEN;
+
+/// How long a stream's address can be opened, seconds: long enough to get up and look for the phone.
+const STREAM_TTL_S: u32 = 900;
 /// Most characters of a session's key.
 const KEY_CHARS_MAX: usize = 100;
 
@@ -55,6 +59,20 @@ fn shape(session: &Session) -> Result<Value, Failure> {
     }))
 }
 
+/// The same with the address of its stream, which a browser can open as it is.
+fn whole(request: &Request, session: &Session) -> Result<Value, Failure> {
+    let mut shaped = shape(session)?;
+    let token = host::draw_link(session.id, STREAM_TTL_S).ok();
+    let address = |token: String| {
+        let (base, mount, id) = (&request.base_url, &request.mount, uuid(Kind::Session, session.id).unwrap_or_default());
+        format!("{base}{mount}/sessions/{id}/stream?{TOKEN}={token}")
+    };
+    if let Some(shaped) = shaped.as_object_mut() {
+        shaped.insert("streamUrl".to_owned(), json!(token.map(address)));
+    }
+    Ok(shaped)
+}
+
 fn session_key(fields: &mut Fields) -> String {
     let key = fields.required_text("session_key");
     fields.at_most("session_key", KEY_CHARS_MAX);
@@ -67,7 +85,7 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     done(fields)?;
     let made = host::create(&NewSession { name, phone_number: String::new(), settings: Vec::new() }).of(What::Session)?;
     let session = host::connect(made.id, 0).of(What::Session)?;
-    Ok(json_response(201, &shape(&session)?))
+    Ok(json_response(201, &whole(request, &session)?))
 }
 
 pub fn list(_: &Request) -> Result<Response, Failure> {
@@ -77,7 +95,14 @@ pub fn list(_: &Request) -> Result<Response, Failure> {
 }
 
 pub fn get(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &shape(&host::get(id(request)?).of(What::Session)?)?))
+    Ok(json_response(200, &whole(request, &host::get(id(request)?).of(What::Session)?)?))
+}
+
+/// QR codes as they come, until the session is connected.
+pub fn stream(request: &Request) -> Result<Response, Failure> {
+    let session = host::get(id(request)?).of(What::Session)?;
+    let state = uuid(Kind::Session, session.id).unwrap_or_default();
+    Ok(live(LiveSource::SessionLife(session.id), state.into_bytes()))
 }
 
 pub fn rename(request: &Request) -> Result<Response, Failure> {
@@ -85,7 +110,7 @@ pub fn rename(request: &Request) -> Result<Response, Failure> {
     let name = session_key(&mut fields);
     done(fields)?;
     let change = SessionChange { name: Some(name), settings: Vec::new() };
-    Ok(json_response(200, &shape(&host::change(id(request)?, &change).of(What::Session)?)?))
+    Ok(json_response(200, &whole(request, &host::change(id(request)?, &change).of(What::Session)?)?))
 }
 
 pub fn delete(request: &Request) -> Result<Response, Failure> {
@@ -94,11 +119,11 @@ pub fn delete(request: &Request) -> Result<Response, Failure> {
 }
 
 pub fn disconnect(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &shape(&host::disconnect(id(request)?).of(What::Session)?)?))
+    Ok(json_response(200, &whole(request, &host::disconnect(id(request)?).of(What::Session)?)?))
 }
 
 pub fn restart(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &shape(&host::restart(id(request)?, 0).of(What::Session)?)?))
+    Ok(json_response(200, &whole(request, &host::restart(id(request)?, 0).of(What::Session)?)?))
 }
 
 fn settings_of(session: &Session) -> Value {

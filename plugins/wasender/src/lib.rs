@@ -11,10 +11,11 @@ mod presence;
 mod send;
 mod sessions;
 
-use switchboard_guest_sdk::export_router;
+use serde::Deserialize;
 use switchboard_guest_sdk::http::{bearer, files, in_header, route};
 use switchboard_guest_sdk::router::{FileKind, FileRule, Guest, Refusal, RefusedRequest, Request, Response, Route};
 use switchboard_guest_sdk::types::KeyKind;
+use switchboard_guest_sdk::{config, export_router};
 
 use answer::Failure;
 
@@ -84,6 +85,21 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("POST", "/decrypt-media", Caller::Session, media::decrypt),
 ];
 
+/// Requests of an account in a minute, unless the operator sets another figure.
+const REQUESTS_PER_MINUTE: u32 = 100;
+
+/// What the operator may set.
+#[derive(Deserialize)]
+struct Settings {
+    /// `null` for no limit.
+    #[serde(default = "usual_rate")]
+    requests_per_minute: Option<u32>,
+}
+
+fn usual_rate() -> Option<u32> {
+    Some(REQUESTS_PER_MINUTE)
+}
+
 fn any_file() -> FileRule {
     files("*", 1, FileKind::Any)
 }
@@ -93,6 +109,7 @@ struct Wasender;
 impl Guest for Wasender {
     fn routes() -> Vec<Route> {
         let account = [KeyKind::Personal, KeyKind::Tenant];
+        let settings = config().unwrap_or(Settings { requests_per_minute: usual_rate() });
         ROUTES
             .iter()
             .map(|(method, path, caller, _)| {
@@ -105,7 +122,10 @@ impl Guest for Wasender {
                         bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant]),
                     ],
                 };
-                let route = route(method, path, &credentials);
+                let mut route = route(method, path, &credentials);
+                if let Some(per_minute) = settings.requests_per_minute {
+                    route = route.per_account("api", per_minute);
+                }
                 match *path {
                     "/upload" => route.base64(&["base64"]).form(&[any_file()]).raw(any_file()),
                     _ => route,

@@ -3,6 +3,7 @@
 mod document;
 #[cfg(feature = "fuzz")]
 mod fuzz;
+mod limits;
 mod prosendi;
 mod sendapi;
 mod stage;

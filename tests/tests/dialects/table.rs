@@ -9,12 +9,14 @@ use switchboard::http::{LocalAnswer, LocalClient};
 use crate::document::Document;
 
 /// Headers of answers that are part of the promise.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 9] = [
     "allow",
+    "cache-control",
     "content-type",
     "idempotent-replayed",
     "retry-after",
     "www-authenticate",
+    "x-accel-buffering",
     "x-ratelimit-limit",
     "x-ratelimit-remaining",
 ];
@@ -177,6 +179,12 @@ impl Api {
         let body = match serde_json::from_slice(&answer.body) {
             Ok(body) => serde_json::to_string_pretty(&self.normalised(&body)).unwrap(),
             Err(_) if answer.body.is_empty() => "(empty)".to_owned(),
+            // Comments come in between when they will; two line ends would end the entry of the table.
+            Err(_) if answer.header("content-type") == Some("text/event-stream") => {
+                let text = String::from_utf8(answer.body).unwrap();
+                let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with(':')).collect();
+                lines.join("\n")
+            }
             Err(_) => panic!("{name} [{column}] is no JSON: {answer:?}"),
         };
         writeln!(self.told, "{body}\n").unwrap();
@@ -231,8 +239,11 @@ impl Api {
         if let Some(name) = drawn(&text) {
             return name;
         }
-        let is_uuid = text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
-        if is_uuid { "<uuid>".to_owned() } else { text }
+        if let Some((address, _)) = text.split_once("?token=lnk_") {
+            let steps: Vec<&str> = address.split('/').map(|step| if is_uuid(step) { "<uuid>" } else { step }).collect();
+            return format!("{}?token=<token>", steps.join("/"));
+        }
+        if is_uuid(&text) { "<uuid>".to_owned() } else { text }
     }
 
     /// Compares the whole table with its golden file.
@@ -250,6 +261,10 @@ impl Api {
         }
         assert_eq!(self.told, golden, "differs from golden/{dialect}.txt; UPDATE_GOLDEN=1 writes it anew");
     }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
 }
 
 /// What stands for a text that is drawn anew each time.

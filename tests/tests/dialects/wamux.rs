@@ -28,6 +28,7 @@ async fn api(cast: &Cast) -> Api {
             (session(cast.connected.id), "<session>"),
             (session(cast.idle.id), "<idle session>"),
             (session(cast.foreign.id), "<foreign session>"),
+            (cast.stage.host.address().to_string(), "<host>"),
             // Which of the two it is depends on how quick the network is.
             ("initializing".to_owned(), "<being linked>"),
             ("qr_ready".to_owned(), "<being linked>"),
@@ -106,6 +107,7 @@ async fn walk_sessions(cast: &Cast, api: &mut Api) {
     let id = cast.connected.id;
     api.walk(of_session(cast, id, "GET", "", None)).await;
     api.walk(Row { typed: &typed, ..names(of_session(cast, id, "PATCH", "", Some(named))) }).await;
+    api.walk(of_session(cast, id, "GET", "/stream", None)).await;
     api.walk(of_session(cast, id, "GET", "/settings", None)).await;
     let wrong = [("setting that is none", json!({ "fetchMedia": "yes" })), ("pacing that is none", json!({ "pacing": 5 }))];
     let fetch = Some(json!({ "fetchMedia": true }));

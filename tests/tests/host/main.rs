@@ -1,6 +1,7 @@
 //! Whole hosts on the simulated network, driven through HTTP as clients drive them.
 
 mod admin;
+mod apis;
 #[cfg(feature = "clients")]
 mod clients;
 mod errors;
@@ -22,6 +23,7 @@ mod received_media;
 #[cfg(feature = "clients")]
 mod samples;
 mod sending;
+mod session_streams;
 mod sessions;
 mod start;
 mod stop;

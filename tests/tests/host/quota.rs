@@ -179,7 +179,11 @@ async fn tries(account: &Account, path: &str, from: &str) -> Vec<u16> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_keys_is_stopped_and_neither_a_right_key_nor_a_neighbour_behind_the_proxy_is() {
-    let settings = HttpSettings { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], failed_credentials_per_minute: 1 };
+    let settings = HttpSettings {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        failed_credentials_per_minute: 1,
+        ..HttpSettings::default()
+    };
     let stage = Stage::start_behind(settings).await;
     let account = stage.account("Shop").await;
     // Whenever a minute of the calendar ends, one more guess is answered with 401.

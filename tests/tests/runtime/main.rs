@@ -5,5 +5,6 @@ mod cancel;
 mod hostile;
 mod router;
 mod stage;
+mod streams;
 mod upload;
 mod webhook;

@@ -8,7 +8,7 @@ use switchboard_runtime::{Limit, Outcome};
 use crate::stage::{Stage, context, principal};
 
 fn answered(status: u16, text: &str) -> Outcome<Response> {
-    Outcome::Reply(Response { status, headers: vec![], body: text.as_bytes().to_vec() })
+    Outcome::Reply(Response { status, headers: vec![], body: text.as_bytes().to_vec(), live: None })
 }
 
 /// A request for `path` breaks `limit`, in words that contain `words`, and nothing else breaks.

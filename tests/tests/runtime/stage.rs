@@ -20,8 +20,8 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
-    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, MediaVerbs, NewAccountKey, NewBatch, NewMessage,
-    NewSession, NewSettings, QrCode, VerbError, Verbs,
+    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, LinkVerbs, MediaVerbs, NewAccountKey, NewBatch,
+    NewMessage, NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 use switchboard_runtime::{
     CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
@@ -68,7 +68,7 @@ pub fn component(path: &str) -> Vec<u8> {
 
 /// A call for `principal` with `config`.
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
-    CallContext { principal, config: Arc::from(config), now_ms: NOW_MS, once: None }
+    CallContext { principal, plugin: Arc::from("operator/guest"), config: Arc::from(config), now_ms: NOW_MS, once: None }
 }
 
 /// The holder of a tenant's key.
@@ -323,6 +323,19 @@ impl Verbs for FakeVerbs {
         _api: Option<ApiLimits>,
     ) -> Result<Vec<LimitStanding>, VerbError> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl LinkVerbs for FakeVerbs {
+    async fn draw_link(
+        &self,
+        _caller: &Principal,
+        plugin: &str,
+        session: SessionId,
+        ttl: Duration,
+    ) -> Result<String, VerbError> {
+        Ok(format!("{plugin} {session} {}", ttl.as_secs()))
     }
 }
 

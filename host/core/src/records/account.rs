@@ -1,6 +1,6 @@
 //! Tenants and their API keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub struct Tenant {
     pub limits: BTreeMap<String, u64>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The operator's APIs, by name, that it has switched off for itself.
+    #[serde(default)]
+    pub apis_off: BTreeSet<String>,
 }
 
 /// What a key is for.
@@ -35,10 +38,13 @@ pub enum KeyKind {
     Session,
     /// A person's access token: account calls.
     Personal,
+    /// A token in a link, drawn by the host under another key: never kept and never asked for.
+    #[serde(skip)]
+    Link,
 }
 
 impl KeyKind {
-    /// Every kind.
+    /// Every kind that is kept.
     pub const ALL: [Self; 3] = [Self::Tenant, Self::Session, Self::Personal];
 
     /// The name in requests and answers.
@@ -47,6 +53,7 @@ impl KeyKind {
             Self::Tenant => "tenant",
             Self::Session => "session",
             Self::Personal => "personal",
+            Self::Link => "link",
         }
     }
 
@@ -59,6 +66,7 @@ impl KeyKind {
             (Self::Session, true) => "ses_test_",
             (Self::Personal, false) => "pat_live_",
             (Self::Personal, true) => "pat_test_",
+            (Self::Link, _) => "lnk_",
         }
     }
 }

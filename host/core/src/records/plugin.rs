@@ -13,6 +13,9 @@ pub struct Mount {
     /// It answers for paths and methods below the prefix that no plugin serves.
     #[serde(default)]
     pub owner: bool,
+    /// The host name, lower case, that requests have to be for; any unless it is given.
+    #[serde(default)]
+    pub host: Option<String>,
 }
 
 /// A plugin as it is active now.

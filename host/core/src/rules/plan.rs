@@ -248,6 +248,7 @@ mod tests {
             plan: plan.to_owned(),
             limits: limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             created_at: Timestamp(0),
+            apis_off: Default::default(),
         }
     }
 

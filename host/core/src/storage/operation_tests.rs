@@ -112,6 +112,7 @@ fn tenant(id: TenantId, name: &str) -> Tenant {
         plan: "unlimited".to_owned(),
         limits: BTreeMap::new(),
         created_at: NOW,
+        apis_off: Default::default(),
     }
 }
 

@@ -158,6 +158,11 @@ impl sessions::Host for CallState {
         .await
     }
 
+    async fn draw_link(&mut self, id: u64, ttl_s: u32) -> Answer<String> {
+        let (plugin, ttl) = (self.plugin.clone(), Duration::from_secs(u64::from(ttl_s)));
+        self.verb(|verbs, caller| async move { verbs.draw_link(&caller, &plugin, SessionId(id), ttl).await }).await
+    }
+
     async fn qr(&mut self, id: u64) -> Answer<Option<sessions::QrCode>> {
         self.verb(|verbs, caller| async move {
             let qr = verbs.session_qr(&caller, SessionId(id)).await?;

@@ -1,5 +1,6 @@
 //! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
 
+mod links;
 mod media;
 mod people;
 
@@ -17,6 +18,7 @@ use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 
+pub use links::{LINK_TTL_MAX, LinkVerbs};
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
 
@@ -216,7 +218,7 @@ pub struct QrCode {
 
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
-pub trait Verbs: MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + Send + Sync {
+pub trait Verbs: MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + Send + Sync {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;
     /// One session.

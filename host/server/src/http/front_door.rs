@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::wakes::Wakes;
-use switchboard_core::records::account::{Principal, Tenant};
+use switchboard_core::records::account::Principal;
 use switchboard_core::records::once::Once;
-use switchboard_core::rules::quota::Standing;
 use switchboard_core::storage::Storage;
 use switchboard_runtime::CallContext;
 use switchboard_runtime::types as plugin;
 
+use super::admission::Presented;
 use super::bodies::FilePlaces;
 use super::idempotency::{Begun, OnceError, OnceRuns};
 use super::input;
 use super::limits::{Client, Limits, presents_credential, show_standing};
 use super::listener::Answers;
-use super::mounts::Lookup;
-use super::native::Streams;
+use super::mounts::{Found, Lookup};
 use super::problem::{Answer, Problem, json as json_answer, whole};
-use crate::accounts::{Accounts, CredentialError};
+use super::streams::Streams;
+use crate::accounts::Accounts;
 use crate::media::{Downloads, LINK_PATH, MediaRoom};
 use crate::metrics::MetricsPage;
 use crate::plugins::{ActivePlugin, Plugins};
@@ -162,12 +162,17 @@ impl FrontDoor {
         };
         // A request keeps the generation it began with.
         let generation = self.plugins.generation();
-        match generation.mounts.look_up(&refused.method, &refused.path) {
-            Lookup::Found { plugin, route, declared, params } => {
-                let (mut answer, standing) = match self.admit(request.headers(), plugin, declared, client).await {
-                    Ok((principal, standing)) => {
-                        let called = (route, declared, principal);
-                        (self.call(request, plugin, called, params, &refused).await, standing)
+        let host = input::host(request.uri(), request.headers());
+        match generation.mounts.look_up(host.as_deref(), &refused.method, &refused.path) {
+            Lookup::Found(found) => {
+                let plugin = found.plugin;
+                let presented = Presented { headers: request.headers(), query: request.uri().query(), client };
+                let (mut answer, standing) = match self.admit(presented, plugin, found.declared).await {
+                    Ok((principal, standing)) => (self.call(request, found, principal, &refused).await, standing),
+                    Err((plugin::Refusal::NotFound, standing)) => {
+                        // Switched off: answered as if it were not there.
+                        let renderer = generation.mounts.owner(host.as_deref(), &refused.path).or(Some(plugin));
+                        (self.refuse(renderer, &refused, plugin::Refusal::NotFound).await, standing)
                     }
                     Err((refusal, standing)) => (self.refuse(Some(plugin), &refused, refusal).await, standing),
                 };
@@ -191,9 +196,8 @@ impl FrontDoor {
     async fn call(
         &self,
         request: Request<Incoming>,
-        plugin: &Arc<ActivePlugin>,
-        (route, declared, principal): (u32, &plugin::Route, Option<Principal>),
-        params: Vec<(String, String)>,
+        Found { plugin, route, declared, params, mount }: Found<'_>,
+        principal: Option<Principal>,
         refused: &plugin::RefusedRequest,
     ) -> Answer {
         let (head, incoming) = request.into_parts();
@@ -227,7 +231,7 @@ impl FrontDoor {
             method: refused.method.clone(),
             path: refused.path.clone(),
             params,
-            query: input::query(head.uri.query()),
+            query: input::visible_query(head.uri.query(), &declared.credentials),
             headers: input::visible_headers(&head.headers, places),
             body: std::mem::take(&mut taken.body).into(),
             form: std::mem::take(&mut taken.form),
@@ -236,9 +240,10 @@ impl FrontDoor {
             request_id: refused.request_id.clone(),
             now_ms: self.clock.now().0,
             base_url: input::base_url(&head.headers),
+            mount: mount.to_owned(),
         };
         let once = run.as_ref().map(|run| Arc::clone(&run.once));
-        let answer = self.handle(plugin, &input, once, refused).await;
+        let answer = self.handle(plugin, &input, once, (refused, &head.method)).await;
         if !answer.status().is_success() {
             self.forget(&taken, tenant).await;
         }
@@ -254,15 +259,24 @@ impl FrontDoor {
         plugin: &Arc<ActivePlugin>,
         input: &plugin::Request,
         once: Option<Arc<Once>>,
-        refused: &plugin::RefusedRequest,
+        (refused, method): (&plugin::RefusedRequest, &Method),
     ) -> Answer {
         let context = CallContext { once, ..plugin.context(input.principal.clone(), input.now_ms) };
         let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
         self.plugins.note_call(plugin, "router", &refused.request_id, &called);
         match called.outcome.into_result() {
-            Ok(response) => match to_http(response) {
-                Some(answer) => answer,
-                None => self.failed(plugin, refused, "answered with an impossible status".to_owned()).await,
+            Ok(mut response) => match response.live.take() {
+                None => match to_http(response) {
+                    Some(answer) => answer,
+                    None => self.failed(plugin, refused, "answered with an impossible status".to_owned()).await,
+                },
+                Some(live) => {
+                    let caller = (input.principal.as_ref(), method);
+                    match self.worded_stream(plugin, caller, response, live, &refused.request_id).await {
+                        Ok(answer) => answer,
+                        Err(refusal) => self.refuse(Some(plugin), refused, refusal).await,
+                    }
+                }
             },
             Err(why) => self.failed(plugin, refused, why).await,
         }
@@ -273,57 +287,6 @@ impl FrontDoor {
         let name = plugin.full_name();
         tracing::error!(plugin = name, request_id = refused.request_id, why, "a router failed");
         self.refuse(Some(plugin), refused, plugin::Refusal::Internal("the plugin failed".to_owned())).await
-    }
-
-    /// Who calls, and how their account stands in this minute; nobody, where the route asks for no credential.
-    ///
-    /// # Errors
-    /// The refusal, and how the caller stands when that is why.
-    async fn admit(
-        &self,
-        headers: &HeaderMap,
-        plugin: &ActivePlugin,
-        declared: &plugin::Route,
-        client: Client,
-    ) -> Result<(Option<Principal>, Option<Standing>), (plugin::Refusal, Option<Standing>)> {
-        let now = self.clock.now();
-        let too_many = |standing: Standing| {
-            let seconds = u32::try_from(standing.retry_after_s(now)).unwrap_or(u32::MAX);
-            (plugin::Refusal::TooManyRequests(seconds), Some(standing))
-        };
-        match self.authenticate(headers, declared).await {
-            Ok(None) => Ok((None, None)),
-            Ok(Some((principal, tenant))) => match self.limits.count_request(&tenant, now) {
-                Ok(standing) => Ok((Some(principal), standing)),
-                Err(standing) => Err(too_many(standing)),
-            },
-            Err(error @ CredentialError::Unavailable) => Err((plugin::Refusal::Internal(error.to_string()), None)),
-            Err(CredentialError::Missing) => Err((plugin::Refusal::Unauthorized(plugin::UnauthorizedWhy::Missing), None)),
-            Err(error) => match self.limits.note_failure(client, &plugin.full_name(), now) {
-                Ok(()) => Err((plugin::Refusal::Unauthorized(unauthorized_why(error)), None)),
-                Err(standing) => Err(too_many(standing)),
-            },
-        }
-    }
-
-    async fn authenticate(
-        &self,
-        headers: &HeaderMap,
-        declared: &plugin::Route,
-    ) -> Result<Option<(Principal, Tenant)>, CredentialError> {
-        if declared.credentials.is_empty() {
-            return Ok(None);
-        }
-        let mut worst = CredentialError::Missing;
-        for accepted in &declared.credentials {
-            let Some(credential) = input::credential(headers, &accepted.place) else { continue };
-            match self.accounts.authenticate(credential, &accepted.kinds, accepted.service.as_deref()).await {
-                Ok(admitted) => return Ok(Some(admitted)),
-                Err(CredentialError::Missing) => {}
-                Err(error) => worst = error,
-            }
-        }
-        Err(worst)
     }
 
     async fn refuse(
@@ -361,20 +324,6 @@ fn not_ready() -> Answer {
     let mut answer = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the host is starting or stopping").answer();
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
-}
-
-/// Why a credential will not do, for a plugin to render.
-fn unauthorized_why(error: CredentialError) -> plugin::UnauthorizedWhy {
-    use plugin::UnauthorizedWhy as Why;
-    match error {
-        CredentialError::Missing => Why::Missing,
-        CredentialError::Unknown | CredentialError::Unavailable => Why::Unknown,
-        CredentialError::Expired => Why::Expired,
-        CredentialError::Revoked => Why::Revoked,
-        CredentialError::WrongKind(_) => Why::WrongKind,
-        CredentialError::WrongService => Why::WrongService,
-        CredentialError::Inactive => Why::InactiveAccount,
-    }
 }
 
 /// Why a request under an idempotency key is refused, for its plugin to render.
@@ -434,7 +383,7 @@ fn file_problem(refused: &plugin::FileRefusal) -> Problem {
 }
 
 /// A plugin's answer as HTTP; `None` when its status is none. Headers that HTTP cannot carry are left out.
-fn to_http(response: plugin::Response) -> Option<Answer> {
+pub(super) fn to_http(response: plugin::Response) -> Option<Answer> {
     let status = StatusCode::from_u16(response.status).ok().filter(|status| status.as_u16() >= 200)?;
     let mut answer = Response::new(whole(response.body));
     *answer.status_mut() = status;

@@ -1,10 +1,11 @@
 //! Reads requests: bounded bodies, queries, credentials.
 
 use bytes::Bytes;
+use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use switchboard_runtime::types::CredentialPlace;
+use switchboard_runtime::types::{Credential, CredentialPlace};
 
 use super::upload::Upload;
 
@@ -45,6 +46,19 @@ pub(super) fn query(query: Option<&str>) -> Vec<(String, String)> {
     fields.take(QUERY_FIELDS_MAX).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
+/// The first parameter of this name.
+pub(super) fn query_value(text: Option<&str>, name: &str) -> Option<String> {
+    query(text).into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
+}
+
+/// What plugins see of the parameters: no credential among them.
+pub(super) fn visible_query(text: Option<&str>, credentials: &[Credential]) -> Vec<(String, String)> {
+    let is = |place: &CredentialPlace, given: &str| matches!(place, CredentialPlace::Query(name) if name == given);
+    let mut fields = query(text);
+    fields.retain(|(given, _)| !credentials.iter().any(|credential| is(&credential.place, given)));
+    fields
+}
+
 /// How the caller calls this host. What it says of itself comes back to it alone, so it is believed.
 pub(super) fn base_url(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -54,17 +68,28 @@ pub(super) fn base_url(headers: &HeaderMap) -> String {
     format!("{}://{host}", if secure { "https" } else { "http" })
 }
 
+/// The host that a request is for, in lower case and without a port.
+pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let named = uri.host().or_else(|| headers.get("host").and_then(|value| value.to_str().ok()))?;
+    let name = match named.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => named,
+    };
+    Some(name.trim().trim_end_matches('.').to_ascii_lowercase())
+}
+
 /// The Bearer token of a request.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The credential at `place`.
+/// The credential at `place` of the headers.
 pub(super) fn credential<'a>(headers: &'a HeaderMap, place: &CredentialPlace) -> Option<&'a str> {
     match place {
         CredentialPlace::Bearer => bearer(headers),
         CredentialPlace::Header(name) => headers.get(name)?.to_str().ok().map(str::trim),
+        CredentialPlace::Query(_) => None,
     }
 }
 
@@ -73,7 +98,7 @@ pub(super) fn visible_headers(headers: &HeaderMap, places: impl Iterator<Item = 
     let declared: Vec<String> = places
         .filter_map(|place| match place {
             CredentialPlace::Header(name) => Some(name),
-            CredentialPlace::Bearer => None,
+            CredentialPlace::Bearer | CredentialPlace::Query(_) => None,
         })
         .collect();
     let shown = |name: &str| !CREDENTIAL_HEADERS.contains(&name) && !declared.iter().any(|declared| declared == name);
@@ -118,6 +143,31 @@ mod tests {
         assert_eq!(base_url(&headers), "https://wa.example.org:8443");
         headers.insert("host", HeaderValue::from_static("a.example/x?"));
         assert_eq!(base_url(&headers), "https://localhost");
+    }
+
+    #[test]
+    fn the_host_of_a_request_has_no_port_and_no_case() {
+        let mut headers = HeaderMap::new();
+        let plain = Uri::from_static("/api/v1/status");
+        assert_eq!(host(&plain, &headers), None);
+        for (given, name) in [("WA.Example.org:8443", "wa.example.org"), ("wa.example.org.", "wa.example.org"), ("wa", "wa")]
+        {
+            headers.insert("host", HeaderValue::from_static(given));
+            assert_eq!(host(&plain, &headers).as_deref(), Some(name));
+        }
+        let whole = Uri::from_static("http://other.example:80/api/v1/status");
+        assert_eq!(host(&whole, &headers).as_deref(), Some("other.example"), "what the request itself names comes first");
+    }
+
+    #[test]
+    fn a_token_in_a_query_is_read_and_shown_to_no_plugin() {
+        let credential = |place| Credential { place, kinds: Vec::new(), service: None };
+        let query = Some("a=1&token=lnk_x&token=lnk_y&b=2");
+        assert_eq!(query_value(query, "token").as_deref(), Some("lnk_x"));
+        assert_eq!(query_value(query, "t"), None);
+        let places = [credential(CredentialPlace::Bearer), credential(CredentialPlace::Query("token".to_owned()))];
+        let seen: Vec<String> = visible_query(query, &places).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(seen, ["a", "b"]);
     }
 
     #[test]

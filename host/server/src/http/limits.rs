@@ -7,14 +7,16 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFT
 use hyper::{Request, StatusCode};
 
 use switchboard_core::clock::Timestamp;
-use switchboard_core::records::account::Tenant;
-use switchboard_core::records::id::TenantId;
+use switchboard_core::records::account::{Principal, Tenant};
+use switchboard_core::records::id::{KeyId, TenantId};
 use switchboard_core::rules::client::{Network, client_address, limited_part};
 use switchboard_core::rules::plan;
 use switchboard_core::rules::quota::Standing;
 use switchboard_core::rules::rate::Tally;
+use switchboard_runtime::types::{RatePer, Route};
 
 use super::problem::{Answer, Problem};
+use crate::plugins::ActivePlugin;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -29,23 +31,35 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<Network>,
     /// Wrong credentials that one address may present to one API in a minute; 0 for any number.
     pub failed_credentials_per_minute: u64,
+    /// Whether routes may be asked only as often as their plugins say.
+    pub route_rates: bool,
 }
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
+/// Whose requests for routes of one name are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Asker {
+    Account(TenantId),
+    Key(TenantId, KeyId),
+    Client(Client),
+}
+
 /// The counts of the present minute.
 pub struct Limits {
     settings: HttpSettings,
     failures: Mutex<Tally<(Client, String)>>,
     requests: Mutex<Tally<TenantId>>,
+    /// By plugin and name of the rate.
+    routes: Mutex<Tally<(String, String, Asker)>>,
 }
 
 impl Limits {
     /// No counts yet.
     pub fn new(settings: HttpSettings) -> Self {
-        Self { settings, failures: Mutex::default(), requests: Mutex::default() }
+        Self { settings, failures: Mutex::default(), requests: Mutex::default(), routes: Mutex::default() }
     }
 
     /// Where a request of the connection to `peer` comes from.
@@ -73,6 +87,27 @@ impl Limits {
         let Some(max) = plan::effective(tenant).api_requests_per_minute else { return Ok(None) };
         let Ok(mut requests) = self.requests.lock() else { return Ok(None) };
         requests.count(tenant.id, max, now).map(Some)
+    }
+
+    /// Counts a request for a route of `plugin`; how its caller stands, if the route has a rate of its own.
+    ///
+    /// # Errors
+    /// How it stands, when its share of the minute is used up.
+    pub(super) fn count_route(
+        &self,
+        plugin: &ActivePlugin,
+        route: &Route,
+        caller: Option<&Principal>,
+        (client, now): (Client, Timestamp),
+    ) -> Result<Option<Standing>, Standing> {
+        let Some(rate) = route.rate.as_ref().filter(|_| self.settings.route_rates) else { return Ok(None) };
+        let asker = match (rate.per, caller) {
+            (RatePer::Account, Some(caller)) => Asker::Account(caller.tenant),
+            (RatePer::Key, Some(caller)) => Asker::Key(caller.tenant, caller.key),
+            (RatePer::Address, _) | (_, None) => Asker::Client(client),
+        };
+        let Ok(mut routes) = self.routes.lock() else { return Ok(None) };
+        routes.count((plugin.full_name(), rate.name.clone(), asker), u64::from(rate.per_minute), now).map(Some)
     }
 
     /// An answer of the host's own API, or the refusal of who has presented wrong credentials to it too often.

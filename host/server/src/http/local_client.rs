@@ -105,7 +105,10 @@ impl LocalClient {
         headers: &[(&str, String)],
         body: Vec<u8>,
     ) -> Result<LocalAnswer, LocalClientError> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, self.address.to_string());
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            request = request.header(HOST, self.address.to_string());
+        }
         for (name, value) in headers {
             request = request.header(*name, value);
         }

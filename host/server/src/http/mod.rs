@@ -2,9 +2,10 @@
 //!
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
-//! bytes by `upload`), `limits` counts what callers try and ask, `native` is the host's own API, a room for each of its
-//! resources.
+//! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `streams` are answers that go on,
+//! `native` is the host's own API, a room for each of its resources.
 
+mod admission;
 mod bodies;
 mod body;
 mod extract;
@@ -21,11 +22,12 @@ mod metrics;
 mod mounts;
 mod native;
 mod problem;
+mod streams;
 mod upload;
 
 pub(crate) use bodies::FilePlaces;
 pub(crate) use idempotency::OnceRuns;
-pub(crate) use native::Streams;
+pub(crate) use streams::Streams;
 
 pub use front_door::{FrontDoor, SimControl, SimControlAnswer};
 pub use limits::{HttpSettings, Limits};
@@ -33,4 +35,5 @@ pub use listener::{Listener, ListenerError};
 #[cfg(feature = "sim")]
 pub use local_client::{LocalAnswer, LocalClient, LocalClientError};
 pub use metrics::MetricsDoor;
+pub(crate) use mounts::host_name;
 pub use mounts::{MountTable, RouteError};

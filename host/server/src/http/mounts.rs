@@ -5,9 +5,14 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use switchboard_core::records::plugin::Mount;
 use switchboard_runtime::types::Route;
 
 use crate::plugins::ActivePlugin;
+
+/// Most characters of a host name, and of what stands between two dots of it.
+const HOST_CHARS_MAX: usize = 253;
+const LABEL_CHARS_MAX: usize = 63;
 
 /// Why the routes of the active plugins do not make one table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +27,17 @@ pub enum RouteError {
         /// Who serves it.
         other: String,
     },
+    /// Two plugins are to answer for what nobody serves.
+    #[error("what nobody serves below {prefix} is answered by {other} already")]
+    TwoOwners {
+        /// The prefix.
+        prefix: String,
+        /// Who answers.
+        other: String,
+    },
+    /// A name is no host name.
+    #[error("{0:?} is not a host name: use a name such as api.example.com, without a port")]
+    BadHost(String),
     /// A path cannot be part of the table.
     #[error("the path {path} cannot be served: {why}")]
     BadPath {
@@ -37,14 +53,27 @@ pub enum RouteError {
 struct Endpoint {
     plugin: Arc<ActivePlugin>,
     route: u32,
+    mount: String,
     /// What this route calls the segments that may be anything, in their order.
     names: Vec<String>,
+}
+
+/// What serves a request.
+pub(super) struct Found<'a> {
+    pub(super) plugin: &'a Arc<ActivePlugin>,
+    /// Which of the plugin's routes, from 0.
+    pub(super) route: u32,
+    pub(super) declared: &'a Route,
+    /// What the names in braces matched.
+    pub(super) params: Vec<(String, String)>,
+    /// The prefix below which it was found.
+    pub(super) mount: &'a str,
 }
 
 /// What the table says of a request.
 pub(super) enum Lookup<'a> {
     /// This plugin's route serves it.
-    Found { plugin: &'a Arc<ActivePlugin>, route: u32, declared: &'a Route, params: Vec<(String, String)> },
+    Found(Found<'a>),
     /// The path is served, with these methods; rendered by the plugin.
     WrongMethod { allowed: Vec<String>, renderer: Option<&'a Arc<ActivePlugin>> },
     /// Nobody serves the path; rendered by the plugin.
@@ -54,8 +83,24 @@ pub(super) enum Lookup<'a> {
 /// Every route of every active plugin.
 #[derive(Default)]
 pub struct MountTable {
+    /// What requests for any host find.
+    common: Table,
+    /// What is bound to a host name is looked at first.
+    bound: BTreeMap<String, Table>,
+}
+
+/// The routes of one host name, or of none.
+#[derive(Default)]
+struct Table {
     paths: matchit::Router<BTreeMap<String, Endpoint>>,
     /// Prefixes and who answers for what nobody serves below them, longest first.
+    owners: Vec<(String, Arc<ActivePlugin>)>,
+}
+
+/// A table that is being put together. The router cannot be added to once a path is in it, so paths are gathered first.
+#[derive(Default)]
+struct Gathered {
+    paths: BTreeMap<String, BTreeMap<String, Endpoint>>,
     owners: Vec<(String, Arc<ActivePlugin>)>,
 }
 
@@ -65,43 +110,94 @@ impl MountTable {
     /// # Errors
     /// When two of them serve the same, or a path is not well formed.
     pub fn of(plugins: &[Arc<ActivePlugin>]) -> Result<Self, RouteError> {
-        // The router cannot be added to once a path is in it, so paths are gathered first.
-        let mut gathered: BTreeMap<String, BTreeMap<String, Endpoint>> = BTreeMap::new();
-        let mut owners = Vec::new();
+        let mut gathered: BTreeMap<Option<String>, Gathered> = BTreeMap::new();
         for plugin in plugins {
             for mount in &plugin.record.mounts {
-                check_prefix(&mount.prefix)?;
-                if mount.owner {
-                    owners.push((mount.prefix.clone(), Arc::clone(plugin)));
-                }
-                for (at, route) in (0_u32..).zip(&plugin.loaded.routes) {
-                    let path = format!("{}{}", mount.prefix, route.path);
-                    let (shape, names) = without_names(&path);
-                    let methods = gathered.entry(shape).or_default();
-                    let endpoint = Endpoint { plugin: Arc::clone(plugin), route: at, names };
-                    if let Some(other) = methods.insert(route.method.clone(), endpoint) {
-                        let other = other.plugin.full_name();
-                        return Err(RouteError::Taken { method: route.method.clone(), path, other });
-                    }
-                }
+                gathered.entry(mount.host.clone()).or_default().add(plugin, mount)?;
             }
         }
+        let mut table = Self::default();
+        for (host, gathered) in gathered {
+            let made = gathered.table()?;
+            match host {
+                None => table.common = made,
+                Some(host) => drop(table.bound.insert(host, made)),
+            }
+        }
+        Ok(table)
+    }
+
+    /// Who serves `method` and `path` for `host`, which is in lower case and has no port. `HEAD` is served where `GET` is.
+    pub(super) fn look_up(&self, host: Option<&str>, method: &str, path: &str) -> Lookup<'_> {
+        let bound = host.and_then(|host| self.bound.get(host)).map(|table| table.look_up(method, path));
+        match (bound, self.common.look_up(method, path)) {
+            (None, common) => common,
+            (Some(found @ Lookup::Found(_)), _) | (Some(_), found @ Lookup::Found(_)) => found,
+            (
+                Some(Lookup::WrongMethod { mut allowed, renderer }),
+                Lookup::WrongMethod { allowed: more, renderer: other },
+            ) => {
+                allowed.extend(more);
+                allowed.sort_unstable();
+                allowed.dedup();
+                Lookup::WrongMethod { allowed, renderer: renderer.or(other) }
+            }
+            (Some(wrong @ Lookup::WrongMethod { .. }), _) | (Some(_), wrong @ Lookup::WrongMethod { .. }) => wrong,
+            (Some(Lookup::Unknown { renderer }), Lookup::Unknown { renderer: other }) => {
+                Lookup::Unknown { renderer: renderer.or(other) }
+            }
+        }
+    }
+
+    /// Who answers for what nobody serves at `path` of `host`.
+    pub(super) fn owner(&self, host: Option<&str>, path: &str) -> Option<&Arc<ActivePlugin>> {
+        let bound = host.and_then(|host| self.bound.get(host)).and_then(|table| table.owner(path));
+        bound.or_else(|| self.common.owner(path))
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, plugin: &Arc<ActivePlugin>, mount: &Mount) -> Result<(), RouteError> {
+        check_prefix(&mount.prefix)?;
+        // What is said of a conflict names the host as well.
+        let at = |path: &str| format!("{}{path}", mount.host.as_deref().unwrap_or_default());
+        if mount.owner {
+            if let Some((_, other)) = self.owners.iter().find(|(prefix, _)| *prefix == mount.prefix) {
+                return Err(RouteError::TwoOwners { prefix: at(&mount.prefix), other: other.full_name() });
+            }
+            self.owners.push((mount.prefix.clone(), Arc::clone(plugin)));
+        }
+        for (place, route) in (0_u32..).zip(&plugin.loaded.routes) {
+            let path = format!("{}{}", mount.prefix, route.path);
+            let (shape, names) = without_names(&path);
+            let methods = self.paths.entry(shape).or_default();
+            let endpoint = Endpoint { plugin: Arc::clone(plugin), route: place, mount: mount.prefix.clone(), names };
+            if let Some(other) = methods.insert(route.method.clone(), endpoint) {
+                let other = other.plugin.full_name();
+                return Err(RouteError::Taken { method: route.method.clone(), path: at(&path), other });
+            }
+        }
+        Ok(())
+    }
+
+    fn table(mut self) -> Result<Table, RouteError> {
         let mut paths = matchit::Router::new();
-        for (path, methods) in gathered {
+        for (path, methods) in self.paths {
             let bad = |error: matchit::InsertError| RouteError::BadPath { path: path.clone(), why: error.to_string() };
             paths.insert(&path, methods).map_err(bad)?;
         }
-        owners.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Ok(Self { paths, owners })
+        self.owners.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(Table { paths, owners: self.owners })
     }
+}
 
+impl Table {
     fn owner(&self, path: &str) -> Option<&Arc<ActivePlugin>> {
         let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.owners.iter().find(|(prefix, _)| below(prefix)).map(|(_, plugin)| plugin)
     }
 
-    /// Who serves `method` and `path`. `HEAD` is served where `GET` is.
-    pub(super) fn look_up(&self, method: &str, path: &str) -> Lookup<'_> {
+    fn look_up(&self, method: &str, path: &str) -> Lookup<'_> {
         let Ok(matched) = self.paths.at(path) else { return Lookup::Unknown { renderer: self.owner(path) } };
         let methods = matched.value;
         let wanted = if method == "HEAD" { "GET" } else { method };
@@ -119,7 +215,8 @@ impl MountTable {
         let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
         let values = matched.params.iter().map(|(_, value)| decoded(value));
         let params = endpoint.names.iter().cloned().zip(values).collect();
-        Lookup::Found { plugin: &endpoint.plugin, route: endpoint.route, declared, params }
+        let Endpoint { plugin, route, mount, .. } = endpoint;
+        Lookup::Found(Found { plugin, route: *route, declared, params, mount })
     }
 }
 
@@ -138,6 +235,22 @@ fn without_names(path: &str) -> (String, Vec<String>) {
     (segments.join("/"), names)
 }
 
+/// A host name as requests are looked up by it.
+///
+/// # Errors
+/// [`RouteError::BadHost`].
+pub(crate) fn host_name(given: &str) -> Result<String, RouteError> {
+    let name = given.trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=LABEL_CHARS_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.len() > HOST_CHARS_MAX || !name.split('.').all(label) {
+        return Err(RouteError::BadHost(given.chars().take(60).collect()));
+    }
+    Ok(name)
+}
+
 fn check_prefix(prefix: &str) -> Result<(), RouteError> {
     let reserved = prefix == "/switchboard" || prefix.starts_with("/switchboard/");
     if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['{', '}']) || reserved {
@@ -150,6 +263,16 @@ fn check_prefix(prefix: &str) -> Result<(), RouteError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_name_is_taken_without_a_port_and_whatever_its_case() {
+        assert_eq!(host_name("API.Example.com."), Ok("api.example.com".to_owned()));
+        assert_eq!(host_name("localhost"), Ok("localhost".to_owned()));
+        for bad in ["", ".", "a..b", "api.example.com:443", "http://api", "-a.example", "a b", "ä.example", "*.example"] {
+            assert_eq!(host_name(bad), Err(RouteError::BadHost(bad.to_owned())), "{bad}");
+        }
+        assert!(host_name(&"a".repeat(64)).is_err() && host_name(&"a.".repeat(127)).is_err());
+    }
 
     #[test]
     fn names_in_braces_make_no_difference_between_paths_and_are_kept_in_their_order() {

@@ -32,6 +32,7 @@ use switchboard_runtime::verbs::{
 
 mod account;
 mod keys;
+mod links;
 mod messages;
 mod people;
 mod wishes;

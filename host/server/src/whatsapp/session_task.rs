@@ -404,6 +404,17 @@ async fn wish_to_stop(stop: &mut watch::Receiver<Option<Stop>>) -> Stop {
 }
 
 impl Live {
+    /// A session whose task begins, and which stood like this before.
+    pub fn new(state: SessionState) -> Self {
+        Self { state, reason: None, qr: None, ending: false }
+    }
+
+    /// Whether its task has not said anything yet: what is seen is how the session stood before.
+    pub fn begins(&self) -> bool {
+        let runs = [SessionState::Pairing, SessionState::Connected, SessionState::Reconnecting].contains(&self.state);
+        !runs && !self.ending
+    }
+
     /// Whether a QR code that waits is still good at `now`.
     pub fn qr_at(&self, now: Timestamp) -> Option<&LiveQr> {
         self.qr.as_ref().filter(|qr| qr.expires_at > now)

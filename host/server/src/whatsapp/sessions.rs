@@ -175,7 +175,7 @@ impl Sessions {
             let ending = there.stop.borrow().is_some() || there.live.borrow().ending;
             return ending.then(|| there.ended.clone());
         }
-        let (live, live_seen) = watch::channel(Live { state: session.state, reason: None, qr: None, ending: false });
+        let (live, live_seen) = watch::channel(Live::new(session.state));
         let (stop, stop_seen) = watch::channel(None);
         let (end, ended) = watch::channel(false);
         let (links, link_requests) = mpsc::channel(LINK_REQUESTS_MAX);

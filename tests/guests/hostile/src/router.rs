@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchboard_guest_sdk::router::{
-    Credential, FileKind, FileRule, FormRule, Guest, Refusal, RefusedRequest, Request, Response, Route,
+    Credential, FileKind, FileRule, FormRule, Guest, Refusal, RefusedRequest, Request, Response, ResponseBody, Route,
 };
 use switchboard_guest_sdk::types::{Field, HostError, KeyKind};
 use switchboard_guest_sdk::{config, http, sessions};
@@ -110,11 +110,11 @@ fn declared(method: &str, path: &str) -> Route {
 }
 
 fn text(status: u16, text: &str) -> Response {
-    Response { status, headers: vec![], body: text.as_bytes().to_vec() }
+    Response { status, headers: vec![], body: ResponseBody::Bytes(text.as_bytes().to_vec()) }
 }
 
 fn echo(request: &Request) -> Response {
-    Response { status: 200, headers: vec![], body: request.body.clone() }
+    Response { status: 200, headers: vec![], body: ResponseBody::Bytes(request.body.clone()) }
 }
 
 fn whoami(request: &Request) -> Response {
@@ -123,6 +123,7 @@ fn whoami(request: &Request) -> Response {
         KeyKind::Tenant => "tenant",
         KeyKind::Session => "session",
         KeyKind::Personal => "personal",
+        KeyKind::Link => "link",
     };
     let whoami = json!({
         "account": principal.account,
@@ -159,19 +160,19 @@ fn trap(_: &Request) -> Response {
 }
 
 fn huge(_: &Request) -> Response {
-    Response { status: 200, headers: vec![], body: vec![b'x'; MIB / 2] }
+    Response { status: 200, headers: vec![], body: ResponseBody::Bytes(vec![b'x'; MIB / 2]) }
 }
 
 fn huge_header(_: &Request) -> Response {
     let header = Field { name: "x-huge".to_owned(), value: "x".repeat(MIB / 2) };
-    Response { status: 200, headers: vec![header], body: vec![] }
+    Response { status: 200, headers: vec![header], body: ResponseBody::Bytes(vec![]) }
 }
 
 fn enormous(_: &Request) -> Response {
-    Response { status: 200, headers: vec![], body: vec![b'x'; 8 * MIB] }
+    Response { status: 200, headers: vec![], body: ResponseBody::Bytes(vec![b'x'; 8 * MIB]) }
 }
 
 fn forge(_: &Request) -> Response {
     let header = Field { name: "x-note".to_owned(), value: "fine\r\nset-cookie: forged=1".to_owned() };
-    Response { status: 200, headers: vec![header], body: vec![] }
+    Response { status: 200, headers: vec![header], body: ResponseBody::Bytes(vec![]) }
 }

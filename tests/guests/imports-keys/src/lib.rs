@@ -1,6 +1,6 @@
 //! A router that reads a session's key: the interface `keys` is for plugins that the operator installed.
 
-use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_guest_sdk::router::{Guest, Refusal, RefusedRequest, Request, Response, ResponseBody, Route};
 use switchboard_guest_sdk::{export_router, http, keys};
 
 struct ImportsKeys;
@@ -23,7 +23,7 @@ impl Guest for ImportsKeys {
 }
 
 fn answer(status: u16, text: String) -> Response {
-    Response { status, headers: vec![], body: text.into_bytes() }
+    Response { status, headers: vec![], body: ResponseBody::Bytes(text.into_bytes()) }
 }
 
 export_router!(ImportsKeys);

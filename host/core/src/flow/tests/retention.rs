@@ -17,6 +17,7 @@ fn tenant(created_at: Timestamp) -> Tenant {
         plan: "unlimited".to_owned(),
         limits: std::collections::BTreeMap::new(),
         created_at,
+        apis_off: Default::default(),
     }
 }
 

@@ -261,6 +261,7 @@ fn tenant(n: u64) -> Tenant {
         plan: "unlimited".to_owned(),
         limits: BTreeMap::new(),
         created_at: at(n),
+        apis_off: Default::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::problem::Problem;
 use super::Query;
 
 /// What a reader wants of the events that it may see.
-pub(super) struct EventFilter {
+pub(in crate::http) struct EventFilter {
     session: Option<SessionId>,
     /// As a JID.
     chat: Option<String>,
@@ -36,8 +36,17 @@ impl EventFilter {
         Ok(Self { session: query.number("session_id")?, chat: chat.transpose()?, types })
     }
 
+    /// Events of these kinds, all unless there are any, and of this session alone if that is given.
+    ///
+    /// # Errors
+    /// Which kind is none.
+    pub(in crate::http) fn new(session: Option<SessionId>, kinds: &[String]) -> Result<Self, String> {
+        let types = if kinds.is_empty() { Vec::new() } else { checked(kinds).map_err(|error| error.to_string())? };
+        Ok(Self { session, chat: None, types })
+    }
+
     /// Whether `caller`, whose tenant's event it is, wants and may see it.
-    pub(super) fn has(&self, caller: &Principal, event: &Event) -> bool {
+    pub(in crate::http) fn has(&self, caller: &Principal, event: &Event) -> bool {
         caller.may_use(event.session)
             && self.session.is_none_or(|session| session == event.session)
             && (self.types.is_empty() || takes(&self.types, event.fact.type_name()))

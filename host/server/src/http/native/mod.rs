@@ -1,5 +1,6 @@
 //! The host's own API below `/switchboard/v1`: one room for each resource, which has its lines of the routing table.
 
+mod apis;
 mod events;
 mod filter;
 mod media;
@@ -27,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 use switchboard_core::records::account::{KeyKind, Principal};
 
-pub(crate) use stream::Streams;
+pub(super) use filter::EventFilter;
 
 use super::body::{self, BodyFault};
 use super::front_door::FrontDoor;
@@ -47,6 +48,7 @@ const SIM: &str = "sim/";
 const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
+    apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,
     media::ROUTES,

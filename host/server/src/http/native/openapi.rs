@@ -18,8 +18,9 @@ pub(super) const ROUTES: &[Route] = &[
 const SUFFIX: &str = ".json";
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     include_str!("../openapi/common.json"),
+    include_str!("../openapi/apis.json"),
     include_str!("../openapi/operator.json"),
     include_str!("../openapi/sessions.json"),
     include_str!("../openapi/messages.json"),
