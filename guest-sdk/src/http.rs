@@ -93,7 +93,7 @@ pub fn in_header(name: &str, kinds: &[KeyKind]) -> Credential {
     Credential { place, kinds: kinds.to_vec(), service: Some(SERVICE.to_owned()) }
 }
 
-/// Tokens that [`crate::sessions::draw_link`] drew, in the query parameter `name`.
+/// Tokens that [`crate::sessions::draw_links`] drew, in the query parameter `name`.
 pub fn link_in_query(name: &str) -> Credential {
     Credential { place: CredentialPlace::Query(name.to_owned()), kinds: vec![KeyKind::Link], service: None }
 }

@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     ("host/runtime", &["switchboard-confine", "switchboard-core"], &[]),
     (
         "host/server",
-        &["switchboard-core", "switchboard-media", "switchboard-runtime", "switchboard-simnet"],
+        &["switchboard-core", "switchboard-ids", "switchboard-media", "switchboard-runtime", "switchboard-simnet"],
         &["switchboard-guest-build"],
     ),
     ("host/simnet", &[], &[]),
@@ -113,7 +113,7 @@ fn crates_depend_only_on_what_lies_below() {
         }
     }
     verdict(
-        "server → {core, media, runtime, simnet}, runtime → {confine, core}, media → confine, nothing points back",
+        "server → {core, ids, media, runtime, simnet}, runtime → {confine, core}, media → confine, nothing points back",
         &findings,
     );
 }

@@ -273,6 +273,7 @@ pub(crate) fn content(content: &core::Content) -> wit::Content {
             name: poll.name.clone(),
             options: poll.options.clone(),
             selectable_count: poll.selectable_count,
+            announcement: poll.announcement,
         }),
         core::Content::Reaction(_) | core::Content::Edit(_) | core::Content::Revoke(_) | core::Content::PollVote(_) => {
             about_another(content)
@@ -338,6 +339,7 @@ pub(crate) fn core_content(content: wit::Content) -> core::Content {
             name: poll.name,
             options: poll.options,
             selectable_count: poll.selectable_count,
+            announcement: poll.announcement,
         }),
         wit::Content::Reaction(reaction) => core::Content::Reaction(core::Reaction {
             message_id: reaction.message_id,

@@ -16,6 +16,7 @@ use switchboard_core::storage::{NewKey, Storage, StorageError};
 
 use crate::key_usage::KeyUsage;
 use crate::links::LinkKeys;
+use crate::spelling::optional_session;
 
 /// Random bytes of a key: nobody guesses or tries them all.
 const KEY_RANDOM_BYTES: usize = 32;
@@ -43,7 +44,7 @@ pub struct KeyWish {
     /// What it is for.
     pub kind: KeyKind,
     /// The session it is bound to; needed for session keys.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_session")]
     pub session_id: Option<SessionId>,
     /// A name for people.
     #[serde(default)]

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod plugins;
 mod qr;
 pub mod secrets;
+mod spelling;
 mod verbs;
 pub mod webhook;
 pub mod whatsapp;

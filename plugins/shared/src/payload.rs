@@ -52,5 +52,5 @@ pub fn poll(fields: &mut Fields, question: &str, options: &str, selectable_count
     if fields.has(options) && choices.len() < 2 {
         fields.refuse(options, "must have at least 2 entries");
     }
-    Poll { name, options: choices, selectable_count }
+    Poll { name, options: choices, selectable_count, announcement: false }
 }

@@ -74,7 +74,7 @@ fn asked(fields: &mut Fields) -> Option<Content> {
     }
     let most = u64::try_from(options).unwrap_or(u64::MAX);
     poll.selectable_count = u32::try_from(fields.within("selectableCount", 0, most, 1)).unwrap_or(1);
-    fields.switch("toAnnouncementGroup");
+    poll.announcement = fields.switch("toAnnouncementGroup").unwrap_or(false);
     Some(Content::Poll(poll))
 }
 

@@ -44,7 +44,7 @@ fn id(request: &Request) -> Result<u64, Failure> {
     number(request.param("id"))
 }
 
-fn shape(session: &Session) -> Result<Value, Failure> {
+fn shape(session: &Session, stream: Option<String>) -> Result<Value, Failure> {
     let qr_waits = session.state == SessionState::Pairing && host::qr(session.id).of(What::Session)?.is_some();
     let id = uuid(Kind::Session, session.id);
     let connected = matches!(session.state, SessionState::Connected | SessionState::Reconnecting);
@@ -56,21 +56,26 @@ fn shape(session: &Session) -> Result<Value, Failure> {
         "connectedAt": connected.then(|| iso8601(session.updated_at_ms)),
         "lastActivityAt": session.last_active_at_ms.map(iso8601),
         "createdAt": iso8601(session.created_at_ms),
+        "streamUrl": stream,
     }))
 }
 
-/// The same with the address of its stream, which a browser can open as it is.
-fn whole(request: &Request, session: &Session) -> Result<Value, Failure> {
-    let mut shaped = shape(session)?;
-    let token = host::draw_link(session.id, STREAM_TTL_S).ok();
-    let address = |token: String| {
+/// Sessions with the addresses of their streams, which a browser can open as they are.
+fn whole(request: &Request, sessions: &[Session]) -> Result<Vec<Value>, Failure> {
+    let ids: Vec<u64> = sessions.iter().map(|session| session.id).collect();
+    // A key that may not read sessions is given no way around that.
+    let mut tokens = host::draw_links(&ids, STREAM_TTL_S).unwrap_or_default().into_iter();
+    let with_stream = |session: &Session| {
         let (base, mount, id) = (&request.base_url, &request.mount, uuid(Kind::Session, session.id).unwrap_or_default());
-        format!("{base}{mount}/sessions/{id}/stream?{TOKEN}={token}")
+        let stream = tokens.next().map(|token| format!("{base}{mount}/sessions/{id}/stream?{TOKEN}={token}"));
+        shape(session, stream)
     };
-    if let Some(shaped) = shaped.as_object_mut() {
-        shaped.insert("streamUrl".to_owned(), json!(token.map(address)));
-    }
-    Ok(shaped)
+    sessions.iter().map(with_stream).collect()
+}
+
+/// The same of one.
+fn one(request: &Request, session: Session) -> Result<Value, Failure> {
+    whole(request, &[session])?.pop().ok_or(Failure::Internal)
 }
 
 fn session_key(fields: &mut Fields) -> String {
@@ -85,17 +90,17 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     done(fields)?;
     let made = host::create(&NewSession { name, phone_number: String::new(), settings: Vec::new() }).of(What::Session)?;
     let session = host::connect(made.id, 0).of(What::Session)?;
-    Ok(json_response(201, &whole(request, &session)?))
+    Ok(json_response(201, &one(request, session)?))
 }
 
-pub fn list(_: &Request) -> Result<Response, Failure> {
+pub fn list(request: &Request) -> Result<Response, Failure> {
     let all = host::all().of(What::Session)?;
-    let sessions: Result<Vec<Value>, Failure> = all.iter().map(shape).collect();
-    Ok(json_response(200, &json!({ "sessions": sessions?, "total": all.len() })))
+    let sessions = whole(request, &all)?;
+    Ok(json_response(200, &json!({ "sessions": sessions, "total": all.len() })))
 }
 
 pub fn get(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &whole(request, &host::get(id(request)?).of(What::Session)?)?))
+    Ok(json_response(200, &one(request, host::get(id(request)?).of(What::Session)?)?))
 }
 
 /// QR codes as they come, until the session is connected.
@@ -110,7 +115,7 @@ pub fn rename(request: &Request) -> Result<Response, Failure> {
     let name = session_key(&mut fields);
     done(fields)?;
     let change = SessionChange { name: Some(name), settings: Vec::new() };
-    Ok(json_response(200, &whole(request, &host::change(id(request)?, &change).of(What::Session)?)?))
+    Ok(json_response(200, &one(request, host::change(id(request)?, &change).of(What::Session)?)?))
 }
 
 pub fn delete(request: &Request) -> Result<Response, Failure> {
@@ -119,11 +124,11 @@ pub fn delete(request: &Request) -> Result<Response, Failure> {
 }
 
 pub fn disconnect(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &whole(request, &host::disconnect(id(request)?).of(What::Session)?)?))
+    Ok(json_response(200, &one(request, host::disconnect(id(request)?).of(What::Session)?)?))
 }
 
 pub fn restart(request: &Request) -> Result<Response, Failure> {
-    Ok(json_response(200, &whole(request, &host::restart(id(request)?, 0).of(What::Session)?)?))
+    Ok(json_response(200, &one(request, host::restart(id(request)?, 0).of(What::Session)?)?))
 }
 
 fn settings_of(session: &Session) -> Value {

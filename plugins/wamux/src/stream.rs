@@ -36,9 +36,7 @@ impl Guest for Wamux {
             Moment::Event(_) => return nothing_to_tell(),
         };
         match (life.state, &life.qr) {
-            (SessionState::Connected, _) => {
-                sent_event("connected", &json!({ "phone_number": life.phone_number })).last()
-            }
+            (SessionState::Connected, _) => sent_event("connected", &json!({ "phone_number": life.phone_number })).last(),
             (SessionState::Pairing, Some(qr)) => sent_event("qr", &json!({ "qr_data": data_url(qr) })),
             (SessionState::Created | SessionState::Pairing | SessionState::Reconnecting, _) => nothing_to_tell(),
             _ => error(&state, &reason(&life), now_ms),

@@ -99,5 +99,5 @@ fn poll(inner: &mut Fields) -> Poll {
         inner.refuse("options", "must have at least 2 entries");
     }
     let any = inner.flag("multiSelect").unwrap_or(false);
-    Poll { name, options, selectable_count: u32::from(!any) }
+    Poll { name, options, selectable_count: u32::from(!any), announcement: false }
 }

@@ -128,7 +128,12 @@ async fn media_is_told_with_all_that_is_known_of_it_but_not_with_its_key() {
 async fn votes_in_polls_of_both_sides_are_opened() {
     let (stage, account, session) = shop().await;
     let options = vec!["Soup".to_owned(), "Cake".to_owned()];
-    let poll = Content::Poll(Poll { name: "Lunch?".to_owned(), options: options.clone(), selectable_count: 1 });
+    let poll = Content::Poll(Poll {
+        name: "Lunch?".to_owned(),
+        options: options.clone(),
+        selectable_count: 1,
+        announcement: false,
+    });
     let ours = super::sending::accept(&stage, &account, &session, CUSTOMER, poll, Extras::default()).await;
     stage.phone_shows(CUSTOMER, |shown| shown["id"] == ours.as_str()).await;
     for chosen in [json!(["Cake"]), json!([])] {

@@ -100,7 +100,7 @@ async fn places_cards_and_polls_arrive_as_such() {
 
     for count in [1, 2, 0] {
         let options = vec!["Soup".to_owned(), "Cake".to_owned()];
-        let poll = Poll { name: "Lunch?".to_owned(), options, selectable_count: count };
+        let poll = Poll { name: "Lunch?".to_owned(), options, selectable_count: count, announcement: count == 0 };
         let shown = shop.shown(CUSTOMER, Content::Poll(poll)).await;
         assert_eq!(shown["poll"], json!({ "name": "Lunch?", "options": ["Soup", "Cake"], "selectable_count": count }));
     }

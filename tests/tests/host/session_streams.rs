@@ -222,12 +222,11 @@ async fn a_dialect_streams_the_events_that_it_asked_for_and_a_broken_one_ends_it
         let failed = stage.http().json(method, path, Some(key), Some(&json!({}))).await.unwrap();
         assert_eq!((failed.status, failed.body.as_slice()), (500, b"failed".as_slice()), "{method} {path}: {failed:?}");
     }
-    let fault = json!({ "fault": "logout", "number": SHOP });
+    let fault = json!({ "fault": "log_out", "number": SHOP });
     stage.sim("POST", "faults", fault).await;
     while let Some(event) = watched.next().await {
         assert_eq!(event.name, "reconnecting", "the guest breaks when it is to word the logout");
     }
-    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "three").await;
     assert_eq!(account.get("/live/query", key).await.status, 200, "the plugin goes on");
 
     let off = stage.http().json("PUT", "/switchboard/v1/apis/live", Some(key), Some(&json!({ "enabled": false }))).await;

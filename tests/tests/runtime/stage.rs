@@ -328,14 +328,14 @@ impl Verbs for FakeVerbs {
 
 #[async_trait]
 impl LinkVerbs for FakeVerbs {
-    async fn draw_link(
+    async fn draw_links(
         &self,
         _caller: &Principal,
         plugin: &str,
-        session: SessionId,
+        sessions: &[SessionId],
         ttl: Duration,
-    ) -> Result<String, VerbError> {
-        Ok(format!("{plugin} {session} {}", ttl.as_secs()))
+    ) -> Result<Vec<String>, VerbError> {
+        Ok(sessions.iter().map(|session| format!("{plugin} {session} {}", ttl.as_secs())).collect())
     }
 }
 

@@ -149,6 +149,9 @@ pub struct Poll {
     /// How many answers one person may choose; 0 for any number.
     #[serde(default = "one")]
     pub selectable_count: u32,
+    /// In the form that it needs in a community's announcement group.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announcement: bool,
 }
 
 /// An emoji on another message; an empty emoji takes it back.

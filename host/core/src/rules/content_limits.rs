@@ -205,7 +205,7 @@ mod tests {
 
     fn asked(name: &str, options: &[&str], selectable_count: u32) -> Content {
         let options = options.iter().map(ToString::to_string).collect();
-        Content::Poll(Poll { name: name.to_owned(), options, selectable_count })
+        Content::Poll(Poll { name: name.to_owned(), options, selectable_count, announcement: false })
     }
 
     fn reaction(emoji: &str) -> Content {

@@ -3,7 +3,6 @@
 //! A plan's figures are those of the services whose APIs are spoken here. A tenant's `limits` override single figures by
 //! name. A session may have rules of its own, under `pacing` in its settings; the strictest of all of them wins.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::calendar::WindowKind;
@@ -167,8 +166,7 @@ impl Figures {
 }
 
 /// Rules that hold for one session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionRules {
     /// Messages accepted in a minute of the calendar.
     pub messages_per_minute: Option<u64>,
@@ -196,6 +194,68 @@ const NO_RULES: SessionRules = SessionRules {
     typing: None,
 };
 
+/// Names of the rules of a session.
+const RULE_NAMES: [&str; 7] =
+    ["messages_per_minute", "messages_per_day", "messages_per_month", "gap_ms", "jitter_ms", "sends_per_minute", "typing"];
+/// Names of what can be set of typing.
+const TYPING_NAMES: [&str; 4] = ["ms_per_char", "least_ms", "most_ms", "jitter_percent"];
+
+/// The rules that a JSON value says.
+fn read_rules(value: &Value) -> Result<SessionRules, PlanError> {
+    let fields = named_fields("", value, &RULE_NAMES)?;
+    let number = |name| whole_number("", fields, name);
+    let sends_per_minute = number("sends_per_minute")?;
+    let sends_per_minute = sends_per_minute.map(|sends| {
+        let max = u64::from(u32::MAX);
+        u32::try_from(sends).map_err(|_| PlanError::TooLarge { name: "sends_per_minute", value: sends, max })
+    });
+    Ok(SessionRules {
+        messages_per_minute: number("messages_per_minute")?,
+        messages_per_day: number("messages_per_day")?,
+        messages_per_month: number("messages_per_month")?,
+        gap_ms: number("gap_ms")?.unwrap_or(0),
+        jitter_ms: number("jitter_ms")?.unwrap_or(0),
+        sends_per_minute: sends_per_minute.transpose()?,
+        typing: fields.get("typing").filter(|typing| !typing.is_null()).map(read_typing).transpose()?,
+    })
+}
+
+fn read_typing(value: &Value) -> Result<Typing, PlanError> {
+    let fields = named_fields("typing", value, &TYPING_NAMES)?;
+    let (usual, number) = (Typing::default(), |name| whole_number("typing.", fields, name));
+    Ok(Typing {
+        ms_per_char: number("ms_per_char")?.unwrap_or(usual.ms_per_char),
+        least_ms: number("least_ms")?.unwrap_or(usual.least_ms),
+        most_ms: number("most_ms")?.unwrap_or(usual.most_ms),
+        jitter_percent: number("jitter_percent")?.unwrap_or(usual.jitter_percent),
+    })
+}
+
+/// The fields of an object that has none but these.
+fn named_fields<'a>(place: &str, value: &'a Value, names: &[&str]) -> Result<&'a Map<String, Value>, PlanError> {
+    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+    let Some(fields) = value.as_object() else {
+        return Err(PlanError::Rules(format!("{place}an object is expected, with any of: {}", names.join(", "))));
+    };
+    match fields.keys().find(|name| !names.contains(&name.as_str())) {
+        Some(unknown) => {
+            let unknown: String = unknown.chars().take(40).collect();
+            Err(PlanError::Rules(format!("{place}{unknown:?} is not a rule; there are: {}", names.join(", "))))
+        }
+        None => Ok(fields),
+    }
+}
+
+/// A whole number from 0 up; `None` where there is none or it is null.
+fn whole_number(place: &str, fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, PlanError> {
+    let Some(value) = fields.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
+    let shown = || value.to_string().chars().take(40).collect::<String>();
+    value
+        .as_u64()
+        .map(Some)
+        .ok_or_else(|| PlanError::Rules(format!("{place}{name} is {}; a whole number from 0 up is expected", shown())))
+}
+
 impl SessionRules {
     /// The rules in a session's settings; none there are no rules.
     ///
@@ -203,11 +263,7 @@ impl SessionRules {
     /// [`PlanError`] with what is wrong with them.
     pub fn read(settings: &Map<String, Value>) -> Result<Self, PlanError> {
         let Some(rules) = settings.get(PACING_SETTING).filter(|rules| !rules.is_null()) else { return Ok(NO_RULES) };
-        // Of a list its members would be taken by their order.
-        if !rules.is_object() {
-            return Err(PlanError::Rules("must be an object".to_owned()));
-        }
-        let rules: Self = Self::deserialize(rules).map_err(|error| PlanError::Rules(error.to_string()))?;
+        let rules = read_rules(rules)?;
         check_gap("gap_ms", rules.gap_ms)?;
         check_gap("jitter_ms", rules.jitter_ms)?;
         Ok(rules)
@@ -254,14 +310,6 @@ mod tests {
 
     fn rules(value: Value) -> Result<SessionRules, PlanError> {
         SessionRules::read(&Map::from_iter([(PACING_SETTING.to_owned(), value)]))
-    }
-
-    #[test]
-    fn rules_are_an_object_and_no_list_of_their_members() {
-        assert!(rules(json!({ "gap_ms": 1000 })).is_ok());
-        for wrong in [json!([null, null]), json!([1000]), json!("fast"), json!(5)] {
-            assert!(rules(wrong.clone()).unwrap_err().to_string().contains("must be an object"), "{wrong}");
-        }
     }
 
     #[test]
@@ -322,10 +370,15 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_kept_are_refused_with_the_reason() {
         for (value, why) in [
-            (json!({ "gap": 1 }), "unknown field `gap`"),
-            (json!({ "gap_ms": -1 }), "invalid value: integer `-1`"),
+            (json!({ "gap": 1 }), "\"gap\" is not a rule; there are: messages_per_minute, "),
+            (json!({ "gap_ms": -1 }), "gap_ms is -1; a whole number from 0 up is expected"),
+            (json!({ "messages_per_day": "ten" }), "messages_per_day is \"ten\"; a whole number"),
+            (json!({ "sends_per_minute": 4_294_967_296_u64 }), "sends_per_minute is 4294967296; the limit is 4294967295"),
+            (json!({ "typing": true }), "typing: an object is expected, with any of: ms_per_char, "),
+            (json!({ "typing": { "speed": 1 } }), "typing: \"speed\" is not a rule; there are: ms_per_char, "),
+            (json!({ "typing": { "most_ms": 1.5 } }), "typing.most_ms is 1.5; a whole number"),
             (json!({ "gap_ms": 3_600_001 }), "gap_ms is 3600001; the limit is 3600000"),
-            (json!("slow"), "invalid type: string"),
+            (json!("slow"), "an object is expected, with any of: messages_per_minute, "),
         ] {
             let refused = rules(value).unwrap_err().to_string();
             assert!(refused.contains(why), "{refused}");

@@ -158,9 +158,10 @@ impl sessions::Host for CallState {
         .await
     }
 
-    async fn draw_link(&mut self, id: u64, ttl_s: u32) -> Answer<String> {
+    async fn draw_links(&mut self, ids: Vec<u64>, ttl_s: u32) -> Answer<Vec<String>> {
         let (plugin, ttl) = (self.plugin.clone(), Duration::from_secs(u64::from(ttl_s)));
-        self.verb(|verbs, caller| async move { verbs.draw_link(&caller, &plugin, SessionId(id), ttl).await }).await
+        let sessions: Vec<SessionId> = ids.into_iter().map(SessionId).collect();
+        self.verb(|verbs, caller| async move { verbs.draw_links(&caller, &plugin, &sessions, ttl).await }).await
     }
 
     async fn qr(&mut self, id: u64) -> Answer<Option<sessions::QrCode>> {

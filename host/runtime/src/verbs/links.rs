@@ -10,16 +10,19 @@ use super::VerbError;
 
 /// The longest that a token is good.
 pub const LINK_TTL_MAX: Duration = Duration::from_secs(3600);
+/// Most tokens that are drawn together.
+pub const LINKS_MAX: usize = 10_000;
 
 /// What the host does about such tokens.
 #[async_trait]
 pub trait LinkVerbs: Send + Sync {
-    /// A token to read one session through the routes of `plugin`, named in full, that take keys of the kind link, for `ttl`.
-    async fn draw_link(
+    /// For each session a token to read it through the routes of `plugin`, named in full, that take keys of the kind link, for
+    /// `ttl`.
+    async fn draw_links(
         &self,
         caller: &Principal,
         plugin: &str,
-        session: SessionId,
+        sessions: &[SessionId],
         ttl: Duration,
-    ) -> Result<String, VerbError>;
+    ) -> Result<Vec<String>, VerbError>;
 }

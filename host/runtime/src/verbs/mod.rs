@@ -18,7 +18,7 @@ use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 
-pub use links::{LINK_TTL_MAX, LinkVerbs};
+pub use links::{LINK_TTL_MAX, LINKS_MAX, LinkVerbs};
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
 

@@ -67,15 +67,30 @@ pub(super) struct Problem {
     pub(super) status: StatusCode,
     pub(super) detail: String,
     more: Map<String, Value>,
+    /// What was not found is not named yet.
+    unnamed: bool,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: Map::new() }
+        Self { status, detail: detail.into(), more: Map::new(), unnamed: false }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// An id that names nothing that the caller may see; [`Self::about`] says what of.
+    pub(super) fn nothing_of_this_id() -> Self {
+        Self { unnamed: true, ..Self::not_found("there is nothing of this id") }
+    }
+
+    /// Names what was not found, where that is not said yet.
+    pub(super) fn about(mut self, subject: &str) -> Self {
+        if self.unnamed {
+            self.detail = format!("there is no {subject} of this id");
+        }
+        self
     }
 
     /// The field of a body that is wrong, and why.

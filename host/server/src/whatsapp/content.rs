@@ -136,8 +136,11 @@ fn poll(poll: &Poll, secret: Vec<u8>) -> wa::Message {
     });
     let context = wa::MessageContextInfo { message_secret: Some(secret), ..Default::default() };
     let message = wa::Message { message_context_info: MessageField::some(context), ..Default::default() };
-    // The official clients send a poll with one answer in another field than one with several.
-    if poll.selectable_count == 1 {
+    // The official clients send a poll with one answer in another field than one with several, and one to an announcement group
+    // in a third.
+    if poll.announcement {
+        wa::Message { poll_creation_message_v2: asked, ..message }
+    } else if poll.selectable_count == 1 {
         wa::Message { poll_creation_message_v3: asked, ..message }
     } else {
         wa::Message { poll_creation_message: asked, ..message }
@@ -181,9 +184,9 @@ mod tests {
             phones: vec!["491520000001".to_owned()],
             vcard: Some(vcard::write("Bo", &["491520000001".to_owned()])),
         };
-        let poll = |selectable_count| {
+        let poll = |selectable_count, announcement| {
             let options = vec!["Soup".to_owned(), "Cake".to_owned()];
-            Content::Poll(Poll { name: "Lunch?".to_owned(), options, selectable_count })
+            Content::Poll(Poll { name: "Lunch?".to_owned(), options, selectable_count, announcement })
         };
         let place = Location { latitude: 52.5, longitude: 13.4, name: Some("Home".to_owned()), address: None };
         let bearings = Bearings { poll_secret: Some(vec![7; 32]), own: true, ..Bearings::default() };
@@ -194,8 +197,9 @@ mod tests {
             Content::Location(place),
             Content::Contacts(vec![card.clone()]),
             Content::Contacts(vec![card.clone(), card]),
-            poll(1),
-            poll(0),
+            poll(1, false),
+            poll(0, false),
+            poll(1, true),
         ] {
             for extras in [Extras::default(), extras.clone()] {
                 let written = to_protobuf(&message(content.clone(), extras.clone()), &bearings).unwrap();

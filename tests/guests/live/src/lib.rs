@@ -38,8 +38,8 @@ impl router::Guest for Live {
         let id = request.param("id").parse().unwrap_or_default();
         match request.path.rsplit('/').find(|step| step.parse::<u64>().is_err()) {
             Some("life") => stream(LiveSource::SessionLife(id), b"0".to_vec()),
-            Some("link") => match sessions::draw_link(id, 60) {
-                Ok(token) => text(200, &token),
+            Some("link") => match sessions::draw_links(&[id], 60) {
+                Ok(tokens) => text(200, &tokens.concat()),
                 Err(_) => text(403, "denied"),
             },
             Some("query") => text(200, &format!("{:?} below {}", request.query, request.mount)),

@@ -33,7 +33,7 @@ impl EventFilter {
                 checked(&types).map_err(|error| Problem::bad_parameter("type", error.to_string()))?
             }
         };
-        Ok(Self { session: query.number("session_id")?, chat: chat.transpose()?, types })
+        Ok(Self { session: query.session("session_id")?, chat: chat.transpose()?, types })
     }
 
     /// Events of these kinds, all unless there are any, and of this session alone if that is given.

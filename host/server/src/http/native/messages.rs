@@ -23,6 +23,7 @@ use super::super::idempotency::Begun;
 use super::super::problem::{Problem, json as json_answer};
 use super::{Answered, Call, JSON_BYTES_MAX, Query, Route, from_json, route, shortened};
 use crate::accounts::NAME_CHARS_MAX;
+use crate::spelling::optional_session;
 use crate::verbs::HostVerbs;
 
 /// Most bytes of a batch.
@@ -43,7 +44,7 @@ pub(super) const ROUTES: &[Route] = &[
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MessageWish {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_session")]
     session_id: Option<SessionId>,
     to: String,
     #[serde(default)]
@@ -68,7 +69,7 @@ struct MessageWish {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_session")]
     session_id: Option<SessionId>,
     #[serde(default)]
     name: Option<String>,
@@ -192,7 +193,7 @@ impl Wanted {
             let named = MessageState::ALL.into_iter().find(|state| state.name() == name);
             named.ok_or_else(|| Problem::bad_parameter("state", format!("{:?} is not a state of messages", shortened(name))))
         });
-        Ok(Self { session: query.number("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
+        Ok(Self { session: query.session("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
     }
 
     fn has(&self, message: &Message) -> bool {

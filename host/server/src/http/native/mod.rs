@@ -27,6 +27,7 @@ use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
 
 use switchboard_core::records::account::{KeyKind, Principal};
+use switchboard_core::records::id::SessionId;
 
 pub(super) use filter::EventFilter;
 
@@ -36,6 +37,7 @@ use super::input::{self, BodyError};
 use super::limits::too_many_requests;
 use super::problem::{Answer, Problem, with_type, wrong_method};
 use crate::accounts::{CredentialError, SERVICE};
+use crate::spelling;
 
 /// Most bytes of a JSON body, but for one that carries a component.
 const JSON_BYTES_MAX: usize = 1024 * 1024;
@@ -78,6 +80,18 @@ const fn route(method: &'static str, path: &'static str, handler: Handler) -> Ro
 }
 
 impl Route {
+    /// What a request is about: what the last name in braces stands for; a session where there is none, since it can name
+    /// nothing else by an id.
+    fn subject(&self) -> &'static str {
+        let mut steps = self.path.rsplit('/').skip_while(|step| !step.starts_with('{'));
+        match steps.next().and_then(|step| step.strip_prefix('{')?.strip_suffix('}')) {
+            // One of what stands before it, by its plural.
+            Some("id" | "n") => steps.next().map_or("thing", |list| list.strip_suffix('s').unwrap_or(list)),
+            Some(name) => name,
+            None => "session",
+        }
+    }
+
     /// What the names in braces stand for, if this is the path.
     fn matches(&self, segments: &[&str]) -> Option<Vec<String>> {
         let mut params = Vec::new();
@@ -96,7 +110,7 @@ impl Route {
 
 /// What the routing table says of a request.
 enum Found {
-    Route(Handler, Vec<String>),
+    Route(&'static Route, Vec<String>),
     /// The path is served, with these methods.
     WrongMethod(Vec<&'static str>),
     Nothing,
@@ -108,7 +122,7 @@ fn find(method: &str, below: &str) -> Found {
     let mut allowed = Vec::new();
     for route in ROUTES.iter().copied().flatten() {
         match route.matches(&segments) {
-            Some(params) if route.method == method => return Found::Route(route.handler, params),
+            Some(params) if route.method == method => return Found::Route(route, params),
             Some(_) => allowed.push(route.method),
             None => {}
         }
@@ -134,7 +148,12 @@ impl Call {
 
     /// The id in place of the name in braces at `place`. What is no id names nothing.
     fn id<T: FromStr>(&self, place: usize) -> Result<T, Problem> {
-        self.param(place).parse().map_err(|_| Problem::not_found("there is nothing of this id"))
+        self.param(place).parse().map_err(|_| Problem::nothing_of_this_id())
+    }
+
+    /// The session that the name in braces at `place` names, in any spelling.
+    fn session(&self, place: usize) -> Result<SessionId, Problem> {
+        spelling::session(self.param(place)).ok_or_else(Problem::nothing_of_this_id)
     }
 
     fn query(&self) -> Query {
@@ -191,6 +210,13 @@ impl Query {
         text.parse().map(Some).map_err(wrong)
     }
 
+    /// A parameter that names a session, in any spelling.
+    fn session(&self, name: &str) -> Result<Option<SessionId>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let wrong = || Problem::bad_parameter(name, format!("{:?} is not the id of a session", shortened(text)));
+        spelling::session(text).map(Some).ok_or_else(wrong)
+    }
+
     /// `limit`, from 1 to `most`; `most` when it is not given.
     fn limit(&self, most: usize) -> Result<usize, Problem> {
         match self.number("limit")? {
@@ -220,7 +246,10 @@ impl FrontDoor {
             return self.sim_control(request).await.unwrap_or_else(Problem::answer);
         }
         match find(request.method().as_str(), below) {
-            Found::Route(handler, params) => handler(self, Call { request, params }).await.unwrap_or_else(Problem::answer),
+            Found::Route(route, params) => {
+                let answered = (route.handler)(self, Call { request, params }).await;
+                answered.unwrap_or_else(|problem| problem.about(route.subject()).answer())
+            }
             Found::WrongMethod(allowed) => wrong_method(&allowed),
             Found::Nothing => Problem::not_found("nothing is served here").answer(),
         }

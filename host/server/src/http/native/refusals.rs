@@ -78,7 +78,7 @@ fn limit_problem(limit: &LimitStanding) -> Problem {
 impl From<VerbError> for Problem {
     fn from(error: VerbError) -> Self {
         match error {
-            VerbError::NotFound => Self::not_found("there is nothing of this id"),
+            VerbError::NotFound => Self::nothing_of_this_id(),
             VerbError::Denied(why) => Self::new(StatusCode::FORBIDDEN, why),
             VerbError::Invalid { field, why } => Self::invalid(&field, why),
             VerbError::Media(refused) => match refused {

@@ -117,12 +117,12 @@ impl FrontDoor {
 
     async fn show_session(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "read").await?;
-        Ok(ok(&self.verbs.session(&caller, call.id(0)?).await?))
+        Ok(ok(&self.verbs.session(&caller, call.session(0)?).await?))
     }
 
     async fn edit_session(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
-        let id = call.id(0)?;
+        let id = call.session(0)?;
         let edit: SessionEdit = call.json(JSON_BYTES_MAX).await?;
         let changed = self.verbs.change_session(&caller, id, edit.name, edit.settings.unwrap_or_default()).await;
         Ok(ok(&changed.map_err(wish_problem)?))
@@ -130,13 +130,13 @@ impl FrontDoor {
 
     async fn remove_session(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
-        self.verbs.delete_session(&caller, call.id(0)?).await?;
+        self.verbs.delete_session(&caller, call.session(0)?).await?;
         Ok(no_content())
     }
 
     async fn connect(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
-        let id = call.id(0)?;
+        let id = call.session(0)?;
         let body = call.bytes(JSON_BYTES_MAX).await?;
         let wish: ConnectWish = if body.is_empty() { ConnectWish::default() } else { from_json(&body)? };
         let wait = wish.wait_ms.map_or(CONNECT_WAIT, Duration::from_millis);
@@ -149,12 +149,12 @@ impl FrontDoor {
 
     async fn disconnect(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
-        Ok(ok(&self.verbs.disconnect_session(&caller, call.id(0)?).await?))
+        Ok(ok(&self.verbs.disconnect_session(&caller, call.session(0)?).await?))
     }
 
     async fn show_qr(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "read").await?;
-        let id = call.id(0)?;
+        let id = call.session(0)?;
         let query = call.query();
         let png = match query.get("format") {
             None | Some("json") => false,
@@ -177,7 +177,7 @@ impl FrontDoor {
 
     async fn draw_pairing_code(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
-        let id = call.id(0)?;
+        let id = call.session(0)?;
         let wish: PairingWish = call.json(JSON_BYTES_MAX).await?;
         let drawn = self.verbs.pairing_code(&caller, id, &wish.phone_number).await?;
         let body = json!({ "code": drawn.code, "phone_number": drawn.phone_number, "expires_at": drawn.expires_at });

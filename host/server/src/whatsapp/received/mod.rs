@@ -215,6 +215,7 @@ fn poll(message: &wa::Message) -> Option<Poll> {
         name: poll.name.clone().unwrap_or_default(),
         options: poll.options.iter().filter_map(|option| option.option_name.clone()).collect(),
         selectable_count: poll.selectable_options_count.unwrap_or_default(),
+        announcement: message.poll_creation_message_v2.is_set(),
     })
 }
 

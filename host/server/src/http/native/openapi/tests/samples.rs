@@ -60,7 +60,7 @@ pub(super) fn contents() -> Vec<Content> {
             sequence: Some(1),
         }),
         Content::Contacts(vec![ContactCard { display_name: text(), phones: vec![text()], vcard: Some(text()) }]),
-        Content::Poll(Poll { name: text(), options: vec![text(), text()], selectable_count: 1 }),
+        Content::Poll(Poll { name: text(), options: vec![text(), text()], selectable_count: 1, announcement: true }),
         Content::Reaction(Reaction { message_id: text(), emoji: text(), author: Some(person()) }),
         Content::Edit(Edit { message_id: text(), text: text() }),
         Content::Revoke(Revoke { message_id: text(), author: Some(person()) }),
