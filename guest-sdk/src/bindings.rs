@@ -38,7 +38,9 @@ world!(
     "switchboard:plugin/chats@0.1.0" => crate::bindings::switchboard::plugin::chats,
     "switchboard:plugin/media@0.1.0" => crate::bindings::switchboard::plugin::media,
     "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
-    "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys
+    "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys,
+    "switchboard:plugin/webhooks@0.1.0" => crate::bindings::switchboard::plugin::webhooks,
+    "switchboard:plugin/events@0.1.0" => crate::bindings::switchboard::plugin::events
 );
 world!(
     streamer_world,

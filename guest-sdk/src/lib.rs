@@ -46,6 +46,8 @@ pub use host::account;
 pub use host::chats;
 /// The host's verbs for people.
 pub use host::contacts;
+/// The host's verb for the tenant's event log.
+pub use host::events;
 /// The host's verbs for groups.
 pub use host::groups;
 /// The host's verbs for keys; only for plugins that the operator installs.
@@ -56,6 +58,8 @@ pub use host::media;
 pub use host::messages;
 /// The host's verbs for a tenant's sessions.
 pub use host::sessions;
+/// The host's verbs for webhook endpoints.
+pub use host::webhooks;
 
 /// The interface `router`: HTTP request → response.
 pub mod router {
@@ -91,7 +95,9 @@ pub mod template {
 
 /// The interface `webhook`: event → outgoing request.
 pub mod webhook {
-    pub use crate::bindings::webhook_world::exports::switchboard::plugin::webhook::{Guest, Payload, Signing};
+    pub use crate::bindings::webhook_world::exports::switchboard::plugin::webhook::{
+        About, Endpoint, Guest, Hmac, HmacContent, OptionTally, Payload, Signing,
+    };
 }
 
 /// The interface `sender-route`: which session sends this?

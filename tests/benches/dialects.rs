@@ -71,7 +71,7 @@ fn reads(account: &Account, session: &TestSession) -> Vec<Call> {
     vec![
         read("native", format!("/switchboard/v1/sessions/{id}"), bearer(tenant)),
         read("prosendi", format!("/api/whatsapp/devices/{id}/status"), ("x-api-key", tenant.clone())),
-        read("wamux", format!("/api/v1/sessions/{}", uuid(Kind::Session, id)), bearer(tenant)),
+        read("wamux", format!("/api/v1/sessions/{}", uuid(Kind::Session, id).unwrap()), bearer(tenant)),
         read("sendapi", format!("/v1/whatsapp/sessions/sess_{id}"), bearer(tenant)),
         read("wasender", "/api/v1/status".to_owned(), bearer(&session.key)),
     ]

@@ -106,16 +106,23 @@ await call("regenerateApiKey", session);
 await call("deleteWhatsAppSession", session);
 await call("getSessionStatus");
 
-const webhook = { event: "message.sent", sessionId: "7", timestamp: 1, data: {} };
-const signed = createWasender(scene.session_key, scene.personal_token, scene.base, undefined, undefined, "secret");
+// What the host delivered, as it came: the client must know the signature and the names.
+const signed = createWasender(scene.session_key, scene.personal_token, scene.base, undefined, undefined, scene.hooks[0].signature);
 driven.add("handleWebhookEvent");
-const request = { getHeader: () => "secret", getRawBody: async () => JSON.stringify(webhook) };
-try {
-  const read = await signed.handleWebhookEvent(request);
-  console.log(JSON.stringify({ call: "handleWebhookEvent", ok: read.event === "message.sent" }));
-} catch (error) {
-  failed += 1;
-  console.log(JSON.stringify({ call: "handleWebhookEvent", ok: false, error: String(error.message) }));
+for (const hook of scene.hooks) {
+  const request = {
+    getHeader: (name) => (name.toLowerCase() === "x-webhook-signature" ? hook.signature : undefined),
+    getRawBody: async () => hook.body,
+  };
+  try {
+    const read = await signed.handleWebhookEvent(request);
+    const ok = read.event === JSON.parse(hook.body).event && read.data !== undefined;
+    failed += ok ? 0 : 1;
+    console.log(JSON.stringify({ call: "handleWebhookEvent", ok }));
+  } catch (error) {
+    failed += 1;
+    console.log(JSON.stringify({ call: "handleWebhookEvent", ok: false, error: String(error.message) }));
+  }
 }
 
 const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(client)).filter((name) => !INNER.includes(name));

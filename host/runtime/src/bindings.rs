@@ -37,7 +37,9 @@ world!(
     "switchboard:plugin/chats": crate::bindings::switchboard::plugin::chats,
     "switchboard:plugin/media": crate::bindings::switchboard::plugin::media,
     "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
-    "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys
+    "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys,
+    "switchboard:plugin/webhooks": crate::bindings::switchboard::plugin::webhooks,
+    "switchboard:plugin/events": crate::bindings::switchboard::plugin::events
 );
 world!(
     streamer_world,

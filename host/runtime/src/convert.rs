@@ -4,7 +4,7 @@ use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content as core;
-use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
+use switchboard_core::records::event::{Call, ChatActivity, ContactChange, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::message::{Message, MessageState};
 use switchboard_core::records::session::{Session, SessionState};
 
@@ -57,9 +57,14 @@ pub(crate) fn session_state(state: SessionState) -> wit::SessionState {
     }
 }
 
-pub(crate) fn session(session: &Session) -> wit::Session {
+/// What a dialect keeps with something.
+pub(crate) fn settings(settings: &serde_json::Map<String, serde_json::Value>) -> Vec<wit::Setting> {
     let setting =
         |(name, value): (&String, &serde_json::Value)| wit::Setting { name: name.clone(), value: value.to_string() };
+    settings.iter().map(setting).collect()
+}
+
+pub(crate) fn session(session: &Session) -> wit::Session {
     wit::Session {
         id: session.id.0,
         name: session.name.clone(),
@@ -68,7 +73,7 @@ pub(crate) fn session(session: &Session) -> wit::Session {
         reason: session.reason.clone(),
         jid: session.jid.clone(),
         lid: session.lid.clone(),
-        settings: session.settings.iter().map(setting).collect(),
+        settings: settings(&session.settings),
         created_at_ms: session.created_at.0,
         updated_at_ms: session.updated_at.0,
         last_active_at_ms: session.last_active_at.map(|at| at.0),
@@ -167,7 +172,7 @@ fn core_media(media: wit::Media) -> core::Media {
     }
 }
 
-fn person(person: &core::Person) -> wit::Contact {
+pub(crate) fn person(person: &core::Person) -> wit::Contact {
     wit::Contact { jid: person.jid.clone(), phone: person.phone.clone(), lid: person.lid.clone(), push_name: None }
 }
 
@@ -441,6 +446,16 @@ fn stored_media(stored: &StoredMedia) -> wit::StoredMedia {
     }
 }
 
+fn contact_change(change: &ContactChange) -> wit::ContactChange {
+    let ContactChange { contact, new } = change;
+    wit::ContactChange {
+        person: wit::Contact { push_name: contact.push_name.clone(), ..person(&contact.person()) },
+        name: contact.name.clone(),
+        verified_name: contact.verified_name.clone(),
+        new: *new,
+    }
+}
+
 pub(crate) fn event(event: &Event) -> wit::Event {
     let fact = match &event.fact {
         Fact::MessageReceived(received) => wit::Fact::MessageReceived(incoming(received)),
@@ -454,6 +469,10 @@ pub(crate) fn event(event: &Event) -> wit::Event {
         Fact::SessionState { state, reason } => {
             wit::Fact::SessionState(wit::SessionProgress { state: session_state(*state), reason: reason.clone() })
         }
+        Fact::SessionQr { text, expires_at } => {
+            wit::Fact::SessionQr(wit::SessionQr { text: text.clone(), expires_at_ms: expires_at.0 })
+        }
+        Fact::ContactChanged(change) => wit::Fact::ContactChanged(contact_change(change)),
         Fact::Receipt { message, whatsapp_id, chat, by, state } => wit::Fact::MemberReceipt(wit::MemberReceipt {
             message: message.0,
             whatsapp_id: whatsapp_id.clone(),

@@ -13,8 +13,10 @@ pub const INTERFACES: [&str; 4] = ["router", "streamer", "responder", "webhook"]
 /// Interfaces of the package that this host does not call yet.
 const INTERFACES_NOT_YET: [&str; 3] = ["auth-policy", "template", "sender-route"];
 /// Interfaces that a component may import.
-const IMPORTS: [&str; 11] =
-    ["types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys"];
+const IMPORTS: [&str; 13] = [
+    "types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys", "webhooks",
+    "events",
+];
 /// Imports that only the operator's plugins may have.
 const OPERATOR_IMPORTS: [&str; 1] = ["keys"];
 /// Packages of WASI that are linked, with nothing in them.

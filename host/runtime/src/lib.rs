@@ -29,3 +29,4 @@ pub use limits::CallLimits;
 pub use log::{LogLevel, LogLine};
 pub use outcome::{CallReport, Called, Limit, Outcome};
 pub use runtime::{CallContext, LoadedPlugin, Runtime, RuntimeError, RuntimeSettings};
+pub use shape::Matter;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -168,8 +168,7 @@ impl Host {
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
         let basics = Basics::new(&storage, Arc::clone(&settings.clock));
-        let links = LinkKeys::new(settings.master_key.derive(links::KEY_PURPOSE));
-        let accounts = Accounts::new(storage.clone(), Arc::clone(&basics.clock), Arc::clone(&basics.entropy), links);
+        let accounts = basics.accounts(&settings.master_key);
         let media = basics.media_room(&settings, &guarded)?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
@@ -181,8 +180,7 @@ impl Host {
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
-        let webhooks = basics.webhooks(&guarded, &plugins);
-        let deliverer = webhooks.deliverer();
+        let (webhooks, deliverer) = basics.webhooks(&guarded, &plugins, &verbs);
         let front_door = Arc::new(FrontDoor {
             accounts,
             storage: storage.clone(),
@@ -324,6 +322,11 @@ impl Basics {
         Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default() }
     }
 
+    fn accounts(&self, master_key: &MasterKey) -> Accounts {
+        let links = LinkKeys::new(master_key.derive(links::KEY_PURPOSE));
+        Accounts::new(self.storage.clone(), Arc::clone(&self.clock), Arc::clone(&self.entropy), links)
+    }
+
     /// What keeps media and looks at it.
     fn media_room(&self, settings: &HostSettings, guarded: &GuardedClient) -> Result<Arc<MediaRoom>, std::io::Error> {
         Ok(Arc::new(MediaRoom::new(MediaParts {
@@ -360,6 +363,7 @@ impl Basics {
             downloads: Arc::clone(downloads),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            webhooks: OnceLock::new(),
         })
     }
 
@@ -407,15 +411,25 @@ impl Basics {
         Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)))
     }
 
-    fn webhooks(&self, guarded: &GuardedClient, plugins: &Arc<Plugins>) -> Webhooks {
-        Webhooks {
+    /// The endpoints, which the verbs are told of, and who delivers to them.
+    fn webhooks(
+        &self,
+        guarded: &GuardedClient,
+        plugins: &Arc<Plugins>,
+        verbs: &HostVerbs,
+    ) -> (Webhooks, Arc<DeliveryWorker>) {
+        let webhooks = Webhooks {
             storage: self.storage.clone(),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             wakes: Arc::clone(&self.wakes),
             guarded: guarded.clone(),
-            plugins: Arc::clone(plugins),
-        }
+            plugins: Arc::downgrade(plugins),
+        };
+        // Nobody has set them before.
+        let _ = verbs.webhooks.set(webhooks.clone());
+        let deliverer = webhooks.deliverer(plugins);
+        (webhooks, deliverer)
     }
 }
 

@@ -334,6 +334,11 @@ impl Plugins {
 
     fn swap(&self, add: Option<Arc<ActivePlugin>>, remove: Option<(TenantId, &str)>) -> Result<(), InstallError> {
         let next = Self::next_generation(&self.generation.load(), add.as_ref(), remove)?;
+        let answers = |plugin: &Arc<ActivePlugin>| {
+            let (owner, kinds) = (plugin.record.tenant, &plugin.loaded.event_kinds);
+            kinds.iter().map(|kind| (owner, kind.clone())).collect::<Vec<_>>()
+        };
+        self.wakes.responders_answer(next.plugins.iter().flat_map(answers).collect());
         let tenants: Vec<TenantId> = next.plugins.iter().map(|plugin| plugin.record.tenant).collect();
         self.generation.store(Arc::new(next));
         tenants.into_iter().for_each(|tenant| self.wakes.events_have_more(tenant));

@@ -71,6 +71,7 @@ fn missing(what: What) -> &'static str {
         What::Group => "The group does not exist",
         What::Template => "The template does not exist",
         What::Contact => "The contact does not exist",
+        What::Webhook => "The webhook does not exist",
         _ => "There is nothing here",
     }
 }

@@ -1,13 +1,16 @@
-//! The dialect `sendapi`: sessions, messages of many types, groups and contacts.
+//! The dialect `sendapi`: sessions, messages of many types, groups, contacts and webhooks.
 
 mod answer;
 mod content;
+mod events;
 mod groups;
 mod messages;
 mod send;
 mod sessions;
+mod webhooks;
 
 use switchboard_dialect::{Dialect, Endpoint, Failure, Place, Takes, endpoint, export_dialect};
+use switchboard_guest_sdk::export_webhook;
 use switchboard_guest_sdk::http::bearer;
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
@@ -35,6 +38,11 @@ impl Dialect for Sendapi {
         endpoint("PUT", "/whatsapp/groups/{id}", key, groups::update),
         endpoint("GET", "/whatsapp/contacts", key, groups::contacts),
         endpoint("GET", "/whatsapp/contacts/{phone}/check", key, groups::check_contact),
+        endpoint("POST", "/webhooks", key, webhooks::create),
+        endpoint("GET", "/webhooks", key, webhooks::list),
+        endpoint("GET", "/webhooks/{id}", key, webhooks::get),
+        endpoint("PUT", "/webhooks/{id}", key, webhooks::change),
+        endpoint("DELETE", "/webhooks/{id}", key, webhooks::delete),
     ];
 
     fn render(failure: &Failure, at: &Place<'_>) -> Response {
@@ -43,4 +51,5 @@ impl Dialect for Sendapi {
 }
 
 export_dialect!(Sendapi);
+export_webhook!(Sendapi);
 switchboard_guest_sdk::openapi!("../openapi.json");

@@ -62,7 +62,7 @@ fn media(media: &Media) -> Value {
     json!({ "caption": media.caption, "filename": media.file_name, "mime_type": media.mime })
 }
 
-fn content(content: &Content) -> Value {
+pub fn content(content: &Content) -> Value {
     match content {
         Content::Text(text) => json!({ "body": text }),
         Content::Image(file) | Content::Video(file) | Content::Document(file) | Content::Sticker(file) => media(file),

@@ -13,6 +13,7 @@ use switchboard_guest_sdk::types::{Session, SessionState};
 use switchboard_ids::{from_prefixed, prefixed, strict};
 
 use crate::answer::Page;
+use crate::webhooks;
 
 /// What ids of sessions begin with.
 const PREFIX: &str = "sess_";
@@ -99,11 +100,20 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     let mut fields = fields(request)?;
     let name = fields.required_text("name");
     fields.at_most("name", NAME_CHARS_MAX);
+    let webhook_url = fields.text("webhook_url").filter(|url| !url.is_empty());
     done(fields)?;
     let made = host::create(&NewSession { name, phone_number: String::new(), settings: Vec::new() }).of(What::Session)?;
+    let secret = match webhook_url.map(|url| webhooks::of_session(made.id, url)).transpose() {
+        Ok(secret) => secret,
+        Err(failure) => {
+            // Half of what was asked for is nothing.
+            host::delete(made.id).of(What::Session)?;
+            return Err(failure);
+        }
+    };
     let session = host::connect(made.id, QR_WAIT_MS).of(What::Session)?;
     let code = host::qr(session.id).of(What::Session)?;
-    let body = json!({
+    let mut body = json!({
         "id": spelled(session.id),
         "name": session.name,
         "status": WORDS.of(session.state, false),
@@ -111,6 +121,9 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
         "qr_expires_at": code.as_ref().map(|code| iso8601(code.expires_at_ms)),
         "created_at": iso8601(session.created_at_ms),
     });
+    if let (Some(secret), Some(body)) = (secret, body.as_object_mut()) {
+        body.insert("webhook_secret".to_owned(), json!(secret));
+    }
     Ok(json_response(201, &body))
 }
 

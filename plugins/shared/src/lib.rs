@@ -2,6 +2,7 @@
 //! its own objects; everything else is here.
 
 pub mod failure;
+pub mod hooks;
 pub mod limits;
 pub mod payload;
 pub mod qr;

@@ -1,16 +1,18 @@
-//! The dialect `wamux`: sessions, messages and API keys under UUIDs.
+//! The dialect `wamux`: sessions, messages, API keys and webhooks under UUIDs.
 
 mod answer;
+mod events;
 mod keys;
 mod messages;
 mod sessions;
 mod stream;
+mod webhooks;
 
 use switchboard_dialect::{Dialect, Endpoint, Failure, Place, endpoint, export_dialect};
-use switchboard_guest_sdk::export_streamer;
 use switchboard_guest_sdk::http::{bearer, link_in_query};
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
+use switchboard_guest_sdk::{export_streamer, export_webhook};
 
 /// A key of the account.
 fn key() -> Vec<Credential> {
@@ -48,6 +50,14 @@ impl Dialect for Wamux {
         endpoint("GET", "/keys", key, keys::list),
         endpoint("DELETE", "/keys/{id}", key, keys::revoke),
         endpoint("GET", "/keys/{id}/usage", key, keys::usage),
+        endpoint("POST", "/webhooks", key, webhooks::create),
+        endpoint("GET", "/webhooks", key, webhooks::list),
+        endpoint("GET", "/webhooks/{id}", key, webhooks::get),
+        endpoint("PATCH", "/webhooks/{id}", key, webhooks::change),
+        endpoint("DELETE", "/webhooks/{id}", key, webhooks::delete),
+        endpoint("POST", "/webhooks/{id}/rotate-secret", key, webhooks::rotate),
+        endpoint("POST", "/webhooks/{id}/test", key, webhooks::test),
+        endpoint("GET", "/webhooks/{id}/logs", key, webhooks::logs),
     ];
 
     fn render(failure: &Failure, at: &Place<'_>) -> Response {
@@ -57,4 +67,5 @@ impl Dialect for Wamux {
 
 export_dialect!(Wamux);
 export_streamer!(Wamux);
+export_webhook!(Wamux);
 switchboard_guest_sdk::openapi!("../openapi.json");

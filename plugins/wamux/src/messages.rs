@@ -23,7 +23,7 @@ const PAGE: u64 = 50;
 /// How far behind the newest message a page can begin.
 const OFFSET_MAX: u64 = 50_000;
 
-const WORDS: MessageWords = MessageWords {
+pub const WORDS: MessageWords = MessageWords {
     pending: "pending",
     sent: "sent",
     delivered: "delivered",
@@ -32,7 +32,7 @@ const WORDS: MessageWords = MessageWords {
     failed: "failed",
 };
 
-fn type_of(content: &Content) -> &'static str {
+pub fn type_of(content: &Content) -> &'static str {
     match content {
         Content::Image(_) => "image",
         Content::Video(_) => "video",
@@ -50,14 +50,14 @@ fn type_of(content: &Content) -> &'static str {
 }
 
 /// A person by number, anybody else by JID.
-fn to_phone(jid: &str) -> String {
+pub fn to_phone(jid: &str) -> String {
     match jid.strip_suffix("@s.whatsapp.net") {
         Some(number) => format!("+{number}"),
         None => jid.to_owned(),
     }
 }
 
-fn shape(message: &Message) -> Value {
+pub fn shape(message: &Message) -> Value {
     let failed = WORDS.of(message.state) == WORDS.failed;
     let at = |state| reached_at(message, state).map(iso8601);
     let pending = WORDS.of(message.state) == WORDS.pending;

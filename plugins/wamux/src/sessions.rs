@@ -18,7 +18,7 @@ const STREAM_TTL_S: u32 = 900;
 /// Most characters of a session's key.
 const KEY_CHARS_MAX: usize = 100;
 
-const WORDS: SessionWords = SessionWords {
+pub const WORDS: SessionWords = SessionWords {
     created: "initializing",
     pairing: "initializing",
     qr: "qr_ready",

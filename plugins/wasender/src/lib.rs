@@ -3,11 +3,14 @@
 mod answer;
 mod contacts;
 mod content;
+mod events;
 mod groups;
+mod hooks;
 mod media;
 mod messages;
 mod pages;
 mod presence;
+mod published;
 mod send;
 mod sessions;
 
@@ -15,7 +18,7 @@ use serde::Deserialize;
 use switchboard_guest_sdk::http::{bearer, files, in_header, route};
 use switchboard_guest_sdk::router::{FileKind, FileRule, Guest, Refusal, RefusedRequest, Request, Response, Route};
 use switchboard_guest_sdk::types::KeyKind;
-use switchboard_guest_sdk::{config, export_router};
+use switchboard_guest_sdk::{config, export_router, export_webhook};
 
 use answer::Failure;
 
@@ -45,6 +48,7 @@ const ROUTES: &[(&str, &str, Caller, Handler)] = &[
     ("POST", "/whatsapp-sessions/{id}/regenerate-key", Caller::Account, sessions::renew_key),
     ("POST", "/whatsapp-sessions/{id}/regenerate-api-key", Caller::Account, sessions::renew_key),
     ("GET", "/whatsapp-sessions/{id}/message-logs", Caller::Both, messages::logs),
+    ("GET", "/whatsapp-sessions/{id}/session-logs", Caller::Both, sessions::logs),
     ("GET", "/whatsapp-sessions/{id}/qrcode", Caller::Both, sessions::qrcode),
     ("GET", "/whatsapp-sessions/{id}/qr-code", Caller::Both, sessions::qr_code),
     ("GET", "/status", Caller::Both, sessions::status),
@@ -148,4 +152,5 @@ impl Guest for Wasender {
 }
 
 export_router!(Wasender);
+export_webhook!(Wasender);
 switchboard_guest_sdk::openapi!("../openapi.json");

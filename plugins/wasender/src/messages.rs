@@ -1,22 +1,17 @@
 //! Messages that were sent: changed, taken back, looked up, sent again, and listed.
 
 use serde_json::{Map, Value, json};
-use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Content, Edit, HostError, Media, Message, MessageState, Outgoing, Revoke};
 use switchboard_guest_sdk::{at_once, http, iso8601, no_extras};
 
 use crate::answer::{Failure, success};
+use crate::pages::Numbered;
 use crate::sessions::parse;
 
 /// Most characters of a text.
 const TEXT_CHARS_MAX: usize = 65_536;
-/// Entries of a page of logs: the most, and how many unless it is said.
-const PER_PAGE_MAX: u64 = 100;
-const PER_PAGE: u64 = 10;
-/// The last page that can be asked for.
-const PAGE_MAX: u64 = 500;
 
 /// The message that the path names.
 fn message(request: &Request) -> Result<Message, Failure> {
@@ -89,7 +84,7 @@ fn name_of(state: MessageState) -> &'static str {
 }
 
 /// What a message says, in the shape of the protocol's own messages.
-fn shown(content: &Content) -> Value {
+pub fn shown(content: &Content) -> Value {
     let file = |name: &str, media: &Media| {
         let about = json!({ "mimetype": media.mime, "caption": media.caption, "fileName": media.file_name });
         Value::Object(Map::from_iter([(name.to_owned(), about)]))
@@ -142,45 +137,19 @@ fn entry(message: &Message) -> Value {
 /// A page of the messages that a session sent, newest first.
 pub fn logs(request: &Request) -> Result<Response, Failure> {
     let session = request.param("id").parse().map_err(|_| Failure::SessionNotFound)?;
-    let mut query = Fields::of_query(&request.query);
-    let page = query.within("page", 1, PAGE_MAX, 1);
-    let per_page = query.within("per_page", 1, PER_PAGE_MAX, PER_PAGE);
-    query.finish().map_err(Failure::fields)?;
-    let offset = page.saturating_sub(1).saturating_mul(per_page);
-    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let page = Numbered::of(request)?;
     let found = host::find(&MessageQuery {
         session: Some(session),
         direction: Some(Direction::Sent),
         states: Vec::new(),
         since_ms: None,
         until_ms: None,
-        offset: narrow(offset),
-        limit: narrow(per_page),
+        offset: page.offset(),
+        limit: page.limit(),
     })?;
-    let entries: Vec<Value> = found
-        .entries
-        .iter()
-        .filter_map(|one| match one {
-            Logged::Sent(message) => Some(entry(message)),
-            Logged::Received(_) => None,
-        })
-        .collect();
-    let shown = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let last_page = found.total.div_ceil(per_page).max(1);
-    let path = &request.path;
-    let url = |page: u64| format!("{path}?page={page}");
-    Ok(success(json!({
-        "current_page": page,
-        "data": entries,
-        "first_page_url": url(1),
-        "from": (shown > 0).then_some(offset.saturating_add(1)),
-        "last_page": last_page,
-        "last_page_url": url(last_page),
-        "next_page_url": (page < last_page).then(|| url(page.saturating_add(1))),
-        "path": path,
-        "per_page": per_page,
-        "prev_page_url": (page > 1).then(|| url(page.saturating_sub(1))),
-        "to": (shown > 0).then_some(offset.saturating_add(shown)),
-        "total": found.total,
-    })))
+    let sent = found.entries.iter().filter_map(|one| match one {
+        Logged::Sent(message) => Some(entry(message)),
+        Logged::Received(_) => None,
+    });
+    Ok(success(page.shape(request, sent.collect(), found.total)))
 }

@@ -1,6 +1,7 @@
-//! Lists: as a whole, or by the page where `paginated` asks for that.
+//! Lists: as a whole, or by the page where `paginated` asks for that; and logs, which always come by the page.
 
 use serde_json::{Value, json};
+use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::Request;
 use switchboard_guest_sdk::types::HostError;
 
@@ -57,5 +58,64 @@ pub fn list<T>(
             }
             Ok(Value::Array(data))
         }
+    }
+}
+
+/// Entries of a page of logs: the most, and how many unless it is said.
+const PER_PAGE_MAX: u64 = 100;
+const PER_PAGE: u64 = 10;
+/// The last page that can be asked for.
+const PAGE_MAX: u64 = 500;
+
+/// A page of a log: `page` and `per_page` of the query.
+pub struct Numbered {
+    page: u64,
+    per_page: u64,
+}
+
+impl Numbered {
+    pub fn of(request: &Request) -> Result<Self, Failure> {
+        let mut query = Fields::of_query(&request.query);
+        let page = query.within("page", 1, PAGE_MAX, 1);
+        let per_page = query.within("per_page", 1, PER_PAGE_MAX, PER_PAGE);
+        query.finish().map_err(Failure::fields)?;
+        Ok(Self { page, per_page })
+    }
+
+    fn before(&self) -> u64 {
+        self.page.saturating_sub(1).saturating_mul(self.per_page)
+    }
+
+    /// Entries on the pages before it.
+    pub fn offset(&self) -> u32 {
+        u32::try_from(self.before()).unwrap_or(u32::MAX)
+    }
+
+    /// Entries on a page.
+    pub fn limit(&self) -> u32 {
+        u32::try_from(self.per_page).unwrap_or(u32::MAX)
+    }
+
+    /// The page as clients know it, of `total` entries.
+    pub fn shape(&self, request: &Request, entries: Vec<Value>, total: u64) -> Value {
+        let Self { page, per_page } = *self;
+        let shown = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let last_page = total.div_ceil(per_page).max(1);
+        let path = &request.path;
+        let url = |page: u64| format!("{path}?page={page}");
+        json!({
+            "current_page": page,
+            "data": entries,
+            "first_page_url": url(1),
+            "from": (shown > 0).then_some(self.before().saturating_add(1)),
+            "last_page": last_page,
+            "last_page_url": url(last_page),
+            "next_page_url": (page < last_page).then(|| url(page.saturating_add(1))),
+            "path": path,
+            "per_page": per_page,
+            "prev_page_url": (page > 1).then(|| url(page.saturating_sub(1))),
+            "to": (shown > 0).then_some(self.before().saturating_add(shown)),
+            "total": total,
+        })
     }
 }

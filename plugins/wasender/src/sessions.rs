@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::sessions::{self as host, NewSession, QrCode, SessionChange};
-use switchboard_guest_sdk::types::{HostError, KeyKind, Session, SessionState, Setting};
-use switchboard_guest_sdk::{http, iso8601, keys};
+use switchboard_guest_sdk::types::{Event, Fact, HostError, KeyKind, Session, SessionState, Setting};
+use switchboard_guest_sdk::{events, http, iso8601, keys};
 
 use crate::answer::{Failure, success};
+use crate::hooks;
+use crate::pages::Numbered;
 
 /// How long `connect` waits for a QR code or for the connection.
 const CONNECT_WAIT_MS: u32 = 10_000;
@@ -25,6 +27,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("webhook_enabled", "false"),
     ("webhook_url", "\"\""),
     ("webhook_events", "[]"),
+    ("webhook_format", "\"seed\""),
 ];
 
 /// The status that clients of this dialect know.
@@ -43,16 +46,27 @@ fn is_account(request: &Request) -> bool {
     request.principal.as_ref().is_some_and(|principal| principal.kind != KeyKind::Session)
 }
 
-fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
-    let api_key = match is_account(request).then(|| keys::session_key(session.id)) {
-        // The session is there; the key that is shown for it was revoked.
-        None | Some(Err(HostError::NotFound)) => String::new(),
-        Some(shown) => shown?,
-    };
-    Ok(shape_with(request, session, api_key))
+/// What only the account is shown.
+#[derive(Default)]
+struct Secrets {
+    api_key: String,
+    webhook_secret: String,
 }
 
-fn shape_with(request: &Request, session: &Session, api_key: String) -> Value {
+fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
+    if !is_account(request) {
+        return Ok(shape_with(request, session, Secrets::default()));
+    }
+    let webhook_secret = hooks::secrets(&[session])?.remove(&session.id).unwrap_or_default();
+    let api_key = match keys::session_key(session.id) {
+        // The session is there; the key that is shown for it was revoked.
+        Err(HostError::NotFound) => String::new(),
+        shown => shown?,
+    };
+    Ok(shape_with(request, session, Secrets { api_key, webhook_secret }))
+}
+
+fn shape_with(request: &Request, session: &Session, secrets: Secrets) -> Value {
     let mut shaped = Map::new();
     for (name, default) in SETTINGS {
         let kept = session.settings.iter().find(|setting| setting.name == *name).map(|setting| setting.value.as_str());
@@ -66,11 +80,12 @@ fn shape_with(request: &Request, session: &Session, api_key: String) -> Value {
         "name": session.name,
         "phone_number": session.phone_number,
         "status": status_name(session.state),
-        "api_key": api_key,
+        "api_key": secrets.api_key,
         "session_data": { "jid": session.jid.clone().unwrap_or_default(), "lid": session.lid.clone().unwrap_or_default() },
         // Clients read a date in any case.
         "last_active_at": iso8601(session.last_active_at_ms.unwrap_or(session.created_at_ms)),
-        "webhook_secret": "",
+        "webhook_enabled": hooks::is_enabled(&session.settings),
+        "webhook_secret": secrets.webhook_secret,
         "created_at": iso8601(session.created_at_ms),
         "updated_at": iso8601(session.updated_at_ms),
     });
@@ -87,9 +102,11 @@ fn id(request: &Request) -> Result<u64, Failure> {
 pub fn list(request: &Request) -> Result<Response, Failure> {
     let mut own_keys: BTreeMap<u64, String> = keys::session_keys()?.into_iter().collect();
     let sessions = host::all()?;
+    let mut secrets = hooks::secrets(&sessions.iter().collect::<Vec<_>>())?;
     let shaped = sessions.iter().map(|session| {
         let api_key = own_keys.remove(&session.id).unwrap_or_default();
-        shape_with(request, session, api_key)
+        let webhook_secret = secrets.remove(&session.id).unwrap_or_default();
+        shape_with(request, session, Secrets { api_key, webhook_secret })
     });
     Ok(success(shaped.collect()))
 }
@@ -98,9 +115,7 @@ pub fn list(request: &Request) -> Result<Response, Failure> {
 fn settings(fields: &mut Fields) -> Vec<Setting> {
     fields.flag("account_protection");
     fields.flag("log_messages");
-    fields.flag("webhook_enabled");
-    fields.text("webhook_url");
-    fields.texts("webhook_events");
+    hooks::check(fields);
     let set = |(name, _): &(&str, &str)| fields.json(name).map(|value| Setting { name: (*name).to_owned(), value });
     SETTINGS.iter().filter_map(set).collect()
 }
@@ -117,8 +132,37 @@ pub fn update(request: &Request) -> Result<Response, Failure> {
     check_name(&mut fields, name.as_deref().unwrap_or_default());
     let settings = settings(&mut fields);
     fields.finish().map_err(Failure::fields)?;
-    let session = host::change(id(request)?, &SessionChange { name, settings })?;
+    let id = id(request)?;
+    if hooks::concerned(&settings) {
+        // First: what cannot be a webhook changes nothing.
+        hooks::follow(id, &hooks::merged(&host::get(id)?, &settings))?;
+    }
+    let session = host::change(id, &SessionChange { name, settings })?;
     Ok(success(shape(request, &session)?))
+}
+
+fn entry(event: &Event) -> Value {
+    let status = match &event.fact {
+        Fact::SessionState(change) => status_name(change.state),
+        Fact::SessionQr(_) => "need_scan",
+        _ => "",
+    };
+    json!({
+        "id": event.number,
+        "whatsapp_session_id": event.session,
+        "event_type": event.kind,
+        "status": status,
+        "occurred_at": iso8601(event.at_ms),
+    })
+}
+
+/// A page of what happened to a session, newest first.
+pub fn logs(request: &Request) -> Result<Response, Failure> {
+    let (session, page) = (host::get(id(request)?)?, Numbered::of(request)?);
+    let kinds = vec!["session.*".to_owned()];
+    let query = events::EventQuery { session: Some(session.id), kinds, offset: page.offset(), limit: page.limit() };
+    let found = events::find(&query)?;
+    Ok(success(page.shape(request, found.entries.iter().map(entry).collect(), found.total)))
 }
 
 pub fn restart(request: &Request) -> Result<Response, Failure> {
@@ -151,6 +195,13 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     let settings = settings(&mut fields);
     fields.finish().map_err(Failure::fields)?;
     let session = host::create(&NewSession { name, phone_number, settings })?;
+    if hooks::concerned(&session.settings)
+        && let Err(failure) = hooks::follow(session.id, &session.settings)
+    {
+        // Half of what was asked for is nothing.
+        host::delete(session.id)?;
+        return Err(failure);
+    }
     let shaped = shape(request, &session)?;
     Ok(Response { status: 201, ..success(shaped) })
 }

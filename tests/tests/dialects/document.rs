@@ -10,7 +10,8 @@ use switchboard_tests::schema::{fits, referred};
 
 use crate::stage::Cast;
 
-/// The document, and the operations that were asked.
+/// The document, and the operations that were asked. By default it is of nobody, and promises nothing.
+#[derive(Default)]
 pub struct Document {
     whole: Value,
     asked: Mutex<BTreeSet<String>>,

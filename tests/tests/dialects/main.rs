@@ -3,6 +3,7 @@
 mod document;
 #[cfg(feature = "fuzz")]
 mod fuzz;
+mod hooks;
 mod limits;
 mod prosendi;
 mod sendapi;

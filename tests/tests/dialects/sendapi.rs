@@ -74,6 +74,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
     walk_sending(&cast, &mut api).await;
     walk_messages(&cast, &mut api).await;
     walk_groups(&cast, &mut api).await;
+    walk_webhooks(&mut api).await;
     let key = api.key.clone();
     api.tell("GET /nothing", "unknown path", api.ask("GET", "/v1/nothing", Some(&key), None).await);
     api.compare("sendapi");
@@ -196,6 +197,36 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
     let unknown = format!("{BASE}/groups/grp_120363000000000000");
     let renamed = json!({ "name": "x", "session_id": spelled(cast.connected.id) });
     api.tell("PUT /v1/whatsapp/groups/{id}", "unknown id", api.ask("PUT", &unknown, Some(&key), Some(&renamed)).await);
+}
+
+async fn walk_webhooks(api: &mut Api) {
+    let typed = [("url", json!(5)), ("events", json!("message.received"))];
+    let wrong = [
+        ("URL that nobody may be sent to", json!({ "url": "http://10.0.0.1/" })),
+        ("event that is none", json!({ "url": "https://shop.example/", "events": ["message.recieved"] })),
+        ("session that is not there", json!({ "url": "https://shop.example/", "session_id": "sess_4" })),
+    ];
+    let (path, wish) = ("/v1/webhooks", json!({ "url": "https://shop.example/in", "events": ["message.*"] }));
+    let made = api.ask("POST", path, Some(&api.key), Some(&wish)).await.json();
+    let id = made["data"]["id"].as_str().unwrap().to_owned();
+    let row = Row { method: "POST", path: path.to_owned(), body: Some(wish), wrong_method: "PATCH", ..Row::default() };
+    api.walk(Row { required: &["url"], typed: &typed, wrong: &wrong, ..row }).await;
+    api.known.insert(id.clone(), "<webhook>");
+    let of_webhook = |method, body: Option<Value>| Row {
+        method,
+        path: format!("{path}/{id}"),
+        unknown: Some((format!("{path}/wh_4"), body.clone())),
+        foreign: Some((format!("{path}/4"), body.clone())),
+        body,
+        wrong_method: "PATCH",
+        ..Row::default()
+    };
+    api.walk(of_webhook("GET", None)).await;
+    let typed = [("url", json!(5)), ("is_active", json!("no"))];
+    let change = Some(json!({ "events": ["*"], "is_active": false }));
+    api.walk(Row { typed: &typed, ..of_webhook("PUT", change) }).await;
+    api.walk(of_webhook("DELETE", None)).await;
+    api.walk(Row { method: "GET", path: path.to_owned(), wrong_method: "PATCH", ..Row::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ const HEADERS: [&str; 9] = [
 /// Numbers from here on are drawn by the host, or are moments.
 const DRAWN_FROM: u64 = 1_000_000;
 /// What ids begin with that the host draws; the rest of them are digits.
-const PREFIXES: [&str; 5] = ["sess_", "msg_in", "msg_", "batch_", "grp_"];
+const PREFIXES: [&str; 6] = ["sess_", "msg_in", "msg_", "batch_", "grp_", "wh_"];
 /// Fields that depend on the moment, or are set by something that may happen before the answer or after it.
 const SOON: [&str; 5] = ["lastActivityAt", "last_active_at", "last_seen_at", "publicUrl", "retry_after"];
 /// The longest JSON body but one.
@@ -224,6 +224,8 @@ impl Api {
             ("2@", "<text of a QR code>"),
             ("sk_live_", "<key>"),
             ("ses_live_", "<key>"),
+            ("msg_test_", "<delivery>"),
+            ("whsec_", "<secret>"),
         ] {
             if text.starts_with(start) {
                 return token.to_owned();

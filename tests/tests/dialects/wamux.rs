@@ -79,6 +79,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
     walk_sessions(&cast, &mut api).await;
     walk_messages(&cast, &mut api).await;
     walk_keys(&cast, &mut api).await;
+    walk_webhooks(&mut api).await;
     let (key, wrong) = (api.key.clone(), format!("{BASE}/nothing"));
     api.tell("GET /nothing", "unknown path", api.ask("GET", &wrong, Some(&key), None).await);
     api.compare("wamux");
@@ -213,6 +214,41 @@ async fn walk_keys(_: &Cast, api: &mut Api) {
         api.tell("POST /api/v1/keys", what, api.ask("POST", &path, Some(&key), Some(&body)).await);
     }
     api.tell("POST /api/v1/keys", "missing name", api.ask("POST", &path, Some(&key), Some(&json!({}))).await);
+}
+
+async fn walk_webhooks(api: &mut Api) {
+    let typed = [("name", json!(5)), ("url", json!(5)), ("events", json!("message.received"))];
+    let wrong = [
+        ("URL that nobody may be sent to", json!({ "url": "http://10.0.0.1/" })),
+        ("event that is none", json!({ "url": "https://shop.example/", "events": ["message.recieved"] })),
+    ];
+    let wish = json!({ "name": "Till", "url": "https://shop.example/in", "events": ["message.received", "session.*"] });
+    let path = format!("{BASE}/webhooks");
+    let made = api.ask("POST", &path, Some(&api.key), Some(&wish)).await.json();
+    let id = made["id"].as_str().unwrap().to_owned();
+    let row = Row { method: "POST", path: path.clone(), body: Some(wish), wrong_method: "PUT", ..Row::default() };
+    api.walk(Row { required: &["url"], typed: &typed, wrong: &wrong, ..row }).await;
+    api.known.insert(id.clone(), "<webhook>");
+    let change = json!({ "name": "Front desk", "isActive": false });
+    let of_webhook = |method, rest: &str, body: Option<Value>| Row {
+        method,
+        path: format!("{path}/{id}{rest}"),
+        unknown: Some((format!("{path}/{}{rest}", uuid(Kind::Webhook, 4).unwrap()), body.clone())),
+        foreign: Some((format!("{path}/no-uuid{rest}"), body.clone())),
+        body,
+        wrong_method: "PUT",
+        ..Row::default()
+    };
+    api.walk(of_webhook("GET", "", None)).await;
+    let typed = [("url", json!(5)), ("isActive", json!("no"))];
+    api.walk(Row { typed: &typed, ..of_webhook("PATCH", "", Some(change)) }).await;
+    api.walk(of_webhook("POST", "/rotate-secret", None)).await;
+    api.walk(of_webhook("POST", "/test", None)).await;
+    api.walk(of_webhook("GET", "/logs", None)).await;
+    api.walk(of_webhook("DELETE", "", None)).await;
+    let listed = api.ask("GET", &path, Some(&api.key), None).await;
+    assert_eq!((listed.status, &listed.json()["total"]), (200, &json!(1)), "{listed:?}");
+    api.walk(Row { method: "GET", path, wrong_method: "PUT", ..Row::default() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

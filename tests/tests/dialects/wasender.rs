@@ -79,6 +79,14 @@ async fn a_session_is_changed_restarted_and_given_another_key() {
         assert_eq!(ask(&cast, new, "GET", &format!("/sessions/{id}/status"), None).await.status, 200, "{renewed}");
         assert_eq!(ask(&cast, &old, "GET", "/status", None).await.status, 401, "the one before is revoked");
     }
+    let logs = ask(&cast, &pat, "GET", &format!("{path}/session-logs?per_page=1"), None).await.json()["data"].clone();
+    assert_eq!((&logs["per_page"], logs["data"].as_array().map(Vec::len)), (&json!(1), Some(1)), "{logs}");
+    let newest = &logs["data"][0];
+    assert_eq!((&newest["event_type"], &newest["status"]), (&json!("session.state"), &json!("connected")), "{logs}");
+    assert!(newest["id"].is_u64() && newest["occurred_at"].is_string() && logs["total"].as_u64() > Some(2), "{logs}");
+    assert_eq!(newest["whatsapp_session_id"], json!(id));
+    let foreign = format!("/whatsapp-sessions/{}/session-logs", cast.foreign.id);
+    assert_eq!(ask(&cast, &pat, "GET", &foreign, None).await.status, 404);
     let by_session = ask(&cast, &cast.foreign.key, "POST", &format!("{path}/regenerate-key"), None).await;
     assert_eq!(by_session.status, 401, "{by_session:?}");
     let listed = ask(&cast, &pat, "GET", "/whatsapp-sessions", None).await.json()["data"].clone();
@@ -261,6 +269,8 @@ async fn walk_account(cast: &Cast, api: &mut Api) {
         api.walk(of_session(cast, "POST", idle, action, None)).await;
     }
     api.walk(of_session(cast, "GET", idle, "/message-logs", None)).await;
+    let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{idle}/session-logs"));
+    assert_eq!(api.ask("GET", &path, Some(&key), None).await.status, 200);
     let status = |id: u64| (format!("{BASE}/sessions/{id}/status"), None);
     let row = quiet("GET", &format!("/sessions/{idle}/status"), None);
     api.walk(Row { foreign: Some(status(cast.foreign.id)), unknown: Some(status(4)), ..row }).await;

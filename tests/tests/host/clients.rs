@@ -12,6 +12,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_tests::account::{Account, TestSession, phone};
 use switchboard_tests::files;
 use switchboard_tests::patience::PATIENCE;
+use switchboard_tests::receiver::Receiver;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::process::Command;
 
@@ -22,6 +23,9 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 /// Everything that a client is told of.
 async fn scene(stage: &Stage, account: &Account, session: &TestSession, web: &files::FileServer) -> Value {
     let picture = STANDARD.encode(files::picture());
+    let receiver = Receiver::start().await;
+    listen(account, session, &receiver).await;
+    let sealed = sealed(stage, account, &picture).await;
     json!({
         "base": format!("http://{}/api", stage.host.address()),
         "session": session.id,
@@ -30,9 +34,38 @@ async fn scene(stage: &Stage, account: &Account, session: &TestSession, web: &fi
         "customer": CUSTOMER,
         "files": web.url(""),
         "picture": picture,
-        "sealed": sealed(stage, account, &picture).await,
+        "sealed": sealed,
+        "hooks": delivered(account, session, &receiver).await,
         "invite": invitation(stage).await,
     })
+}
+
+/// Events that both clients have a shape for.
+const HOOKS: [&str; 6] =
+    ["contacts.upsert", "message-receipt.update", "message.sent", "messages.recieved", "messages.update", "messages.upsert"];
+
+/// From now on the session tells the receiver what happens to it, as the published clients expect that.
+async fn listen(account: &Account, session: &TestSession, receiver: &Receiver) {
+    let path = format!("/api/v1/whatsapp-sessions/{}", session.id);
+    let hook = json!({ "webhook_url": receiver.url("/"), "webhook_events": HOOKS, "webhook_format": "wasender" });
+    let set = account.http.json("PUT", &path, Some(&account.token), Some(&hook)).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+}
+
+/// A delivery of each, as it came; after that nobody listens any more.
+async fn delivered(account: &Account, session: &TestSession, receiver: &Receiver) -> Value {
+    let sent = account.send(session, CUSTOMER, "for the webhook").await;
+    assert_eq!(sent.status, 200, "{sent:?}");
+    let mut hooks = Vec::new();
+    for name in HOOKS {
+        let came = receiver.wait_for(1, |request| request.json()["event"] == name).await.remove(0);
+        hooks.push(json!({ "body": came.body, "signature": came.header("x-webhook-signature") }));
+    }
+    let path = format!("/api/v1/whatsapp-sessions/{}", session.id);
+    let off = json!({ "webhook_url": "", "webhook_events": [] });
+    let set = account.http.json("PUT", &path, Some(&account.token), Some(&off)).await.unwrap();
+    assert_eq!((set.status, &set.json()["data"]["webhook_url"]), (200, &json!("")), "{set:?}");
+    Value::Array(hooks)
 }
 
 /// A file that the customer sent, as WhatsApp's own clients know it.

@@ -257,7 +257,7 @@ async fn a_plugin_shapes_what_is_sent_and_the_host_signs_it_and_keeps_its_own_he
     assert_eq!(request.body, "session.state 0 of Till");
     assert_eq!((request.header("x-format"), request.header("content-type")), ("hostile", "text/plain"));
     let secret = made["secret"].as_str().unwrap();
-    assert_eq!(request.header("x-signature"), hex_signature(secret, request.body.as_bytes()));
+    assert_eq!(request.header("x-signature"), hex_signature(secret, &[request.body.as_bytes()]));
     assert!(request.header("webhook-id").starts_with("msg_test_"));
     assert_signed(&request, &[secret]);
     stage.stop().await;

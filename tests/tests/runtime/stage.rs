@@ -1,6 +1,7 @@
 //! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
 
 mod people;
+mod webhooks;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

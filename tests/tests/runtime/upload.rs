@@ -83,7 +83,7 @@ async fn the_first_party_plugins_pass() {
     assert_eq!(auto_reply.interfaces, ["responder"]);
     assert_eq!(auto_reply.event_kinds, ["message.received"]);
     let wasender = stage.runtime.load(&component(WASENDER), Owner::Operator, &context(None, "{}")).await.unwrap();
-    assert_eq!(wasender.interfaces, ["router"]);
+    assert_eq!(wasender.interfaces, ["router", "webhook"]);
     assert!(!wasender.routes.is_empty());
 
     let outcome = stage.runtime.handle(&auto_reply, &context(None, "{}"), &Request::default()).await.outcome;

@@ -1,30 +1,62 @@
 //! A webhook format: what it shapes is passed on, and what it does wrong is an outcome of that call alone.
 
-use switchboard_core::flow::delivery_worker::{Payload, PayloadSigning};
-use switchboard_core::records::id::{SessionId, TenantId};
-use switchboard_runtime::{Limit, Outcome};
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::delivery_worker::{HmacContent, HmacHeader, Payload, PayloadSigning};
+use switchboard_core::records::id::{SessionId, TenantId, WebhookId};
+use switchboard_core::records::webhook::{SigningMethod, WebhookEndpoint};
+use switchboard_runtime::{Limit, Matter, Outcome};
 
 use crate::stage::{Stage, context, heard, session};
 
-async fn shape(format: &str) -> Outcome<Option<Payload>> {
+fn endpoint(format: &str) -> WebhookEndpoint {
+    WebhookEndpoint {
+        id: WebhookId(1),
+        tenant: TenantId(1),
+        session: None,
+        name: String::new(),
+        url: "https://shop.example/".to_owned(),
+        events: vec!["*".to_owned()],
+        format: format.to_owned(),
+        ordered: false,
+        signing: SigningMethod::Hmac,
+        public_keys: Vec::new(),
+        header_names: Vec::new(),
+        settings: Default::default(),
+        reveal_secret: false,
+        active: true,
+        disabled_reason: None,
+        failing_since: None,
+        failures: 0,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
+}
+
+async fn shape(format: &str) -> Outcome<Vec<Payload>> {
     let stage = Stage::shared().await;
     let (event, session) = (heard("good day"), session(SessionId(5), TenantId(1)));
-    let called = stage.runtime.shape(&stage.plugin, &context(None, "{}"), &event, &session, format).await;
+    let endpoint = endpoint(format);
+    let matter = Matter { event: &event, session: &session, message: None, poll: &[], endpoint: &endpoint };
+    let called = stage.runtime.shape(&stage.plugin, &context(None, "{}"), &matter).await;
     stage.assert_well().await;
     called.outcome
 }
 
 #[tokio::test]
 async fn a_format_is_given_the_event_and_its_session_and_says_body_headers_and_signing() {
-    let Outcome::Reply(Some(payload)) = shape("plain").await else { panic!("nothing was shaped") };
+    let Outcome::Reply(payloads) = shape("plain").await else { panic!("nothing was shaped") };
+    let [payload] = payloads.as_slice() else { panic!("one was asked for: {payloads:?}") };
+    assert_eq!(payload.name, "message.received");
     assert_eq!(payload.body, b"message.received 1 of Shop");
     assert_eq!(payload.headers.first(), Some(&("X-Format".to_owned(), "plain".to_owned())));
-    assert_eq!(payload.signing, PayloadSigning::HmacSha256("X-Signature".to_owned()));
+    let (header, prefix) = ("X-Signature".to_owned(), String::new());
+    let hmac = HmacHeader { header, prefix, content: HmacContent::Body, timestamp_header: None };
+    assert_eq!(payload.signing, PayloadSigning::Hmac(hmac));
 }
 
 #[tokio::test]
 async fn a_format_leaves_an_event_out_or_says_that_it_failed() {
-    assert_eq!(shape("leave-out").await, Outcome::Reply(None));
+    assert_eq!(shape("leave-out").await, Outcome::Reply(Vec::new()));
     assert_eq!(shape("error").await, Outcome::PluginError("the format said no".to_owned()));
 }
 
@@ -32,6 +64,8 @@ async fn a_format_leaves_an_event_out_or_says_that_it_failed() {
 async fn a_format_that_spins_traps_or_says_too_much_ends_at_its_limit() {
     assert!(matches!(shape("spin").await, Outcome::LimitExceeded(Limit::Cpu, _)));
     assert!(matches!(shape("trap").await, Outcome::Trap(_)));
+    let many = shape("many").await;
+    assert_eq!(many, Outcome::PluginError("5 requests of one event; the limit is 4".to_owned()));
     let over = shape("output-over").await;
     assert!(matches!(&over, Outcome::LimitExceeded(Limit::Bytes, why) if why.contains("262144")), "{over:?}");
 }

@@ -18,7 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::event::Event;
 use crate::records::id::{TenantId, WebhookId};
-use crate::records::webhook::{Attempt, WebhookEndpoint, WebhookSeal};
+use crate::records::webhook::{Attempt, WebhookEndpoint, WebhookSeal, request_webhook_id};
 use crate::rules::delivery::{Answer, TRIES_MAX, Verdict, failed_too_long, judge};
 use crate::rules::event_json::iso_8601;
 use crate::rules::webhook_signature::{hex_signature, sign};
@@ -89,13 +89,37 @@ pub trait Poster: Send + Sync {
     async fn post(&self, request: &DeliveryRequest) -> PostOutcome;
 }
 
-/// How a body is signed, beyond the Standard Webhooks headers.
+/// What an HMAC is made over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacContent {
+    /// The body.
+    Body,
+    /// `<seconds since 1970>.<body>`
+    TimestampAndBody,
+}
+
+/// HMAC-SHA256 in hex, the newest secret's whole text being the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HmacHeader {
+    /// The header that it goes into.
+    pub header: String,
+    /// What stands before it.
+    pub prefix: String,
+    /// What it is made over.
+    pub content: HmacContent,
+    /// A header for the seconds since 1970.
+    pub timestamp_header: Option<String>,
+}
+
+/// How a body is signed. Except with `None` the Standard Webhooks signature is there in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadSigning {
     /// With the Standard Webhooks signature alone.
     Standard,
-    /// Also with HMAC-SHA256 in hex in this header, the newest secret's whole text being the key.
-    HmacSha256(String),
+    /// Also with an HMAC in a header of the format's own.
+    Hmac(HmacHeader),
+    /// The newest secret itself goes into this header; only where the endpoint reveals it.
+    SecretIn(String),
     /// Not at all.
     None,
 }
@@ -103,6 +127,8 @@ pub enum PayloadSigning {
 /// What is sent for an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
+    /// What the format calls the event.
+    pub name: String,
     /// Headers of the format's own.
     pub headers: Vec<(String, String)>,
     /// The body.
@@ -114,11 +140,12 @@ pub struct Payload {
 /// Turns events into payloads: the host's own format, and those of webhook plugins.
 #[async_trait]
 pub trait Shaper: Send + Sync {
-    /// What to send to `endpoint` for `event`, or for a test when there is none; `None` leaves the event out.
+    /// What to send to `endpoint` for `event`, or for a test when there is none: one request after the other. None at all leaves
+    /// the event out.
     ///
     /// # Errors
     /// Why it could not be shaped, for people: it counts as a failed attempt.
-    async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Option<Payload>, String>;
+    async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Vec<Payload>, String>;
 }
 
 /// Delivers the webhooks of every tenant.
@@ -135,6 +162,8 @@ pub struct DeliveryWorker {
 
 /// What one attempt led to.
 pub(super) struct Attempted {
+    /// The delivery has another request to make, at once.
+    pub next: Option<OwedDelivery>,
     /// The next delivery of its chat may go.
     pub settled: bool,
     /// The receiver wants to be left alone until then.
@@ -270,7 +299,7 @@ impl DeliveryWorker {
         id: WebhookId,
         owed: &OwedDelivery,
     ) -> Result<Attempted, StorageError> {
-        let over = Attempted { settled: false, paused_until: None };
+        let over = Attempted { next: None, settled: false, paused_until: None };
         let share = self.share_of(tenant);
         let (Ok(_share), Ok(_place)) = (share.acquire().await, self.places.acquire().await) else { return Ok(over) };
         // While it waited for its turn the endpoint may have been changed and the delivery replayed.
@@ -302,15 +331,21 @@ impl DeliveryWorker {
         event: Option<&Event>,
         at: Timestamp,
     ) -> Attempting {
-        let shaped = match self.shaper.shape(endpoint, event).await {
-            Ok(Some(payload)) => request(endpoint, seal, &owed.delivery.webhook_id, payload, at),
-            Ok(None) => return Attempting::LeftOut,
-            Err(why) => Err(why),
+        let unposted = |why: String| PostOutcome { answer: Err(why), took: Duration::ZERO };
+        let payloads = match self.shaper.shape(endpoint, event).await {
+            Ok(payloads) => payloads,
+            Err(why) => return Attempting::Posted { posted: unposted(why), name: String::new(), more: false },
         };
-        match shaped {
-            Ok(request) => Attempting::Posted(self.poster.post(&request).await),
-            Err(why) => Attempting::Posted(PostOutcome { answer: Err(why), took: Duration::ZERO }),
-        }
+        let done = usize::try_from(owed.delivery.done).unwrap_or(usize::MAX);
+        let more = done.saturating_add(1) < payloads.len();
+        let Some(payload) = payloads.into_iter().nth(done) else { return Attempting::LeftOut };
+        let name = payload.name.clone();
+        let webhook_id = request_webhook_id(&owed.delivery.webhook_id, owed.delivery.done);
+        let posted = match request(endpoint, seal, &webhook_id, payload, at) {
+            Ok(request) => self.poster.post(&request).await,
+            Err(why) => unposted(why),
+        };
+        Attempting::Posted { posted, name, more }
     }
 
     async fn conclude(
@@ -324,8 +359,9 @@ impl DeliveryWorker {
         let tries = owed.delivery.tries.saturating_add(1);
         let mut attempt = Attempt {
             n: 0,
-            webhook_id: owed.delivery.webhook_id.clone(),
+            webhook_id: request_webhook_id(&owed.delivery.webhook_id, owed.delivery.done),
             event: owed.event(),
+            event_name: String::new(),
             at,
             attempt: tries,
             status: None,
@@ -334,35 +370,37 @@ impl DeliveryWorker {
             answer: String::new(),
         };
         let now = self.clock.now();
-        let (verdict, pause) = match outcome {
+        let (verdict, pause, more) = match outcome {
             Attempting::LeftOut => {
                 attempt.error = Some("the format leaves this event out".to_owned());
-                (None, None)
+                (None, None, false)
             }
             Attempting::Dropped(why) => {
                 attempt.error = Some(why);
-                (None, None)
+                (None, None, false)
             }
-            Attempting::Posted(posted) => {
+            Attempting::Posted { posted, name, more } => {
+                attempt.event_name = name;
                 let answer = note(&mut attempt, posted);
                 let verdict = judge(answer, tries, now, self.entropy.next_u64());
                 if verdict != Verdict::Delivered && attempt.error.is_none() {
                     attempt.error = Some(format!("the receiver answered {}", attempt.status.unwrap_or_default()));
                 }
-                (Some(verdict), answer.pause())
+                (Some(verdict), answer.pause(), more)
             }
         };
         let then = match verdict {
+            Some(Verdict::Delivered) if more => Settlement::Next,
             None | Some(Verdict::Delivered) => Settlement::Done,
             Some(Verdict::Again(due)) => Settlement::Until(due),
             // Whoever switches the endpoint on again hastens what it is owed.
             Some(Verdict::SwitchOff) if tries < TRIES_MAX => Settlement::Until(now),
             Some(Verdict::SwitchOff | Verdict::Dead) => Settlement::Dead,
         };
-        let n = match self.storage.settle_delivery(tenant, id, owed, &attempt, then).await {
-            Ok(n) => n,
+        let (n, next) = match self.storage.settle_delivery(tenant, id, owed, &attempt, then).await {
+            Ok(settled) => settled,
             // Replayed, settled by another, or its endpoint deleted: there is nothing left to do for it.
-            Err(StorageError::Conflict) => return Ok(Attempted { settled: false, paused_until: None }),
+            Err(StorageError::Conflict) => return Ok(Attempted { next: None, settled: false, paused_until: None }),
             Err(error) => return Err(error),
         };
         if n.is_multiple_of(TRIM_EVERY) {
@@ -373,20 +411,27 @@ impl DeliveryWorker {
             self.note_health(endpoint, verdict, now).await?;
         }
         let paused_until = pause.map(|pause| now.plus(pause));
-        Ok(Attempted { settled: !matches!(then, Settlement::Until(_)), paused_until })
+        Ok(Attempted { next, settled: !matches!(then, Settlement::Until(_)), paused_until })
     }
 
-    /// Keeps since when an endpoint only fails, and switches it off when that is too long.
+    /// Keeps since when an endpoint only fails and how often, and switches it off when that is too long.
     async fn note_health(&self, endpoint: &WebhookEndpoint, verdict: Verdict, now: Timestamp) -> Result<(), StorageError> {
         let (tenant, id) = (endpoint.tenant, endpoint.id);
-        let failing = |since: Option<Timestamp>| async move {
-            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| endpoint.failing_since = since;
-            self.storage.change_webhook(tenant, id, apply).await
-        };
+        if verdict != Verdict::Delivered {
+            let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| {
+                endpoint.failing_since.get_or_insert(now);
+                endpoint.failures = endpoint.failures.saturating_add(1);
+            };
+            self.storage.change_webhook(tenant, id, apply).await?;
+        }
         let reason = match (verdict, endpoint.failing_since) {
             (Verdict::Delivered, None) => return Ok(()),
             (Verdict::Delivered, Some(since)) => {
-                failing(None).await?;
+                let apply = |endpoint: &mut WebhookEndpoint, _: &mut WebhookSeal| {
+                    endpoint.failing_since = None;
+                    endpoint.failures = 0;
+                };
+                self.storage.change_webhook(tenant, id, apply).await?;
                 if now.since(since) >= OUTAGE_MIN {
                     let hastened = self.storage.hasten_deliveries(tenant, id, now, since, OUTAGE_DELIVERIES_MIN).await?;
                     tracing::info!(%tenant, webhook = %id, hastened, "a webhook receiver is back");
@@ -394,9 +439,8 @@ impl DeliveryWorker {
                 return Ok(());
             }
             (Verdict::SwitchOff, _) => "the receiver answered 410 Gone".to_owned(),
-            (_, None) => return failing(Some(now)).await.map(|_| ()),
             (_, Some(since)) if failed_too_long(since, now) => format!("every attempt since {} failed", iso_8601(since)),
-            (_, Some(_)) => return Ok(()),
+            (_, _) => return Ok(()),
         };
         if self.storage.switch_off_webhook(tenant, id, &reason, now).await?.is_some() {
             tracing::warn!(%tenant, webhook = %id, reason, "a webhook is switched off");
@@ -409,7 +453,14 @@ impl DeliveryWorker {
 /// How an attempt went.
 enum Attempting {
     /// A request was made, or failed before it could be.
-    Posted(PostOutcome),
+    Posted {
+        /// What came of it.
+        posted: PostOutcome,
+        /// What the format calls the event.
+        name: String,
+        /// The format makes another request of the event.
+        more: bool,
+    },
     /// The format has nothing to say about the event.
     LeftOut,
     /// There is nothing left to deliver.
@@ -453,22 +504,50 @@ fn request(
         headers.push((name, value));
     };
     set(&mut headers, "content-type", JSON_TYPE.to_owned());
-    for (name, value) in payload.headers {
-        set(&mut headers, &name, value);
+    let secrets = || seal.valid(at).map(|secret| secret.text.as_str());
+    let own = own_headers(endpoint, secrets().next(), &payload, timestamp_s)?;
+    for (name, value) in payload.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).chain(own) {
+        set(&mut headers, name, value);
     }
     set(&mut headers, "webhook-id", webhook_id.to_owned());
     set(&mut headers, "webhook-timestamp", timestamp_s.to_string());
-    let secrets = || seal.valid(at).map(|secret| secret.text.as_str());
-    if let PayloadSigning::HmacSha256(header) = &payload.signing {
-        let newest = secrets().next().ok_or("there is no secret to sign with")?;
-        if !endpoint.public_keys.is_empty() {
-            return Err(format!("format {} signs with a shared secret, and this endpoint has none", endpoint.format));
-        }
-        set(&mut headers, header, hex_signature(newest, &payload.body));
-    }
     if payload.signing != PayloadSigning::None {
         let signature = sign(webhook_id, timestamp_s, &payload.body, secrets()).map_err(|error| error.to_string())?;
         set(&mut headers, "webhook-signature", signature);
     }
     Ok(DeliveryRequest { url: endpoint.url.clone(), headers, body: payload.body })
+}
+
+/// The headers with which a format signs in its own way.
+fn own_headers<'a>(
+    endpoint: &WebhookEndpoint,
+    newest: Option<&str>,
+    payload: &'a Payload,
+    timestamp_s: u64,
+) -> Result<Vec<(&'a str, String)>, String> {
+    if matches!(payload.signing, PayloadSigning::Standard | PayloadSigning::None) {
+        return Ok(Vec::new());
+    }
+    let newest = newest.ok_or("there is no secret to sign with")?;
+    if !endpoint.public_keys.is_empty() {
+        return Err(format!("format {} signs with a shared secret, and this endpoint has none", endpoint.format));
+    }
+    match &payload.signing {
+        PayloadSigning::SecretIn(_) if !endpoint.reveal_secret => {
+            Err(format!("format {} shows the secret, and this endpoint does not reveal it", endpoint.format))
+        }
+        PayloadSigning::SecretIn(header) => Ok(vec![(header, newest.to_owned())]),
+        PayloadSigning::Hmac(HmacHeader { header, prefix, content, timestamp_header }) => {
+            let signature = match content {
+                HmacContent::Body => hex_signature(newest, &[&payload.body]),
+                HmacContent::TimestampAndBody => {
+                    hex_signature(newest, &[format!("{timestamp_s}.").as_bytes(), &payload.body])
+                }
+            };
+            let mut headers = vec![(header.as_str(), format!("{prefix}{signature}"))];
+            headers.extend(timestamp_header.as_deref().map(|name| (name, timestamp_s.to_string())));
+            Ok(headers)
+        }
+        PayloadSigning::Standard | PayloadSigning::None => Ok(Vec::new()),
+    }
 }

@@ -182,9 +182,12 @@ impl DeliveryWorker {
         lane: Lane,
         deliveries: Vec<OwedDelivery>,
     ) -> Result<(Lane, Attempted), StorageError> {
-        let mut last = Attempted { settled: true, paused_until: None };
+        let mut last = Attempted { next: None, settled: true, paused_until: None };
         for owed in &deliveries {
             last = self.attempt(tenant, id, owed).await?;
+            while let Some(next) = last.next.take() {
+                last = self.attempt(tenant, id, &next).await?;
+            }
             if !last.settled || last.paused_until.is_some() {
                 break;
             }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::wakes::Wakes;
-use crate::clock::Clock;
-use crate::records::event::{Fact, Incoming, NewFact};
+use crate::clock::{Clock, Timestamp};
+use crate::records::event::{CONTACT_CHANGED, Fact, Incoming, NewFact, SESSION_QR};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Receipt;
 use crate::records::people::Learned;
 use crate::records::session::Session;
-use crate::storage::{SessionChange, Storage, StorageError};
+use crate::storage::{Learnt, SessionChange, Storage, StorageError};
 
 /// Writes down what happens to one session.
 #[derive(Clone)]
@@ -55,11 +55,26 @@ impl Inbox {
 
     /// Something about somebody became known. It is said again sooner or later, so that a failure loses little.
     pub async fn learn(&self, learned: &Learned) {
-        match self.storage.learn_contact(self.tenant, self.session, self.clock.now(), learned).await {
+        let told = self.wakes.is_answered(self.tenant, CONTACT_CHANGED);
+        match self.storage.learn_contact(self.tenant, self.session, self.clock.now(), learned, told).await {
+            Ok(Some(Learnt { told: true, .. })) => self.wakes.events_have_more(self.tenant),
             // The session is gone, or the host stops.
             Ok(_) | Err(StorageError::Conflict | StorageError::Closed) => {}
             Err(error) => tracing::warn!(session = %self.session, %error, "a name could not be written down"),
         }
+    }
+
+    /// A QR code waits to be scanned: an event, if anybody wants it.
+    ///
+    /// # Errors
+    /// When storage fails or the session is gone.
+    pub async fn qr(&self, text: &str, expires_at: Timestamp) -> Result<(), StorageError> {
+        let answered = self.wakes.is_answered(self.tenant, SESSION_QR);
+        if answered || self.storage.webhooks_want(self.tenant, self.session, SESSION_QR).await? {
+            let fact = Fact::SessionQr { text: text.to_owned(), expires_at };
+            self.record(&[NewFact { fact, once: None, poll: None }]).await?;
+        }
+        Ok(())
     }
 
     /// A receipt for messages of this session came in.

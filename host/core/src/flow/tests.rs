@@ -1,6 +1,7 @@
 //! Intake, outbox and responders over storage in memory, a clock that stands until it is told to move, and a seed.
 
 mod deliveries;
+mod delivery_formats;
 mod delivery_order;
 mod files;
 mod intake;

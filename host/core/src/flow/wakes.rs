@@ -16,6 +16,8 @@ pub struct Wakes {
     readers: Mutex<HashMap<TenantId, watch::Sender<()>>>,
     timers: Notify,
     files: Notify,
+    /// What responders answer, and whose: what is written down only for those who want it depends on that.
+    answered: Mutex<Vec<(TenantId, String)>>,
 }
 
 /// Tenants for whom there is something new, and the bell that says so.
@@ -81,6 +83,21 @@ impl Wakes {
     /// Waits until files may be owed.
     pub async fn files_have_more(&self) {
         self.files.notified().await;
+    }
+
+    /// From now on responders answer events of these types; the operator's those of every tenant.
+    pub fn responders_answer(&self, answered: Vec<(TenantId, String)>) {
+        if let Ok(mut now) = self.answered.lock() {
+            *now = answered;
+        }
+    }
+
+    /// Whether a responder answers events of this type of `tenant`.
+    pub fn is_answered(&self, tenant: TenantId, event_type: &str) -> bool {
+        let answers = |(owner, answered): &(TenantId, String)| {
+            (*owner == tenant || *owner == TenantId::OPERATOR) && answered == event_type
+        };
+        self.answered.lock().is_ok_and(|answered| answered.iter().any(answers))
     }
 
     /// There is a new event of `tenant`.

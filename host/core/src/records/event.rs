@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::content::{Content, Extras, MediaSource, Person};
 use super::id::{MessageId, SessionId, WebhookId};
 use super::message::MessageState;
+use super::people::KnownContact;
 use super::session::SessionState;
 use crate::clock::Timestamp;
 
@@ -121,6 +122,15 @@ pub struct StoredMedia {
     pub expires_at: Timestamp,
 }
 
+/// Something about somebody whom a session knows is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactChange {
+    /// All that is known of them now.
+    pub contact: KnownContact,
+    /// The session did not know them before.
+    pub new: bool,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -147,6 +157,15 @@ pub enum Fact {
         /// Why, when that needs words.
         reason: Option<String>,
     },
+    /// A QR code waits to be scanned. Told only while somebody wants it.
+    SessionQr {
+        /// The text in it.
+        text: String,
+        /// When the next one takes its place.
+        expires_at: Timestamp,
+    },
+    /// Something about a contact is new. Told only while somebody wants it.
+    ContactChanged(Box<ContactChange>),
     /// One person of a group got, read or played a message that was accepted.
     Receipt {
         /// Which message.
@@ -211,11 +230,17 @@ pub enum Fact {
     },
 }
 
+/// The type of [`Fact::SessionQr`].
+pub const SESSION_QR: &str = "session.qr";
+/// The type of [`Fact::ContactChanged`].
+pub const CONTACT_CHANGED: &str = "contact.changed";
+
 /// The type of every event that is ever written. What a message waits in before it is sent (`queued`, `leased`) is none.
-pub const EVENT_TYPES: [&str; 23] = [
+pub const EVENT_TYPES: [&str; 25] = [
     "call.ended",
     "call.received",
     "chat.state",
+    CONTACT_CHANGED,
     "group.changed",
     "media.failed",
     "media.stored",
@@ -234,6 +259,7 @@ pub const EVENT_TYPES: [&str; 23] = [
     "message.sent",
     "poll.vote",
     "presence.changed",
+    SESSION_QR,
     "session.state",
     "webhook.disabled",
 ];
@@ -262,6 +288,8 @@ impl Fact {
                 MessageState::Cancelled => "message.cancelled",
             },
             Self::SessionState { .. } => "session.state",
+            Self::SessionQr { .. } => SESSION_QR,
+            Self::ContactChanged(_) => CONTACT_CHANGED,
             Self::Receipt { .. } => "message.receipt",
             Self::GroupChanged(_) => "group.changed",
             Self::PresenceChanged { .. } => "presence.changed",
@@ -292,7 +320,9 @@ impl Fact {
             Self::GroupChanged(change) => Some(&change.chat),
             Self::PresenceChanged { person, .. } => Some(&person.jid),
             Self::CallReceived(call) | Self::CallEnded { call, .. } => Some(call.group.as_ref().unwrap_or(&call.from.jid)),
-            Self::SessionState { .. } | Self::WebhookDisabled { .. } => None,
+            Self::SessionState { .. } | Self::SessionQr { .. } | Self::ContactChanged(_) | Self::WebhookDisabled { .. } => {
+                None
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Webhooks: where a tenant wants its events delivered, and what is owed to each place.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::id::{SessionId, TenantId, WebhookId};
 use crate::clock::Timestamp;
@@ -48,12 +49,21 @@ pub struct WebhookEndpoint {
     /// Names of the headers that the customer set. Their values are kept sealed.
     #[serde(default)]
     pub header_names: Vec<String>,
+    /// What the plugin that shapes its requests keeps with it.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+    /// Whether that plugin may have the secret itself sent along.
+    #[serde(default)]
+    pub reveal_secret: bool,
     /// Whether anything is delivered now.
     pub active: bool,
     /// Why the host switched it off, if it did.
     pub disabled_reason: Option<String>,
     /// Since when every attempt has failed; nothing when the last one did not.
     pub failing_since: Option<Timestamp>,
+    /// Attempts that failed since the last one that did not.
+    #[serde(default)]
+    pub failures: u64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its record last changed.
@@ -109,8 +119,11 @@ pub struct Delivery {
     pub session: Option<SessionId>,
     /// The chat that it is about.
     pub chat: Option<String>,
-    /// Attempts so far.
+    /// Attempts of its current request so far.
     pub tries: u32,
+    /// Requests of it that the receiver has: a format may make several of one event.
+    #[serde(default)]
+    pub done: u32,
     /// No attempt before this time.
     pub due_at: Timestamp,
     /// When it came to be owed.
@@ -124,13 +137,28 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery of the event `number`, or of a test, that is due at once.
     pub fn new(webhook_id: String, session: Option<SessionId>, chat: Option<String>, now: Timestamp) -> Self {
-        Self { webhook_id, session, chat, tries: 0, due_at: now, created_at: now, updated_at: now, last_error: None }
+        Self {
+            webhook_id,
+            session,
+            chat,
+            tries: 0,
+            done: 0,
+            due_at: now,
+            created_at: now,
+            updated_at: now,
+            last_error: None,
+        }
     }
 }
 
 /// The `webhook-id` of an event at an endpoint: the same for every attempt and every replay.
 pub fn event_webhook_id(endpoint: WebhookId, event: u64) -> String {
     format!("msg_{endpoint}_{event}")
+}
+
+/// The `webhook-id` of a delivery's request number `done`, from 0: the first has that of the delivery.
+pub fn request_webhook_id(delivery: &str, done: u32) -> String {
+    if done == 0 { delivery.to_owned() } else { format!("{delivery}_{}", done.saturating_add(1)) }
 }
 
 /// One try of a delivery.
@@ -143,6 +171,9 @@ pub struct Attempt {
     pub webhook_id: String,
     /// Number of the event; nothing for a test.
     pub event: Option<u64>,
+    /// What the format calls the event; empty when nothing was shaped.
+    #[serde(default)]
+    pub event_name: String,
     /// When the request was made.
     pub at: Timestamp,
     /// Which try of the delivery it was, from 1.

@@ -114,7 +114,7 @@ mod tests {
         let bogus = checked(&["message.*", "message.recieved"]).unwrap_err();
         assert_eq!(bogus, FilterError::Unknown { filter: "message.recieved".to_owned(), at: 1 });
         let words = bogus.to_string();
-        let start = "\"message.recieved\" is no type of events; there are *, call.*, chat.*, group.*, media.*, message.*, ";
+        let start = "\"message.recieved\" is no type of events; there are *, call.*, chat.*, contact.*, group.*, media.*, message.*, ";
         assert!(words.starts_with(start) && words.contains("message.received, "), "{words}");
     }
 }

@@ -31,9 +31,12 @@ fn session_json(event: &Event) -> Value {
     if event.session == SessionId::NONE { Value::Null } else { event.session.0.into() }
 }
 
-/// The body of a test: an event of type `webhook.test`, which says which endpoint is tested.
+/// The type of a test.
+pub const TEST_TYPE: &str = "webhook.test";
+
+/// The body of a test: an event of type [`TEST_TYPE`], which says which endpoint is tested.
 pub fn test_body(endpoint: u64, at: Timestamp) -> Vec<u8> {
-    body("webhook.test", at, json!({ "webhook_id": endpoint }))
+    body(TEST_TYPE, at, json!({ "webhook_id": endpoint }))
 }
 
 fn body(event_type: &str, at: Timestamp, data: Value) -> Vec<u8> {

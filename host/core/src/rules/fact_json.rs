@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::records::content::{Content, MediaSource};
-use crate::records::event::{Call, Fact, Incoming};
+use crate::records::event::{Call, ContactChange, Fact, Incoming};
 
 /// What happened, as it is shown to customers.
 pub fn fact_json(fact: &Fact) -> Value {
@@ -13,6 +13,8 @@ pub fn fact_json(fact: &Fact) -> Value {
             "message_id": message, "whatsapp_id": whatsapp_id, "chat": chat, "state": state, "reason": reason,
         }),
         Fact::SessionState { state, reason } => json!({ "state": state, "reason": reason }),
+        Fact::SessionQr { text, expires_at } => json!({ "text": text, "expires_at": expires_at }),
+        Fact::ContactChanged(change) => contact_json(change),
         Fact::Receipt { message, whatsapp_id, chat, by, state } => json!({
             "message_id": message, "whatsapp_id": whatsapp_id, "chat": chat, "by": by, "state": state,
         }),
@@ -48,6 +50,14 @@ fn incoming_json(incoming: &Incoming) -> Value {
         *content = content_json(&incoming.content);
     }
     value
+}
+
+fn contact_json(change: &ContactChange) -> Value {
+    let ContactChange { contact, new } = change;
+    json!({
+        "person": contact.person(), "push_name": contact.push_name, "name": contact.name,
+        "verified_name": contact.verified_name, "new": new,
+    })
 }
 
 fn call_end_json(call: &Call, reason: &str) -> Value {

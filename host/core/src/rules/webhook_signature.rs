@@ -101,9 +101,10 @@ pub fn sign<'a>(
     if signatures.is_empty() { Err(SecretError::None) } else { Ok(signatures.join(" ")) }
 }
 
-/// HMAC-SHA256 of the body in hex, with the whole text of the secret as its key: how other services' own headers sign.
-pub fn hex_signature(secret: &str, body: &[u8]) -> String {
-    hex::encode(hmac_sha256(secret.as_bytes(), body))
+/// HMAC-SHA256 in hex of these parts, one behind the other, with the whole text of the secret as its key: how other services' own
+/// headers sign.
+pub fn hex_signature(secret: &str, parts: &[&[u8]]) -> String {
+    hex::encode(hmac_sha256(secret.as_bytes(), &parts.concat()))
 }
 
 fn hmac_sha256(key: &[u8], content: &[u8]) -> [u8; 32] {
@@ -169,6 +170,6 @@ mod tests {
     fn the_hex_signature_takes_the_whole_text_as_its_key() {
         // RFC 4231, test case 2.
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(hex_signature("Jefe", b"what do ya want for nothing?"), expected);
+        assert_eq!(hex_signature("Jefe", &[b"what do ya want ", b"for nothing?"]), expected);
     }
 }

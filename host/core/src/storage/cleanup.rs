@@ -144,6 +144,7 @@ impl Cleanup<'_> {
             Leftover::Session { tenant, session, at } => {
                 self.fail_messages(*tenant, *session, *at).await?;
                 self.remove_keys(*tenant, *session).await?;
+                self.remove_webhooks(*tenant, *session).await?;
                 for prefix in [
                     keys::device(*tenant, *session),
                     keys::chat_queues(*tenant, *session),
@@ -151,6 +152,7 @@ impl Cleanup<'_> {
                     keys::messages_by_whatsapp_id(*tenant, *session),
                     keys::inbound_seen_of(*tenant, *session),
                     keys::known_polls_of(*tenant, *session),
+                    keys::poll_votes_of(*tenant, *session),
                     keys::contacts(*tenant, *session),
                     keys::contacts_of_lid(*tenant, *session),
                 ] {
@@ -234,6 +236,17 @@ impl Cleanup<'_> {
                 self.storage.engine.commit(batch).await?;
             }
         }
+    }
+
+    /// Removes the webhook endpoints that are bound to a session. None is made for it any more.
+    async fn remove_webhooks(&self, tenant: TenantId, session: SessionId) -> Result<(), StorageError> {
+        for endpoint in self.storage.webhooks(tenant).await? {
+            if endpoint.session == Some(session) {
+                // A deletion of its own, with a note of its own.
+                Box::pin(self.storage.delete_webhook(tenant, endpoint.id)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Empties the outbox of a session that was deleted at `at`: what was not handed over has failed.

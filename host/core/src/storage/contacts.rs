@@ -7,6 +7,7 @@ use super::codec::{decode, encode};
 use super::engine::{Batch, Check, KeyRange};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
+use crate::records::event::{CONTACT_CHANGED, ContactChange, Event, Fact};
 use crate::records::id::{SessionId, TenantId};
 use crate::records::people::{KnownContact, Learned};
 
@@ -14,6 +15,15 @@ use crate::records::people::{KnownContact, Learned};
 pub const CONTACTS_MAX: u64 = 100_000;
 /// Most people on one page.
 pub const CONTACT_PAGE_MAX: usize = 1_000;
+
+/// Somebody as they are known now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// All that is known of them.
+    pub contact: KnownContact,
+    /// What was new became an event.
+    pub told: bool,
+}
 
 /// A row with its place and the value that it has.
 struct Row {
@@ -24,7 +34,7 @@ struct Row {
 
 impl Storage {
     /// Writes down what is new about somebody; them as they are known now. `None` when nothing names them, or when the session
-    /// knows too many to learn of another.
+    /// knows too many to learn of another. What is new becomes an event where `told` says so or a webhook endpoint wants it.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when the session is gone; else when the engine fails or a record is damaged.
@@ -34,7 +44,8 @@ impl Storage {
         session: SessionId,
         at: Timestamp,
         learned: &Learned,
-    ) -> Result<Option<KnownContact>, StorageError> {
+        told: bool,
+    ) -> Result<Option<Learnt>, StorageError> {
         for _ in 0..CONFLICT_TRIES_MAX {
             let by_phone = match &learned.phone {
                 Some(phone) => self.contact_row(keys::contact_by_phone(tenant, session, phone)).await?,
@@ -50,7 +61,7 @@ impl Storage {
             if let [one] = there.as_slice()
                 && one.contact == now
             {
-                return Ok(Some(now));
+                return Ok(Some(Learnt { contact: now, told: false }));
             }
             let mut batch = Batch::default();
             batch.check(Self::owner_check(tenant, session));
@@ -76,9 +87,15 @@ impl Storage {
                 let pointer = keys::contact_of_lid(tenant, session, lid);
                 batch.put(pointer.clone(), encode(&pointer, phone)?);
             }
+            let told = told || self.webhooks_want(tenant, session, CONTACT_CHANGED).await?;
+            if told {
+                let change = ContactChange { contact: now.clone(), new: there.is_empty() };
+                let fact = Fact::ContactChanged(Box::new(change));
+                Self::append_event(&mut batch, tenant, &Event { n: 0, at, session, fact })?;
+            }
             match self.engine.commit(batch).await {
                 Err(StorageError::Conflict) => {}
-                other => return other.map(|_| Some(now)),
+                other => return other.map(|_| Some(Learnt { contact: now, told })),
             }
             if self.session(tenant, session).await?.is_none() {
                 return Err(StorageError::Conflict);

@@ -52,6 +52,8 @@ pub struct DeadDelivery {
 pub enum Settlement {
     /// It is done.
     Done,
+    /// The receiver has this request of it, and another is to be made.
+    Next,
     /// It waits until then.
     Until(Timestamp),
     /// It is given up.
@@ -134,7 +136,8 @@ impl Storage {
         self.event(tenant, n).await
     }
 
-    /// Keeps an attempt and what follows from it, in one commit. Returns the attempt's number.
+    /// Keeps an attempt and what follows from it, in one commit. Returns the attempt's number, and the delivery where another
+    /// request is to be made.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when the delivery changed meanwhile; else when the engine fails.
@@ -145,7 +148,7 @@ impl Storage {
         owed: &OwedDelivery,
         attempt: &Attempt,
         then: Settlement,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<(u64, Option<OwedDelivery>), StorageError> {
         let place = keys::in_webhook(tenant, RecordType::Delivery, id, owed.n);
         let mut next = owed.delivery.clone();
         next.tries = attempt.attempt;
@@ -159,12 +162,23 @@ impl Storage {
             (Some(_), _) => batch.count(Counted::WebhookFailed),
         }
         batch.check(Check::Equals { key: place.clone(), value: owed.stored.clone() });
-        if let Settlement::Until(due_at) = then {
-            next.due_at = due_at;
-            batch.put(place.clone(), encode(&place, &next)?);
-        } else {
-            batch.delete(place);
-            batch.add(keys::of_webhook(tenant, RecordType::WebhookCount, id), -1);
+        let mut goes_on = None;
+        match then {
+            Settlement::Until(due_at) => {
+                next.due_at = due_at;
+                batch.put(place.clone(), encode(&place, &next)?);
+            }
+            Settlement::Next => {
+                next.done = next.done.saturating_add(1);
+                next.tries = 0;
+                let stored = encode(&place, &next)?;
+                batch.put(place, stored.clone());
+                goes_on = Some(OwedDelivery { n: owed.n, delivery: next.clone(), stored });
+            }
+            Settlement::Done | Settlement::Dead => {
+                batch.delete(place);
+                batch.add(keys::of_webhook(tenant, RecordType::WebhookCount, id), -1);
+            }
         }
         if then == Settlement::Dead {
             let aside = keys::in_webhook(tenant, RecordType::DeadDelivery, id, owed.n);
@@ -173,7 +187,17 @@ impl Storage {
         let log = keys::of_webhook(tenant, RecordType::Attempt, id);
         let value = encode(&log, attempt)?;
         batch.append(keys::of_webhook(tenant, RecordType::AttemptCounter, id), log, value);
-        Ok(self.engine.commit(batch).await?.last().copied().unwrap_or(0))
+        let n = self.engine.commit(batch).await?.last().copied().unwrap_or(0);
+        Ok((n, goes_on))
+    }
+
+    /// How many attempts of an endpoint are kept.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn attempt_count(&self, tenant: TenantId, id: WebhookId) -> Result<usize, StorageError> {
+        let prefix = keys::of_webhook(tenant, RecordType::Attempt, id);
+        Ok(self.engine.range(&KeyRange::prefix(&prefix, LOOK_MAX)).await?.len())
     }
 
     /// Attempts of an endpoint, newest first, below number `before`.

@@ -90,6 +90,7 @@ impl Storage {
                 if let (Some(poll), Some(once)) = (poll, once) {
                     self.put_poll(&mut batch, tenant, session, &once.id, poll).await?;
                 }
+                self.put_vote(&mut batch, tenant, session, fact).await?;
                 let job = if fetches { Self::media_job(tenant, session, at, fact)? } else { None };
                 Self::append_event_and(&mut batch, tenant, &Event { n: 0, at, session, fact: fact.clone() }, job)?;
                 new += 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::codec::decode;
 use super::engine::KeyRange;
-use super::{Storage, StorageError, keys};
+use super::{LOG_SCANNED_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::Event;
 use crate::records::id::{SessionId, TenantId};
@@ -63,6 +63,15 @@ pub struct EventPage {
     /// The number that was looked at last, or the last of the log when nothing follows: a reader who comes back later begins
     /// behind it. Only of pages with the oldest event first.
     pub seen: u64,
+}
+
+/// A page of a list of events that is counted from its new end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventListing {
+    /// The events, newest first.
+    pub events: Vec<Event>,
+    /// How many there are on all pages, among the newest [`LOG_SCANNED_MAX`] of the tenant.
+    pub total: u64,
 }
 
 impl EventQuery {
@@ -133,6 +142,40 @@ impl Storage {
             (page.next, page.seen) = (Some(next), next);
         }
         Ok(page)
+    }
+
+    /// Events of one session, or of all, and of these types, newest first: `limit` of them from number `offset` on.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn event_listing(
+        &self,
+        tenant: TenantId,
+        session: Option<SessionId>,
+        types: &[String],
+        (offset, limit): (usize, usize),
+    ) -> Result<EventListing, StorageError> {
+        let query = EventQuery { session, types: types.to_vec(), ..EventQuery::default() };
+        let mut stretch = self.stretch(tenant, &query).await?;
+        let mut listing = EventListing::default();
+        let (mut scanned, mut seen) = (0, 0_usize);
+        while scanned < LOG_SCANNED_MAX && stretch.0 < stretch.1 {
+            let step = self.candidates(tenant, &query, &stretch).await?;
+            let Some((last, _)) = step.last() else { break };
+            stretch.1 = *last;
+            scanned += step.len();
+            for event in step.into_iter().filter_map(|(_, event)| event) {
+                if !query.wants(event.session, event.fact.type_name()) {
+                    continue;
+                }
+                if seen >= offset && listing.events.len() < limit {
+                    listing.events.push(event);
+                }
+                seen += 1;
+            }
+        }
+        listing.total = u64::try_from(seen).unwrap_or(u64::MAX);
+        Ok(listing)
     }
 
     /// Which numbers a query can be about at all.

@@ -72,6 +72,7 @@ pub(super) enum RecordType {
     Contact = 80,
     ContactOfLid = 81,
     ContactCount = 82,
+    PollVote = 90,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -373,6 +374,25 @@ pub(super) fn known_polls_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
 
 pub(super) fn known_polls(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::KnownPoll, &[])
+}
+
+/// What people chose in the polls of a session: one row a person, under the LID where that is known.
+pub(super) fn poll_vote(tenant: TenantId, session: SessionId, poll: &str, voter: &str) -> Vec<u8> {
+    let mut key = poll_votes(tenant, session, poll);
+    key.extend_from_slice(voter.as_bytes());
+    key
+}
+
+pub(super) fn poll_votes(tenant: TenantId, session: SessionId, poll: &str) -> Vec<u8> {
+    key(tenant, RecordType::PollVote, &[&session.0.to_be_bytes(), &length(poll), poll.as_bytes()])
+}
+
+pub(super) fn poll_votes_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
+    key(tenant, RecordType::PollVote, &[&session.0.to_be_bytes()])
+}
+
+pub(super) fn all_poll_votes(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::PollVote, &[])
 }
 
 /// The people whom a session knows: those of whom only the LID is known in front, the rest by telephone number.

@@ -16,6 +16,7 @@ mod retention;
 mod seal;
 mod sessions;
 mod tenants;
+mod wanted;
 mod work;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 use super::codec::decode;
 use super::engine::{Batch, Check, Entry, KeyRange, count_in};
 use super::keys::RecordType;
+use super::polls::Vote;
 use super::{Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::account::ApiKey;
@@ -22,18 +23,21 @@ pub enum Sweep {
     InboundMarks,
     /// Polls.
     Polls,
+    /// Votes in them.
+    Votes,
     /// Revoked API keys.
     RevokedKeys,
 }
 
 impl Sweep {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::InboundMarks, Self::Polls, Self::RevokedKeys];
+    pub const ALL: [Self; 4] = [Self::InboundMarks, Self::Polls, Self::Votes, Self::RevokedKeys];
 
     fn prefix(self, tenant: TenantId) -> Vec<u8> {
         match self {
             Self::InboundMarks => keys::all_inbound_seen(tenant),
             Self::Polls => keys::known_polls(tenant),
+            Self::Votes => keys::all_poll_votes(tenant),
             Self::RevokedKeys => keys::api_keys(tenant),
         }
     }
@@ -51,6 +55,10 @@ impl Sweep {
             Self::Polls => {
                 let poll: KnownPoll = decode(key, &storage.vault.open(key, value)?)?;
                 now.since(poll.at) > POLLS_KEPT
+            }
+            Self::Votes => {
+                let vote: Vote = decode(key, value)?;
+                now.since(vote.at) > POLLS_KEPT
             }
             Self::RevokedKeys => {
                 let record: ApiKey = decode(key, value)?;

@@ -18,7 +18,12 @@ pub const WEBHOOKS_MAX: usize = 50;
 impl WebhookEndpoint {
     /// Whether it asked for this event.
     pub fn wants(&self, event: &Event) -> bool {
-        self.session.is_none_or(|bound| bound == event.session) && event_filter::takes(&self.events, event.fact.type_name())
+        self.takes(event.session, event.fact.type_name())
+    }
+
+    /// Whether it asked for events of this type that happen to this session.
+    fn takes(&self, session: SessionId, event_type: &str) -> bool {
+        self.session.is_none_or(|bound| bound == session) && event_filter::takes(&self.events, event_type)
     }
 }
 
@@ -75,6 +80,15 @@ impl Storage {
     /// When the engine fails or a record is damaged.
     pub async fn webhooks(&self, tenant: TenantId) -> Result<Vec<WebhookEndpoint>, StorageError> {
         self.list(&keys::webhooks(tenant)).await
+    }
+
+    /// Whether an endpoint that is in service takes events of this type that happen to this session.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn webhooks_want(&self, tenant: TenantId, session: SessionId, event_type: &str) -> Result<bool, StorageError> {
+        let takes = |endpoint: &WebhookEndpoint| endpoint.active && endpoint.takes(session, event_type);
+        Ok(self.webhooks(tenant).await?.iter().any(takes))
     }
 
     /// The secrets and headers of an endpoint.

@@ -38,6 +38,15 @@ impl keys::Host for CallState {
         self.verb(|verbs, caller| async move { verbs.renew_session_key(&caller, SessionId(session)).await }).await
     }
 
+    async fn webhook_secrets(&mut self, session: Option<u64>) -> Answer<Vec<(u64, String)>> {
+        let plugin = std::sync::Arc::clone(&self.plugin);
+        self.verb(|verbs, caller| async move {
+            let secrets = verbs.endpoint_secrets(&caller, &plugin, session.map(SessionId)).await?;
+            Ok(secrets.into_iter().map(|(id, secret)| (id.0, secret)).collect())
+        })
+        .await
+    }
+
     async fn create(&mut self, new: keys::NewKey) -> Answer<keys::DrawnKey> {
         let new = NewAccountKey { name: new.name, description: new.description, expires_at_ms: new.expires_at_ms };
         self.verb(|verbs, caller| async move {

@@ -4,6 +4,7 @@ mod keys;
 mod media;
 mod messages;
 mod people;
+mod webhooks;
 
 use std::future::Future;
 use std::time::Duration;

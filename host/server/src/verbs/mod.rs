@@ -2,7 +2,7 @@
 
 mod media;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,11 +35,13 @@ mod keys;
 mod links;
 mod messages;
 mod people;
+mod webhooks;
 mod wishes;
 
 use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
 use crate::media::{Downloads, MediaRoom};
 use crate::qr;
+use crate::webhook::Webhooks;
 use crate::whatsapp::{Live, Sessions};
 
 /// Most settings of a session, and bytes of one.
@@ -60,6 +62,8 @@ pub(crate) struct HostVerbs {
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Set when the host starts: they need the plugins, which need the verbs.
+    pub(crate) webhooks: OnceLock<Webhooks>,
 }
 
 fn unavailable(error: StorageError) -> VerbError {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::Person;
+use switchboard_core::records::event::CONTACT_CHANGED;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::people::{
     Group, GroupMembers, GroupUpdate, Invitation, Joined, KnownContact, Learned, MemberAction, MemberOutcome, OwnActivity,
@@ -97,9 +98,15 @@ impl HostVerbs {
 
     /// Writes down what a session learned about somebody.
     async fn learn(&self, caller: &Principal, session: SessionId, learned: &Learned) -> Result<KnownContact, VerbError> {
-        let learned = self.storage.learn_contact(caller.tenant, session, self.clock.now(), learned).await;
+        let wakes = &self.hooks()?.wakes;
+        let told = wakes.is_answered(caller.tenant, CONTACT_CHANGED);
+        let learned = self.storage.learn_contact(caller.tenant, session, self.clock.now(), learned, told).await;
         let full = || VerbError::Conflict(format!("the session knows {CONTACTS_MAX} people, which is the limit"));
-        learned.map_err(unavailable)?.ok_or_else(full)
+        let learnt = learned.map_err(unavailable)?.ok_or_else(full)?;
+        if learnt.told {
+            wakes.events_have_more(caller.tenant);
+        }
+        Ok(learnt.contact)
     }
 }
 

@@ -5,7 +5,7 @@ mod poster;
 mod shaper;
 mod wish;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use switchboard_core::clock::{Clock, Timestamp};
@@ -96,19 +96,16 @@ pub struct Webhooks {
     pub wakes: Arc<Wakes>,
     /// Judges URLs.
     pub guarded: GuardedClient,
-    /// Where formats are.
-    pub plugins: Arc<Plugins>,
+    /// Where formats are. Their runtime leads back here, by way of the verbs.
+    pub plugins: Weak<Plugins>,
 }
 
 impl Webhooks {
     /// The worker that delivers to them; it has to be run.
-    pub fn deliverer(&self) -> Arc<DeliveryWorker> {
+    pub fn deliverer(&self, plugins: &Arc<Plugins>) -> Arc<DeliveryWorker> {
         let poster = GuardedPoster { client: self.guarded.clone(), clock: Arc::clone(&self.clock) };
-        let shaper = FormatShaper {
-            storage: self.storage.clone(),
-            plugins: Arc::clone(&self.plugins),
-            clock: Arc::clone(&self.clock),
-        };
+        let shaper =
+            FormatShaper { storage: self.storage.clone(), plugins: Arc::clone(plugins), clock: Arc::clone(&self.clock) };
         Arc::new(DeliveryWorker::new(
             self.storage.clone(),
             Arc::clone(&self.clock),
@@ -152,9 +149,12 @@ impl Webhooks {
             signing,
             public_keys: public_keys(signing, std::slice::from_ref(&secret))?,
             header_names: header_names(&headers),
-            active: true,
+            settings: wish.settings,
+            reveal_secret: wish.reveal_secret,
+            active: !wish.inactive,
             disabled_reason: None,
             failing_since: None,
+            failures: 0,
             created_at: now,
             updated_at: now,
         };
@@ -206,7 +206,9 @@ impl Webhooks {
     }
 
     fn checked_format(&self, tenant: TenantId, format: String) -> Result<String, WebhookError> {
-        if format == STANDARD_FORMAT || shaper::format_plugin(&self.plugins, tenant, &format).is_some() {
+        let plugins = self.plugins.upgrade();
+        let shapes = |plugins: Arc<Plugins>| shaper::format_plugin(&plugins, tenant, &format).is_some();
+        if format == STANDARD_FORMAT || plugins.is_some_and(shapes) {
             return Ok(format);
         }
         let shortened: String = format.chars().take(80).collect();
@@ -263,6 +265,14 @@ impl Webhooks {
                 endpoint.header_names = header_names(headers);
                 seal.headers.clone_from(headers);
             }
+            set(&mut endpoint.reveal_secret, change.reveal_secret.as_ref());
+            for (name, value) in &change.settings {
+                if value.is_null() {
+                    endpoint.settings.remove(name);
+                } else {
+                    endpoint.settings.insert(name.clone(), value.clone());
+                }
+            }
             if change.active == Some(false) {
                 endpoint.active = false;
             }
@@ -271,7 +281,7 @@ impl Webhooks {
         let changed = self.storage.change_webhook(principal.tenant, id, apply).await?;
         let changed = changed.ok_or(WebhookError::NoSuchWebhook(id))?;
         if change.active == Some(true) && !before.active {
-            return self.enable(principal, id, false).await;
+            return self.enable(principal, id, change.skip_backlog).await;
         }
         self.wakes.webhooks_have_more(principal.tenant);
         Ok(changed)
@@ -296,6 +306,7 @@ impl Webhooks {
             endpoint.active = true;
             endpoint.disabled_reason = None;
             endpoint.failing_since = None;
+            endpoint.failures = 0;
             endpoint.updated_at = now;
         };
         let enabled = self.storage.change_webhook(tenant, id, apply).await?.ok_or(WebhookError::NoSuchWebhook(id))?;

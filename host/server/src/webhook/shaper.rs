@@ -5,12 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::delivery_worker::{Payload, PayloadSigning, Shaper};
+use switchboard_core::records::content::Content;
 use switchboard_core::records::event::{Event, Fact};
 use switchboard_core::records::id::{SessionId, TenantId};
+use switchboard_core::records::message::Message;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::records::webhook::{STANDARD_FORMAT, WebhookEndpoint};
-use switchboard_core::rules::event_json::{standard_body, test_body};
-use switchboard_core::storage::Storage;
+use switchboard_core::rules::event_json::{TEST_TYPE, standard_body, test_body};
+use switchboard_core::storage::{OptionTally, Storage, StorageError};
+use switchboard_runtime::Matter;
 
 use crate::plugins::{ActivePlugin, Plugins};
 
@@ -35,10 +38,11 @@ pub(super) fn format_plugin(plugins: &Plugins, tenant: TenantId, format: &str) -
 
 #[async_trait]
 impl Shaper for FormatShaper {
-    async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Option<Payload>, String> {
+    async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Vec<Payload>, String> {
         if endpoint.format == STANDARD_FORMAT {
             let body = event.map_or_else(|| test_body(endpoint.id.0, self.clock.now()), standard_body);
-            return Ok(Some(Payload { headers: Vec::new(), body, signing: PayloadSigning::Standard }));
+            let name = event.map_or(TEST_TYPE, |event| event.fact.type_name()).to_owned();
+            return Ok(vec![Payload { name, headers: Vec::new(), body, signing: PayloadSigning::Standard }]);
         }
         let tenant = endpoint.tenant;
         let plugin = format_plugin(&self.plugins, tenant, &endpoint.format)
@@ -47,9 +51,12 @@ impl Shaper for FormatShaper {
             Some(event) => (event.clone(), self.session(tenant, event.session).await?),
             None => self.test_event(endpoint).await?,
         };
+        let message = self.message(tenant, &event.fact).await.map_err(|error| error.to_string())?;
+        let poll = self.poll(tenant, &event).await.map_err(|error| error.to_string())?;
+        let matter = Matter { event: &event, session: &session, message: message.as_ref(), poll: &poll, endpoint };
         let context = plugin.context(None, self.clock.now().0);
         let runtime = self.plugins.runtime();
-        let called = runtime.shape(&plugin.loaded, &context, &event, &session, &endpoint.format).await;
+        let called = runtime.shape(&plugin.loaded, &context, &matter).await;
         self.plugins.note_call(&plugin, "webhook", "shape", &called);
         called.outcome.into_result()
     }
@@ -60,6 +67,23 @@ impl FormatShaper {
     async fn session(&self, tenant: TenantId, id: SessionId) -> Result<Session, String> {
         let found = self.storage.session(tenant, id).await.map_err(|error| error.to_string())?;
         Ok(found.unwrap_or_else(|| no_session(tenant, id)))
+    }
+
+    /// The accepted message that came further.
+    async fn message(&self, tenant: TenantId, fact: &Fact) -> Result<Option<Message>, StorageError> {
+        match fact {
+            Fact::MessageState { message, .. } | Fact::Receipt { message, .. } => {
+                self.storage.message(tenant, *message).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// How the poll of a vote stands.
+    async fn poll(&self, tenant: TenantId, event: &Event) -> Result<Vec<OptionTally>, StorageError> {
+        let Fact::MessageReceived(incoming) = &event.fact else { return Ok(Vec::new()) };
+        let Content::PollVote(vote) = &incoming.content else { return Ok(Vec::new()) };
+        self.storage.poll_tally(tenant, event.session, &vote.poll_id).await
     }
 
     /// What a plugin is given for a test: the state of a session as it is, under the number 0.

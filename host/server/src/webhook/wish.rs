@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::webhook::SigningMethod;
 
@@ -36,6 +37,15 @@ pub struct WebhookWish {
     /// Headers to send with every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// What a plugin keeps with it. Not for customers, as the rest from here on.
+    #[serde(skip)]
+    pub settings: Map<String, Value>,
+    /// Whether the plugin of the format may have the secret itself sent along.
+    #[serde(skip)]
+    pub reveal_secret: bool,
+    /// Nothing is delivered until it is switched on.
+    #[serde(skip)]
+    pub inactive: bool,
 }
 
 /// What is to change; what is not given stays.
@@ -56,4 +66,13 @@ pub struct WebhookChange {
     pub headers: Option<BTreeMap<String, String>>,
     /// Whether anything is delivered.
     pub active: Option<bool>,
+    /// What a plugin keeps with it; `null` takes one away. Not for customers, as the rest from here on.
+    #[serde(skip)]
+    pub settings: Map<String, Value>,
+    /// Whether the plugin of the format may have the secret itself sent along.
+    #[serde(skip)]
+    pub reveal_secret: Option<bool>,
+    /// What happened while it was off is left out when it is switched on.
+    #[serde(skip)]
+    pub skip_backlog: bool,
 }

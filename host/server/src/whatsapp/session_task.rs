@@ -280,7 +280,12 @@ impl SessionTask {
                     // Nobody looks at the terminal just now; the API shows the code all the same.
                     let _ = notices.try_send((self.session.id, text.clone()));
                 }
-                self.show_qr(Some(LiveQr { text, expires_at }));
+                self.show_qr(Some(LiveQr { text: text.clone(), expires_at }));
+                match self.inbox.qr(&text, expires_at).await {
+                    // The session is gone, or the host stops.
+                    Ok(()) | Err(StorageError::Conflict | StorageError::Closed) => {}
+                    Err(error) => tracing::warn!(session = %self.session.id, %error, "a QR code is not told as an event"),
+                }
                 return Continue(());
             }
             Life::Paired(jid, lid) => {

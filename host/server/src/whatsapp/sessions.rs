@@ -350,6 +350,8 @@ impl Sessions {
         self.stop(id, Stop::Logout).await;
         let deleted = self.deps.storage.delete_session(tenant, id, self.deps.clock.now()).await?;
         self.deps.wakes.forget(id);
+        // Endpoints that were bound to it are gone as well.
+        self.deps.wakes.webhooks_have_more(tenant);
         if let Ok(mut resting) = self.resting.lock() {
             resting.remove(&id);
         }

@@ -50,8 +50,9 @@ impl Script {
         let Some(endpoint) = some(&endpoints, dice) else { return Ok(()) };
         self.storage.step_webhook(endpoint, 20, at(n)).await?;
         for owed in self.storage.owed_deliveries(TENANT, endpoint.id).await?.iter().take(3) {
-            let then = match dice.next_u64() % 3 {
+            let then = match dice.next_u64() % 4 {
                 0 => Settlement::Done,
+                3 => Settlement::Next,
                 1 => Settlement::Until(at(n + 5)),
                 _ => Settlement::Dead,
             };
@@ -150,9 +151,12 @@ fn endpoint(n: u64, session: Option<SessionId>) -> WebhookEndpoint {
         signing: SigningMethod::Hmac,
         public_keys: Vec::new(),
         header_names: Vec::new(),
+        settings: serde_json::Map::new(),
+        reveal_secret: false,
         active: true,
         disabled_reason: None,
         failing_since: None,
+        failures: 0,
         created_at: at(n),
         updated_at: at(n),
     }
@@ -168,6 +172,7 @@ fn attempt(n: u64, owed: &OwedDelivery) -> Attempt {
         n: 0,
         webhook_id: owed.delivery.webhook_id.clone(),
         event: owed.event(),
+        event_name: String::new(),
         at: at(n),
         attempt: owed.delivery.tries + 1,
         status: Some(503),

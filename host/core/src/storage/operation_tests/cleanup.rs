@@ -78,7 +78,7 @@ async fn busy_session(storage: &Storage) {
         let bound = key(ACME, 100 + n, KeyKind::Tenant, Some(SESSION), &format!("sk_live_bound_{n}"));
         storage.create_key(&bound).await.unwrap();
         storage.record_facts(ACME, SESSION, NOW, &[poll_fact(n)]).await.unwrap();
-        storage.learn_contact(ACME, SESSION, NOW, &acquaintance(n)).await.unwrap();
+        storage.learn_contact(ACME, SESSION, NOW, &acquaintance(n), false).await.unwrap();
     }
     accept(storage, SESSION, &(1..=MANY).collect::<Vec<_>>()).await;
     for _ in 0..2 {
@@ -113,7 +113,7 @@ async fn a_session_whose_deletion_is_broken_off_anywhere_is_gone_for_everybody_a
         let late = &[message(SESSION, 5000)];
         refused(storage.accept_messages(ACME, late).await);
         refused(storage.record_facts(ACME, SESSION, LATER, &[poll_fact(5000)]).await);
-        refused(storage.learn_contact(ACME, SESSION, LATER, &acquaintance(5000)).await);
+        refused(storage.learn_contact(ACME, SESSION, LATER, &acquaintance(5000), false).await);
         refused(storage.create_key(&key(ACME, 9, KeyKind::Session, Some(SESSION), "late")).await);
         let device = storage.device(ACME, SESSION);
         let mut batch = device.batch();
@@ -229,9 +229,12 @@ fn endpoint(id: WebhookId) -> WebhookEndpoint {
         signing: SigningMethod::Hmac,
         public_keys: Vec::new(),
         header_names: Vec::new(),
+        settings: serde_json::Map::new(),
+        reveal_secret: false,
         active: true,
         disabled_reason: None,
         failing_since: None,
+        failures: 0,
         created_at: NOW,
         updated_at: NOW,
     }
@@ -242,6 +245,7 @@ fn attempt(owed: &crate::storage::OwedDelivery) -> Attempt {
         n: 0,
         webhook_id: owed.delivery.webhook_id.clone(),
         event: owed.event(),
+        event_name: String::new(),
         at: NOW,
         attempt: 1,
         status: Some(500),

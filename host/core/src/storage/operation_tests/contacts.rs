@@ -19,7 +19,7 @@ fn both() -> Learned {
 }
 
 async fn learn(storage: &Storage, at: Timestamp, learned: &Learned) -> KnownContact {
-    storage.learn_contact(ACME, SESSION, at, learned).await.unwrap().unwrap()
+    storage.learn_contact(ACME, SESSION, at, learned, false).await.unwrap().unwrap().contact
 }
 
 #[tokio::test]
@@ -37,7 +37,11 @@ async fn a_name_is_written_down_once_and_a_new_one_takes_its_place() {
     assert_eq!((known.push_name.as_deref(), known.name.as_deref()), (Some("Countess"), Some("Ada L.")));
     assert_eq!(storage.contact(ACME, SESSION, Some(PHONE), None).await.unwrap(), Some(known));
     assert_eq!(storage.contact_total(ACME, SESSION).await.unwrap(), 1);
-    assert_eq!(storage.learn_contact(ACME, SESSION, NOW, &Learned::default()).await.unwrap(), None, "nobody is named");
+    assert_eq!(
+        storage.learn_contact(ACME, SESSION, NOW, &Learned::default(), false).await.unwrap(),
+        None,
+        "nobody is named"
+    );
 }
 
 #[tokio::test]
@@ -102,7 +106,7 @@ async fn a_deleted_session_knows_nobody_and_learns_nothing() {
     assert!(storage.delete_session(ACME, SESSION, LATER).await.unwrap());
     assert!(!is_stored_somewhere(&storage, PHONE).await && !is_stored_somewhere(&storage, "111@lid").await);
     assert_eq!(storage.contact_total(ACME, SESSION).await.unwrap(), 0);
-    let late = storage.learn_contact(ACME, SESSION, LATER, &by_phone("late")).await;
+    let late = storage.learn_contact(ACME, SESSION, LATER, &by_phone("late"), false).await;
     assert!(matches!(late, Err(StorageError::Conflict)), "{late:?}");
     assert!(!is_stored_somewhere(&storage, "late").await);
 }
@@ -116,7 +120,7 @@ async fn a_session_that_knows_too_many_learns_of_nobody_new_but_still_of_whom_it
     batch.add(crate::storage::keys::contact_count(ACME, SESSION), i64::try_from(CONTACTS_MAX).unwrap() - 1);
     storage.engine.commit(batch).await.unwrap();
     let stranger = Learned { phone: Some("491510009999".to_owned()), ..Learned::default() };
-    assert_eq!(storage.learn_contact(ACME, SESSION, NOW, &stranger).await.unwrap(), None);
+    assert_eq!(storage.learn_contact(ACME, SESSION, NOW, &stranger, false).await.unwrap(), None);
     assert_eq!(learn(&storage, NOW, &by_phone("Countess")).await.push_name.as_deref(), Some("Countess"));
     assert_eq!(storage.contact_total(ACME, SESSION).await.unwrap(), CONTACTS_MAX);
 }

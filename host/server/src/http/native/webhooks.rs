@@ -183,7 +183,8 @@ fn webhook_json(webhook: &WebhookEndpoint) -> Value {
         "id": webhook.id, "name": webhook.name, "url": webhook.url, "session_id": webhook.session,
         "events": webhook.events, "format": webhook.format, "ordered": webhook.ordered, "signing": webhook.signing,
         "public_keys": webhook.public_keys, "headers": webhook.header_names, "active": webhook.active,
-        "disabled_reason": webhook.disabled_reason, "failing_since": webhook.failing_since,
+        "disabled_reason": webhook.disabled_reason, "failing_since": webhook.failing_since, "failures": webhook.failures,
+        "settings": webhook.settings, "reveal_secret": webhook.reveal_secret,
         "created_at": webhook.created_at, "updated_at": webhook.updated_at,
     })
 }
@@ -200,7 +201,7 @@ fn attempt_json(attempt: &Attempt) -> Value {
     json!({
         "n": attempt.n, "webhook_id": attempt.webhook_id, "event": attempt.event, "at": attempt.at,
         "attempt": attempt.attempt, "status": attempt.status, "error": attempt.error, "ms": attempt.took_ms,
-        "answer": attempt.answer,
+        "answer": attempt.answer, "event_name": attempt.event_name,
     })
 }
 

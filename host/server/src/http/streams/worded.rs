@@ -24,7 +24,7 @@ const GREETING: &[u8] = b":\n\n";
 
 /// What a plugin words.
 enum Source {
-    Life(Box<Life>),
+    Life(Life),
     /// The log, what was read of it, and whether there was more to read.
     Log(Log, VecDeque<Event>, bool),
 }
@@ -155,7 +155,7 @@ impl FrontDoor {
                 caller.may_use(id).then_some(()).ok_or("the session is out of the key's reach")?;
                 let sessions = Arc::clone(&self.verbs.sessions) as _;
                 let life = Life::new(&self.storage, sessions, &self.clock, &self.wakes, (caller.tenant, id));
-                Ok(Source::Life(Box::new(life)))
+                Ok(Source::Life(life))
             }
             LiveSource::Events { session, kinds } => {
                 need("messages")?;

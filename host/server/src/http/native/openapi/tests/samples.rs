@@ -5,9 +5,10 @@ use switchboard_core::records::content::{
     Button, Choice, ContactCard, Content, Edit, Extras, Interactive, ListSection, LiveLocation, Location, Media,
     MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
 };
-use switchboard_core::records::event::{Call, ChatActivity, Event, Fact, GroupChange, Incoming, StoredMedia};
+use switchboard_core::records::event::{Call, ChatActivity, ContactChange, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::id::{MessageId, SessionId, WebhookId};
 use switchboard_core::records::message::MessageState;
+use switchboard_core::records::people::KnownContact;
 use switchboard_core::records::session::SessionState;
 
 fn text() -> String {
@@ -16,6 +17,17 @@ fn text() -> String {
 
 fn person() -> Person {
     Person { jid: text(), phone: Some(text()), lid: Some(text()) }
+}
+
+fn contact() -> KnownContact {
+    KnownContact {
+        phone: Some(text()),
+        lid: Some(text()),
+        push_name: Some(text()),
+        name: Some(text()),
+        verified_name: Some(text()),
+        since: Timestamp(1),
+    }
 }
 
 fn media(source: MediaSource) -> Media {
@@ -118,6 +130,8 @@ pub(super) fn events() -> Vec<Event> {
     }));
     facts.extend([
         Fact::SessionState { state: SessionState::Banned, reason: Some(text()) },
+        Fact::SessionQr { text: text(), expires_at: Timestamp(1) },
+        Fact::ContactChanged(Box::new(ContactChange { contact: contact(), new: true })),
         Fact::Receipt { message: MessageId(1), whatsapp_id: text(), chat: text(), by: person(), state: MessageState::Read },
         Fact::GroupChanged(Box::new(GroupChange {
             chat: text(),
