@@ -221,7 +221,7 @@ impl Api {
         }
         for (start, token) in [
             ("data:image/png;base64,", "<png>"),
-            ("2@", "<text of a QR code>"),
+            ("2@", "<code>"),
             ("sk_live_", "<key>"),
             ("ses_live_", "<key>"),
             ("msg_test_", "<delivery>"),
