@@ -28,7 +28,12 @@ fn poll(secret: u8) -> KnownPoll {
 }
 
 fn asked(whatsapp_id: &str, secret: u8) -> NewFact {
-    let content = Content::Poll(Poll { name: "Lunch?".to_owned(), options: poll(secret).options, selectable_count: 1 });
+    let content = Content::Poll(Poll {
+        name: "Lunch?".to_owned(),
+        options: poll(secret).options,
+        selectable_count: 1,
+        announcement: false,
+    });
     NewFact { poll: Some(poll(secret)), ..NewFact::from(Incoming { content, ..incoming("chat", "from", whatsapp_id) }) }
 }
 

@@ -100,7 +100,7 @@ async fn a_poll_stands_as_the_latest_vote_of_each_says() {
     let options = vec!["Soup".to_owned(), "Cake".to_owned()];
     let author = Person { jid: "from".to_owned(), phone: None, lid: None };
     let poll = KnownPoll { options: options.clone(), secret: vec![1; 32], author, at: NOW };
-    let content = Content::Poll(Poll { name: "Lunch?".to_owned(), options, selectable_count: 1 });
+    let content = Content::Poll(Poll { name: "Lunch?".to_owned(), options, selectable_count: 1, announcement: false });
     let asked = NewFact::from(Incoming { content, ..incoming("chat", "from", "P1") });
     storage.record_facts(ACME, SESSION, NOW, &[NewFact { poll: Some(poll), ..asked }]).await.unwrap();
     let tally = async || {
