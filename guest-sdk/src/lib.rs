@@ -118,6 +118,21 @@ macro_rules! export_router {
     };
 }
 
+/// Carries the OpenAPI 3.1 document of the component's router, a JSON file beside the source like that of `include_bytes!`. Its
+/// paths are those of the routes. The host serves it at `/switchboard/v1/openapi/<plugin>.json`; it may have 1 MiB.
+#[macro_export]
+macro_rules! openapi {
+    ($file:literal) => {
+        const _: () = {
+            const BYTES: &[u8] = include_bytes!($file);
+            // A custom section: it is no part of an instance's memory.
+            #[used]
+            #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "switchboard-openapi"))]
+            static DOCUMENT: [u8; BYTES.len()] = *include_bytes!($file);
+        };
+    };
+}
+
 /// Exports a type as the component's `streamer`.
 #[macro_export]
 macro_rules! export_streamer {

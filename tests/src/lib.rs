@@ -19,6 +19,7 @@ pub mod raw_client;
 #[cfg(feature = "sim")]
 pub mod receiver;
 pub mod records;
+pub mod schema;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]

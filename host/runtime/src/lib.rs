@@ -8,6 +8,7 @@ mod bodies;
 mod call;
 mod compile;
 mod convert;
+mod document;
 mod engine;
 mod imports;
 mod inspect;
@@ -24,6 +25,7 @@ pub mod verbs;
 mod wasi;
 
 pub use compile::{CompileError, Compiler, compile_from_stdin};
+pub use document::{OPENAPI_BYTES_MAX, OPENAPI_SECTION};
 pub use inspect::{INTERFACES, InspectError, Owner};
 pub use judge::Verdict;
 pub use limits::CallLimits;

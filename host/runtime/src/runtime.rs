@@ -29,6 +29,7 @@ use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::convert;
+use crate::document;
 use crate::engine::{EpochThread, hot_engine};
 use crate::imports;
 use crate::inspect::{InspectError, Owner, inspect_bytes, inspect_items};
@@ -97,6 +98,8 @@ pub struct LoadedPlugin {
     pub routes: Vec<Route>,
     /// The event kinds that its responder asked for.
     pub event_kinds: Vec<String>,
+    /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
+    pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
     router: Option<RouterPluginPre<CallState>>,
     responder: Option<ResponderPluginPre<CallState>>,
     pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
@@ -182,6 +185,7 @@ impl Runtime {
             interfaces,
             routes: Vec::new(),
             event_kinds: Vec::new(),
+            openapi: document::openapi(bytes)?,
             router,
             responder,
             streamer,

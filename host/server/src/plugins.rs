@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::responder_worker::{Command, Responders, Subscription};
@@ -35,6 +37,8 @@ pub struct ActivePlugin {
     /// Its component, ready to be called.
     pub loaded: LoadedPlugin,
     config: Arc<str>,
+    /// Its OpenAPI document as it is served, JSON.
+    openapi: Option<Bytes>,
     usage: Usage,
 }
 
@@ -54,6 +58,11 @@ impl ActivePlugin {
     /// How often it was called since it became active, and how long the last call took, microseconds.
     pub fn usage(&self) -> (u64, u64) {
         (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
+    }
+
+    /// Its OpenAPI document, JSON, with the places where it is mounted; `None` when it carries none.
+    pub fn openapi(&self) -> Option<Bytes> {
+        self.openapi.clone()
     }
 
     /// The context of a call for `principal`.
@@ -321,10 +330,20 @@ impl Plugins {
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
         let context = CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
-        let loaded = self.runtime.load(component, owner, &context).await?;
+        let mut loaded = self.runtime.load(component, owner, &context).await?;
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);
-        Ok(Arc::new(ActivePlugin { record, loaded, config, usage: Usage::default() }))
+        let openapi = loaded.openapi.take().map(|mut document| {
+            let url = |mount: &Mount| match &mount.host {
+                // Relative to where the document is: the same protocol, another host.
+                Some(host) => format!("//{host}{}", mount.prefix),
+                None => mount.prefix.clone(),
+            };
+            let servers = record.mounts.iter().map(|mount| json!({ "url": url(mount) })).collect();
+            document.insert("servers".to_owned(), servers);
+            Bytes::from(serde_json::Value::Object(document).to_string())
+        });
+        Ok(Arc::new(ActivePlugin { record, loaded, config, openapi, usage: Usage::default() }))
     }
 
     fn next_generation(

@@ -36,3 +36,4 @@ impl Dialect for Prosendi {
 }
 
 export_dialect!(Prosendi);
+switchboard_guest_sdk::openapi!("../openapi.json");

@@ -52,3 +52,4 @@ impl Dialect for Sendapi {
 
 export_dialect!(Sendapi);
 export_webhook!(Sendapi);
+switchboard_guest_sdk::openapi!("../openapi.json");

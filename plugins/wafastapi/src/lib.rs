@@ -44,3 +44,4 @@ impl Dialect for Wafastapi {
 }
 
 export_dialect!(Wafastapi);
+switchboard_guest_sdk::openapi!("../openapi.json");

@@ -68,3 +68,4 @@ impl Dialect for Wamux {
 export_dialect!(Wamux);
 export_streamer!(Wamux);
 export_webhook!(Wamux);
+switchboard_guest_sdk::openapi!("../openapi.json");

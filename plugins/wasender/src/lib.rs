@@ -153,3 +153,4 @@ impl Guest for Wasender {
 
 export_router!(Wasender);
 export_webhook!(Wasender);
+switchboard_guest_sdk::openapi!("../openapi.json");

@@ -58,7 +58,12 @@ fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
         return Ok(shape_with(request, session, Secrets::default()));
     }
     let webhook_secret = hooks::secrets(&[session])?.remove(&session.id).unwrap_or_default();
-    Ok(shape_with(request, session, Secrets { api_key: keys::session_key(session.id)?, webhook_secret }))
+    let api_key = match keys::session_key(session.id) {
+        // The session is there; the key that is shown for it was revoked.
+        Err(HostError::NotFound) => String::new(),
+        shown => shown?,
+    };
+    Ok(shape_with(request, session, Secrets { api_key, webhook_secret }))
 }
 
 fn shape_with(request: &Request, session: &Session, secrets: Secrets) -> Value {

@@ -1,5 +1,8 @@
 //! The dialects: every endpoint of each with everything that callers do right and wrong, and what arrives on phones.
 
+mod document;
+#[cfg(feature = "fuzz")]
+mod fuzz;
 mod hooks;
 mod limits;
 mod prosendi;

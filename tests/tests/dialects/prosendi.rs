@@ -8,6 +8,7 @@ use switchboard_tests::files::{self, decoded};
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::ADMIN_KEY;
 
+use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
@@ -26,6 +27,7 @@ async fn api(cast: &Cast) -> Api {
             id(cast.idle.id, "<idle device>"),
             id(cast.foreign.id, "<foreign device>"),
         ]),
+        document: Document::of(cast.stage.http(), "prosendi").await,
         told: String::new(),
     }
 }

@@ -10,6 +10,7 @@ use switchboard_tests::files;
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::ADMIN_KEY;
 
+use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast, SHOP};
 use crate::table::{Api, Row};
 
@@ -27,6 +28,7 @@ async fn api(cast: &Cast) -> Api {
             (cast.idle.id.to_string(), "<idle session>"),
             (cast.foreign.id.to_string(), "<foreign session>"),
         ]),
+        document: Document::of(cast.stage.http(), "sendapi").await,
         told: String::new(),
     }
 }
@@ -192,6 +194,9 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
     for (what, path) in [("not on WhatsApp", "/contacts/+4915299999999/check"), ("no number", "/contacts/abc/check")] {
         let path = format!("{BASE}{path}?session_id={}", spelled(cast.connected.id));
         api.tell("GET /v1/whatsapp/contacts/{phone}/check", what, api.ask("GET", &path, Some(&key), None).await);
+    }
+    for list in ["groups", "contacts"] {
+        api.walk(row(format!("{BASE}/{list}?"))).await;
     }
     let unknown = format!("{BASE}/groups/grp_120363000000000000");
     let renamed = json!({ "name": "x", "session_id": spelled(cast.connected.id) });

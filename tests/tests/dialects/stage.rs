@@ -57,6 +57,11 @@ impl Cast {
         self.bad(json!({ "kind": "session", "session_id": self.connected.id })).await
     }
 
+    /// The same of personal access tokens.
+    pub async fn bad_tokens(&self) -> Vec<(&'static str, String)> {
+        self.bad(json!({ "kind": "personal" })).await
+    }
+
     async fn bad(&self, wish: Value) -> Vec<(&'static str, String)> {
         let key = async |name: &str, value: Value| {
             let mut wish = wish.clone();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use switchboard_tests::files::{film, picture, voice};
 use switchboard_tests::form::{BOUNDARY, Part, field, file, form};
 
+use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
@@ -20,6 +21,7 @@ async fn api(cast: &Cast) -> Api {
         spent_key: cast.spent_session.key.clone(),
         bad_keys: cast.bad_session_keys().await,
         known: BTreeMap::new(),
+        document: Document::of(cast.stage.http(), "wafastapi").await,
         told: String::new(),
     }
 }
@@ -152,6 +154,6 @@ async fn send(api: &mut Api, path: &str, column: &str, key: Option<&str>, parts:
     let path = format!("{BASE}{path}");
     let mut headers = vec![("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))];
     headers.extend(key.map(|key| ("x-api-key", key.to_owned())));
-    let answer = api.http.exchange("POST", &path, &headers, form(parts)).await.unwrap();
+    let answer = api.exchange("POST", &path, &headers, form(parts)).await;
     api.tell(&format!("POST {path}"), column, answer);
 }

@@ -7,6 +7,7 @@ use switchboard_ids::{Kind, uuid};
 use switchboard_tests::files;
 use switchboard_tests::patience::{PATIENCE, until};
 
+use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
@@ -32,6 +33,7 @@ async fn api(cast: &Cast) -> Api {
             ("initializing".to_owned(), "<being linked>"),
             ("qr_ready".to_owned(), "<being linked>"),
         ]),
+        document: Document::of(cast.stage.http(), "wamux").await,
         told: String::new(),
     }
 }
@@ -112,6 +114,7 @@ async fn walk_sessions(cast: &Cast, api: &mut Api) {
     let fetch = Some(json!({ "fetchMedia": true }));
     api.walk(Row { wrong: &wrong, ..of_session(cast, id, "PATCH", "/settings", fetch) }).await;
     api.walk(of_session(cast, cast.idle.id, "POST", "/disconnect", None)).await;
+    api.walk(of_session(cast, cast.idle.id, "POST", "/restart", None)).await;
     let gone = cast.ours.session("Goes away").await;
     api.known.insert(session(gone.id), "<gone session>");
     api.walk(of_session(cast, gone.id, "DELETE", "", None)).await;
@@ -193,6 +196,10 @@ async fn walk_keys(_: &Cast, api: &mut Api) {
         ..Row::default()
     };
     api.known.insert(id.clone(), "<key>");
+    let (key, keys) = (api.key.clone(), format!("{BASE}/keys"));
+    let listed = api.ask("GET", &keys, Some(&key), None).await.json();
+    assert!(listed["keys"].as_array().unwrap().iter().any(|one| one["id"] == made["id"]), "{listed}");
+    api.tell("GET /api/v1/keys", "missing credential", api.ask("GET", &keys, None, None).await);
     api.walk(of_key("/usage", "GET")).await;
     api.walk(of_key("", "DELETE")).await;
     let gone = api.ask("GET", &format!("{BASE}/sessions"), Some(&text), None).await;

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
+use switchboard_tests::files;
 use switchboard_tests::patience::{PATIENCE, until};
 
+use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
@@ -121,11 +125,16 @@ async fn every_endpoint_of_a_session_answers_what_is_right_and_what_is_wrong() {
             (cast.connected.id.to_string(), "<session>"),
             (cast.stage.host.address().to_string(), "<host>"),
         ]),
+        document: Document::of(cast.stage.http(), "wasender").await,
         told: String::new(),
     };
     walk_messages(&cast, &mut api).await;
     walk_people(&cast, &mut api).await;
     walk_groups(&cast, &mut api).await;
+    walk_files(&mut api).await;
+    (api.key, api.bad_keys) = (cast.ours.token.clone(), cast.bad_tokens().await);
+    api.known.extend([(cast.idle.id.to_string(), "<idle session>"), (cast.foreign.id.to_string(), "<foreign session>")]);
+    walk_account(&cast, &mut api).await;
     api.compare("wasender");
     cast.stage.stop().await;
 }
@@ -181,6 +190,7 @@ async fn walk_people(cast: &Cast, api: &mut Api) {
     api.walk(of_key(cast, "GET", &format!("/on-whatsapp/{CUSTOMER}"), None)).await;
     api.walk(of_key(cast, "GET", "/on-whatsapp/4915299999999", None)).await;
     api.walk(of_key(cast, "GET", &format!("/lid-from-pn/{CUSTOMER}"), None)).await;
+    api.walk(of_key(cast, "GET", "/pn-from-lid/100000000000000@lid", None)).await;
 }
 
 async fn walk_groups(cast: &Cast, api: &mut Api) {
@@ -196,6 +206,7 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
         let unknown = Some((format!("{BASE}/groups/{nowhere}{rest}"), body.clone()));
         Row { foreign: unknown.clone(), unknown, ..of_key(cast, method, &format!("/groups/{jid}{rest}"), body) }
     };
+    api.walk(of_key(cast, "GET", "/groups", None)).await;
     for rest in ["", "/metadata", "/participants", "/invite-link", "/picture"] {
         api.walk(of_group("GET", rest, None)).await;
     }
@@ -216,4 +227,52 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
     api.walk(of_group("POST", "/leave", None)).await;
     api.walk(Row { required: &["name", "participants"], typed: &typed, ..of_key(cast, "POST", "/groups", Some(friends)) })
         .await;
+}
+
+async fn walk_files(api: &mut Api) {
+    let picture = STANDARD.encode(files::picture());
+    let typed = [("base64", json!(5))];
+    let body = Some(json!({ "base64": picture, "mimetype": "image/png" }));
+    api.walk(Row { required: &["base64"], typed: &typed, ..quiet("POST", "/upload", body) }).await;
+    let wrong = [("message without a file", json!({ "data": { "message": { "conversation": "hello" } } }))];
+    let nothing = Some(json!({ "data": {} }));
+    api.walk(Row { wrong: &wrong, ..quiet("POST", "/decrypt-media", nothing) }).await;
+}
+
+/// An endpoint of one session, for the account.
+fn of_session<'a>(cast: &Cast, method: &'a str, id: u64, rest: &str, body: Option<Value>) -> Row<'a> {
+    let path = |id: u64| format!("/whatsapp-sessions/{id}{rest}");
+    let about = |id: u64| Some((format!("{BASE}{}", path(id)), body.clone()));
+    Row { foreign: about(cast.foreign.id), unknown: about(4), ..quiet(method, &path(id), body.clone()) }
+}
+
+async fn walk_account(cast: &Cast, api: &mut Api) {
+    api.walk(quiet("GET", "/whatsapp-sessions", None)).await;
+    let body = Some(json!({ "name": "Second", "phone_number": "+491510000009", "account_protection": true }));
+    let typed = [("name", json!(5)), ("webhook_enabled", json!("yes")), ("webhook_events", json!("all"))];
+    let wrong = [("number that is none", json!({ "name": "x", "phone_number": "12" }))];
+    let row = quiet("POST", "/whatsapp-sessions", body);
+    api.walk(Row { required: &["name"], typed: &typed, wrong: &wrong, ..row }).await;
+    let idle = cast.idle.id;
+    api.walk(of_session(cast, "GET", idle, "", None)).await;
+    // The key that was shown for it has been revoked.
+    let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{}", cast.connected.id));
+    api.tell("GET /whatsapp-sessions/<session>", "its key was revoked", api.ask("GET", &path, Some(&key), None).await);
+    let typed = [("name", json!(5)), ("log_messages", json!("yes"))];
+    api.walk(Row { typed: &typed, ..of_session(cast, "PUT", idle, "", Some(json!({ "name": "Idle still" }))) }).await;
+    let as_image = Some(json!({ "qr_as_image": false }));
+    api.walk(Row { typed: &[("qr_as_image", json!("yes"))], ..of_session(cast, "POST", idle, "/connect", as_image) }).await;
+    for code in ["/qrcode", "/qr-code"] {
+        api.walk(of_session(cast, "GET", idle, code, None)).await;
+    }
+    for action in ["/disconnect", "/restart", "/regenerate-key", "/regenerate-api-key"] {
+        api.walk(of_session(cast, "POST", idle, action, None)).await;
+    }
+    api.walk(of_session(cast, "GET", idle, "/message-logs", None)).await;
+    let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{idle}/session-logs"));
+    assert_eq!(api.ask("GET", &path, Some(&key), None).await.status, 200);
+    let status = |id: u64| (format!("{BASE}/sessions/{id}/status"), None);
+    let row = quiet("GET", &format!("/sessions/{idle}/status"), None);
+    api.walk(Row { foreign: Some(status(cast.foreign.id)), unknown: Some(status(4)), ..row }).await;
+    api.walk(of_session(cast, "DELETE", idle, "", None)).await;
 }

@@ -13,6 +13,7 @@ use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::receiver::{Received, Receiver};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
+use crate::document::Document;
 use crate::table::Api;
 
 pub const SHOP: &str = "491510000001";
@@ -154,6 +155,7 @@ impl Scene {
             spent_key: String::new(),
             bad_keys: Vec::new(),
             known: BTreeMap::from([(session.id.to_string(), "<session>")]),
+            document: Document::default(),
             told: String::new(),
         };
         let mut told = String::new();

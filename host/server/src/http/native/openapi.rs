@@ -3,11 +3,19 @@
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
+use switchboard_core::records::id::TenantId;
+
 use super::super::front_door::FrontDoor;
-use super::super::problem::{Problem, json as json_answer};
+use super::super::problem::{Problem, json as json_answer, with_type};
 use super::{Answered, Call, Route, route};
 
-pub(super) const ROUTES: &[Route] = &[route("GET", "openapi.json", |door, call| Box::pin(door.show_openapi(call)))];
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "openapi.json", |door, call| Box::pin(door.show_openapi(call))),
+    route("GET", "openapi/{plugin}.json", |door, call| Box::pin(door.show_openapi_of_plugin(call))),
+];
+
+/// What the name of a plugin's document ends with.
+const SUFFIX: &str = ".json";
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
 const PARTS: [&str; 10] = [
@@ -67,6 +75,15 @@ impl FrontDoor {
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the document is damaged")
         })?;
         Ok(json_answer(StatusCode::OK, &document))
+    }
+
+    /// For everybody too: a router says itself what it wants to be known of it, and tenants have no routers of their own here.
+    async fn show_openapi_of_plugin(&self, call: Call) -> Answered {
+        let plugin = call.param(0).strip_suffix(SUFFIX).and_then(|name| self.plugins.find(TenantId::OPERATOR, name));
+        let document = plugin.and_then(|plugin| plugin.openapi());
+        let document =
+            document.ok_or_else(|| Problem::not_found("there is no plugin of this name that carries a document"))?;
+        Ok(with_type(StatusCode::OK, "application/json", document))
     }
 }
 
