@@ -173,7 +173,7 @@ pub(crate) fn inspect_bytes(bytes: &[u8], bytes_max: usize) -> Result<(), Inspec
     }
 }
 
-/// Looks at imports and exports; returns the known interfaces that are exported.
+/// Looks at imports and exports; returns the known interfaces that are exported, in the order of [`INTERFACES`].
 pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner) -> Result<Vec<String>, InspectError> {
     let shape = component.component_type();
     let items = shape.imports(engine).len();
@@ -201,6 +201,8 @@ pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner
             known.push(interface.to_owned());
         }
     }
+    // Compilers write exports in any order.
+    known.sort_by_key(|known| INTERFACES.iter().position(|interface| interface == known));
     if known.is_empty() { Err(InspectError::NoKnownInterface) } else { Ok(known) }
 }
 
