@@ -95,3 +95,24 @@ async fn limits_of_tests_are_counted_apart_and_survive_a_restart() {
     assert_eq!(account.post(MESSAGES, &account.tenant_key, text(&session, "real two")).await.status, 429);
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_comes_by_no_key_that_would_send_and_takes_the_place_of_none() {
+    let (stage, account, session, _) = start().await;
+    let test_token = account.key(json!({ "kind": "personal", "mode": "test" })).await;
+    account.key(json!({ "kind": "session", "session_id": session.id, "mode": "test" })).await;
+    let path = format!("/api/v1/whatsapp-sessions/{}", session.id);
+    let shown = account.get(&path, &account.token).await.json();
+    assert_eq!(shown["data"]["api_key"], session.key, "the live one is still shown: {shown}");
+    let renewed = account.post(&format!("{path}/regenerate-key"), &test_token, json!({})).await;
+    assert_eq!(renewed.status, 401, "its words for what a key may not do: {renewed:?}");
+    assert_eq!(account.status(&session).await, "connected", "its key holds");
+    let made = account.post("/api/v1/whatsapp-sessions", &test_token, json!({ "name": "By a test" })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    for path in [path, "/api/v1/whatsapp-sessions".to_owned()] {
+        let told = account.get(&path, &test_token).await;
+        assert!(told.status == 200 && !told.json().to_string().contains("ses_live_"), "{told:?}");
+    }
+    assert!(!made.json().to_string().contains("ses_live_"), "{made:?}");
+    stage.stop().await;
+}

@@ -79,13 +79,17 @@ impl Storage {
         Err(StorageError::Conflict)
     }
 
-    /// Keeps a new key: its record and its hash, and for a session's own key the sealed text.
+    /// Keeps a new key: its record and its hash, and for a session's own key the sealed text, which the session shows from then on.
+    /// A test key is not shown in the place of a live one: clients that read it there would send no more.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when its id is taken or its session is gone; else when the engine fails.
     pub async fn create_key(&self, new: &NewKey) -> Result<(), StorageError> {
         let mut batch = Batch::default();
         self.put_key(&mut batch, new)?;
+        if !new.record.test {
+            self.show_key(&mut batch, new);
+        }
         if let Some(session) = new.record.session {
             batch.check(Self::owner_check(new.record.tenant, session));
         }
@@ -101,11 +105,16 @@ impl Storage {
         let by_hash = keys::key_by_hash(&hash);
         batch.check(Check::Absent { key: by_hash.clone() });
         batch.put(by_hash.clone(), encode(&by_hash, &(record.tenant, record.id))?);
+        Ok(())
+    }
+
+    /// Lets a session show its own key.
+    pub(super) fn show_key(&self, batch: &mut Batch, new: &NewKey) {
+        let record = &new.record;
         if let (crate::records::account::KeyKind::Session, Some(session)) = (record.kind, record.session) {
             let place = keys::session_key(record.tenant, session);
             batch.put(place.clone(), self.vault.seal(&place, new.text.as_bytes()));
         }
-        Ok(())
     }
 
     /// The record of the key `text`, which may be revoked.
@@ -191,6 +200,7 @@ impl Storage {
             self.put_revoked(&mut batch, tenant, old.id, now).await?;
         }
         self.put_key(&mut batch, new)?;
+        self.show_key(&mut batch, new);
         batch.check(Self::owner_check(tenant, session));
         self.engine.commit(batch).await.map(|_| ())
     }

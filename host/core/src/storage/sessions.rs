@@ -106,6 +106,7 @@ impl Storage {
         batch.put(keys::owner_epoch(session.tenant, session.id), OWNER_EPOCH.to_be_bytes().to_vec());
         batch.put(key.clone(), encode(&key, session)?);
         self.put_key(&mut batch, own_key)?;
+        self.show_key(&mut batch, own_key);
         self.engine.commit(batch).await.map(|_| ())
     }
 

@@ -38,7 +38,7 @@ mod people;
 mod webhooks;
 mod wishes;
 
-use crate::accounts::{Accounts, KeyWish, NAME_CHARS_MAX};
+use crate::accounts::{Accounts, KeyMode, KeyWish, NAME_CHARS_MAX};
 use crate::guards::PluginGuards;
 use crate::media::{Downloads, MediaRoom};
 use crate::qr;
@@ -154,7 +154,8 @@ fn shown_keys(caller: &Principal, action: &str) -> Result<(), VerbError> {
     Ok(())
 }
 
-fn own_key_wish(session: SessionId, name: &str) -> KeyWish {
+/// What a session's own key is to be. A test key draws none that would send.
+fn own_key_wish(caller: &Principal, session: SessionId, name: &str) -> KeyWish {
     KeyWish {
         kind: KeyKind::Session,
         session_id: Some(session),
@@ -163,8 +164,13 @@ fn own_key_wish(session: SessionId, name: &str) -> KeyWish {
         expires_at: None,
         service: None,
         scopes: None,
-        mode: None,
+        mode: caller.test.then_some(KeyMode::Test),
     }
+}
+
+/// Whether a caller may be shown this key of a session: one with a test key sees no key that would send.
+fn may_see(caller: &Principal, key: &str) -> bool {
+    !caller.test || key.starts_with(KeyKind::Session.prefix(true))
 }
 
 /// Whether the settings that the host itself heeds say something that it understands.
@@ -284,7 +290,7 @@ impl Verbs for HostVerbs {
                 updated_at: now,
                 last_active_at: None,
             };
-            let own_key = self.accounts.draw_key(caller.tenant, &own_key_wish(session.id, &new.name));
+            let own_key = self.accounts.draw_key(caller.tenant, &own_key_wish(caller, session.id, &new.name));
             match self.storage.create_session_within(&session, &own_key, sessions_max).await {
                 Err(StorageError::Conflict) => {
                     let used = self.storage.session_count(caller.tenant).await.map_err(unavailable)?;
@@ -366,7 +372,8 @@ impl Verbs for HostVerbs {
             if !caller.may_use(session.id) {
                 continue;
             }
-            if let Some(key) = self.storage.session_key(caller.tenant, session.id).await.map_err(unavailable)? {
+            let key = self.storage.session_key(caller.tenant, session.id).await.map_err(unavailable)?;
+            if let Some(key) = key.filter(|key| may_see(caller, key)) {
                 keys.push((session.id, key));
             }
         }
@@ -375,9 +382,12 @@ impl Verbs for HostVerbs {
 
     async fn renew_session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
         shown_keys(caller, "write")?;
+        if caller.test {
+            return Err(VerbError::Denied("a test key does not take the place of a session's key".to_owned()));
+        }
         let session = self.reach(caller, id).await?;
         for _ in 0..DRAW_TRIES_MAX {
-            let new = self.accounts.draw_key(caller.tenant, &own_key_wish(id, &session.name));
+            let new = self.accounts.draw_key(caller.tenant, &own_key_wish(caller, id, &session.name));
             match self.storage.renew_session_key(&new, self.clock.now()).await {
                 Err(StorageError::Conflict) => {}
                 other => return other.map(|()| new.text).map_err(unavailable),
@@ -391,7 +401,8 @@ impl Verbs for HostVerbs {
     async fn session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
         shown_keys(caller, "read")?;
         self.reach(caller, id).await?;
-        self.storage.session_key(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
+        let key = self.storage.session_key(caller.tenant, id).await.map_err(unavailable)?;
+        key.filter(|key| may_see(caller, key)).ok_or(VerbError::NotFound)
     }
 
     async fn send(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
