@@ -3,9 +3,6 @@
 //! Files go to the blob store while they arrive. When one of them will not do, nothing of the request is kept; the rest of the
 //! body is read and thrown away, so that a client which writes all before it reads sees why.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -19,6 +16,7 @@ use switchboard_runtime::types::{BodyRule, FileKind, FileRefusal, FileRule, File
 use super::extract::{Extractor, NotBase64, Piece};
 use super::front_door::FrontDoor;
 use super::input::{self, BodyError};
+use super::places::{Place, Places};
 use super::upload::Upload;
 use crate::blobs;
 use crate::media::{MediaRoom, Said};
@@ -37,38 +35,7 @@ const UNTOLD: &str = "application/octet-stream";
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// How many bodies with files each tenant is sending.
-#[derive(Default)]
-pub(crate) struct FilePlaces(Arc<Mutex<HashMap<TenantId, usize>>>);
-
-/// The place of one of them, until it is dropped.
-struct Place {
-    taken: Arc<Mutex<HashMap<TenantId, usize>>>,
-    tenant: TenantId,
-}
-
-impl FilePlaces {
-    fn take(&self, tenant: TenantId) -> Option<Place> {
-        let mut taken = self.0.lock().ok()?;
-        let count = taken.entry(tenant).or_default();
-        if *count >= PLACES_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place { taken: Arc::clone(&self.0), tenant })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Ok(mut taken) = self.taken.lock() else { return };
-        if let Some(count) = taken.get_mut(&self.tenant) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.tenant);
-            }
-        }
-    }
-}
+pub(crate) type FilePlaces = Places<PLACES_MAX>;
 
 /// What came with a request.
 #[derive(Default)]

@@ -2,8 +2,8 @@
 //!
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
-//! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `streams` are answers that go on,
-//! `native` is the host's own API, a room for each of its resources.
+//! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `places` what each tenant has
+//! under way, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
 
 mod admission;
 mod bodies;
@@ -21,6 +21,7 @@ mod media_links;
 mod metrics;
 mod mounts;
 mod native;
+mod places;
 mod problem;
 mod streams;
 mod upload;

@@ -10,9 +10,8 @@ mod log;
 mod tests;
 mod worded;
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,9 +23,9 @@ use tokio::sync::watch;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::records::account::Principal;
-use switchboard_core::records::id::TenantId;
 
 use super::admission::switched_off;
+use super::places::{Place, Places};
 use super::problem::{Answer, AnswerBody};
 use crate::accounts::Accounts;
 use crate::plugins::ActivePlugin;
@@ -44,39 +43,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const ALIVE: &[u8] = b": alive\n\n";
 
 /// How many streams each tenant has open.
-#[derive(Default)]
-pub(crate) struct Streams(Arc<Mutex<HashMap<TenantId, usize>>>);
-
-/// The place of one stream, until it is dropped.
-pub(super) struct Place {
-    open: Arc<Mutex<HashMap<TenantId, usize>>>,
-    tenant: TenantId,
-}
-
-impl Streams {
-    /// A place for one more stream; `None` when the tenant has as many as it may have.
-    pub(super) fn take(&self, tenant: TenantId) -> Option<Place> {
-        let mut open = self.0.lock().ok()?;
-        let count = open.entry(tenant).or_default();
-        if *count >= STREAMS_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place { open: Arc::clone(&self.0), tenant })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Ok(mut open) = self.open.lock() else { return };
-        if let Some(count) = open.get_mut(&self.tenant) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                open.remove(&self.tenant);
-            }
-        }
-    }
-}
+pub(crate) type Streams = Places<STREAMS_MAX>;
 
 /// What a subject has to say now.
 pub(super) enum Said {

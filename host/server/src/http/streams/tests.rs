@@ -6,7 +6,7 @@ use switchboard_core::clock::{ManualClock, Timestamp};
 use switchboard_core::entropy::SeededEntropy;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::{ApiKey, KeyKind};
-use switchboard_core::records::id::SessionId;
+use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::{MASTER_KEY_BYTES, MasterKey, Storage};
 use switchboard_runtime::types::LiveMoment;
@@ -215,5 +215,5 @@ fn a_tenant_has_so_many_places_and_gets_them_back() {
     places.pop();
     assert!(streams.take(TenantId(1)).is_some());
     drop(places);
-    assert!(streams.0.lock().unwrap().is_empty());
+    assert!(streams.are_free());
 }
