@@ -15,6 +15,7 @@ pub mod key_usage;
 mod links;
 pub mod media;
 pub mod metrics;
+mod named;
 pub mod plugins;
 mod qr;
 pub mod secrets;

@@ -3,23 +3,17 @@
 //! Nothing of them is kept. A token is good for the plugin that drew it and for reading its session, until its time is over or
 //! the key that it was drawn under is no longer good.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::account::{KeyKind, Principal, Tenant};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId};
 
 use crate::accounts::{Accounts, CredentialError};
+use crate::named::NamingKey;
 
 /// What the key is derived for.
 pub(crate) const KEY_PURPOSE: &str = "switchboard stream links v1";
 /// What every token begins with, so that people and secret scanners can tell it from a key.
 const PREFIX: &str = "lnk_";
-/// Bytes of the MAC.
-const MAC_BYTES: usize = 32;
 /// What a token lets its holder do.
 const SCOPE: &str = "sessions:read";
 
@@ -49,37 +43,21 @@ impl Named {
 
 /// Draws and reads tokens.
 #[derive(Clone)]
-pub(crate) struct LinkKeys {
-    key: [u8; 32],
-}
+pub(crate) struct LinkKeys(NamingKey);
 
 impl LinkKeys {
     /// Tokens under this key, which stays the host's own.
     pub(crate) fn new(key: [u8; 32]) -> Self {
-        Self { key }
-    }
-
-    fn mac(&self, named: &[u8], plugin: &str) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        // What is named has one length, so nothing of it can be taken for part of a plugin's name.
-        mac.update(named);
-        mac.update(plugin.as_bytes());
-        Some(mac)
+        Self(NamingKey::new(key))
     }
 
     fn draw(&self, plugin: &str, named: &Named) -> String {
-        let mut token = named.bytes();
-        let mac = self.mac(&token, plugin).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        token.extend_from_slice(&mac);
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(token))
+        format!("{PREFIX}{}", self.0.token(&named.bytes(), plugin))
     }
 
     /// What a token of ours names, whether or not its time is over.
     fn read(&self, plugin: &str, token: &str) -> Option<Named> {
-        let token = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
-        let (named, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
-        self.mac(named, plugin)?.verify_slice(mac).ok()?;
-        Named::read(named)
+        Named::read(&self.0.read(token.strip_prefix(PREFIX)?, plugin)?)
     }
 }
 
@@ -113,6 +91,9 @@ impl Accounts {
 mod tests {
     use std::sync::Arc;
     use std::time::Duration;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use switchboard_core::clock::{Clock, ManualClock};
     use switchboard_core::entropy::SeededEntropy;

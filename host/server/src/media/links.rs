@@ -1,58 +1,43 @@
 //! Public addresses of blobs: they name tenant, blob and end, and carry a MAC that nobody else can make.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::blob::BlobId;
 use switchboard_core::records::id::TenantId;
 
+use crate::named::NamingKey;
+
 /// What the key is derived for.
 pub const KEY_PURPOSE: &str = "switchboard media links v1";
-/// Bytes of the MAC.
-const MAC_BYTES: usize = 32;
 /// Bytes of tenant and end, which stand in front of the handle.
 const HEAD_BYTES: usize = 16;
 
 /// Draws and reads public addresses.
-pub struct Links {
-    key: [u8; 32],
-}
+pub struct Links(NamingKey);
+
+/// Nothing but what an address names is in its MAC.
+const ANYWHERE: &str = "";
 
 impl Links {
     /// Addresses under this key, which stays the host's own.
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
-    }
-
-    fn mac(&self, named: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
-        mac.update(named);
-        Some(mac)
+        Self(NamingKey::new(key))
     }
 
     /// The address of a blob, good until `until`.
     pub(super) fn draw(&self, tenant: TenantId, id: &BlobId, until: Timestamp) -> String {
-        let mut token = [&tenant.0.to_be_bytes()[..], &until.0.to_be_bytes(), id.as_str().as_bytes()].concat();
-        let mac = self.mac(&token).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        token.extend_from_slice(&mac);
-        URL_SAFE_NO_PAD.encode(token)
+        let named = [&tenant.0.to_be_bytes()[..], &until.0.to_be_bytes(), id.as_str().as_bytes()].concat();
+        self.0.token(&named, ANYWHERE)
     }
 
     /// The handle of the file that came with an event: the same each time, and one that nobody guesses.
     pub(super) fn handle_of(&self, tenant: TenantId, event: u64) -> BlobId {
         let named = [b"file of event".as_slice(), &tenant.0.to_be_bytes(), &event.to_be_bytes()].concat();
-        let mac = self.mac(&named).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        BlobId::from_random(mac.first_chunk().copied().unwrap_or_default())
+        BlobId::from_random(self.0.mac(&named, ANYWHERE).first_chunk().copied().unwrap_or_default())
     }
 
     /// What an address names, if it is one of ours and its time is not over.
     pub(super) fn read(&self, token: &str, now: Timestamp) -> Option<(TenantId, BlobId)> {
-        let token = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (named, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
-        self.mac(named)?.verify_slice(mac).ok()?;
+        let named = self.0.read(token, ANYWHERE)?;
         let (head, id) = named.split_at_checked(HEAD_BYTES)?;
         let (tenant, until) = head.split_at_checked(8)?;
         let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
@@ -63,6 +48,9 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use switchboard_core::entropy::SeededEntropy;
 
