@@ -38,7 +38,7 @@ use bindings::switchboard::plugin as host;
 use serde::de::DeserializeOwned;
 
 pub use host::types;
-use host::types::{Content, Extras, Outgoing};
+use host::types::{Content, Extras, Media, MediaSource, Outgoing};
 
 /// The host's verbs for the account that calls.
 pub use host::account;
@@ -192,6 +192,28 @@ pub fn config<T: DeserializeOwned>() -> Result<T, String> {
 /// A plain text for `to`.
 pub fn text_to(to: &str, text: impl Into<String>) -> Outgoing {
     Outgoing { to: to.to_owned(), content: Content::Text(text.into()), extras: no_extras() }
+}
+
+/// The file at this place, of which nothing else is said.
+pub fn media_from(source: MediaSource) -> Media {
+    Media {
+        source,
+        mime: None,
+        caption: None,
+        file_name: None,
+        voice_note: false,
+        gif: false,
+        size: None,
+        sha256: None,
+        width: None,
+        height: None,
+        seconds: None,
+    }
+}
+
+/// The file at a URL.
+pub fn media_at(url: impl Into<String>) -> Media {
+    media_from(MediaSource::Url(url.into()))
 }
 
 /// As soon as its turn has come, before everything that is sent in bulk.

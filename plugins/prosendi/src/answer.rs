@@ -31,12 +31,17 @@ pub fn told(failure: &Failure) -> (u16, &'static str, String) {
         Failure::Unauthorized(why) => {
             (401, "invalid_api_key", format!("Send a valid API key as X-API-Key: {}", unauthorized(*why)))
         }
+        Failure::RefusedByWhatsapp(why) => (403, "forbidden", why.clone()),
         Failure::NotAdmin => (403, "forbidden", "Only an admin of the group may do this".to_owned()),
         Failure::Forbidden(why) => (403, "insufficient_scope", why.clone()),
         Failure::Policy(reason) => (403, "policy_denied", reason.clone()),
-        Failure::NotFound(What::Session) => (404, "device_not_found", "The device does not exist".to_owned()),
-        Failure::NotFound(What::Message) => (404, "message_not_found", "The message does not exist".to_owned()),
-        Failure::NotFound(_) => (404, "not_found", "There is no such endpoint".to_owned()),
+        Failure::NotFound(What::Session) | Failure::Missing(What::Session, _) => {
+            (404, "device_not_found", "The device does not exist".to_owned())
+        }
+        Failure::NotFound(What::Message) | Failure::Missing(What::Message, _) => {
+            (404, "message_not_found", "The message does not exist".to_owned())
+        }
+        Failure::NotFound(_) | Failure::Missing(..) => (404, "not_found", "There is no such endpoint".to_owned()),
         Failure::MethodNotAllowed(allowed) => {
             (405, "method_not_allowed", format!("This endpoint answers {}", allowed.join(", ")))
         }
@@ -58,7 +63,7 @@ pub fn told(failure: &Failure) -> (u16, &'static str, String) {
             };
             (422, code, format!("The media {}", refusal.why))
         }
-        Failure::NotConnected(_) | Failure::NoSession => {
+        Failure::NotConnected(_) | Failure::NoSession | Failure::NoQr(_) => {
             (503, "device_not_ready", "The device is not authenticated and connected".to_owned())
         }
         Failure::LimitReached(limit) => (

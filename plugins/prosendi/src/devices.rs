@@ -1,6 +1,7 @@
 //! Devices: sessions, one of which is the company's default.
 
 use serde_json::{Value, json};
+use switchboard_dialect::people::own_number;
 use switchboard_dialect::status::{SessionWords, is_ready};
 use switchboard_dialect::{Failure, Of, What, done, fields, qr as codes};
 use switchboard_guest_sdk::iso8601;
@@ -53,16 +54,12 @@ fn status_of(session: &Session) -> Result<&'static str, Failure> {
     Ok(WORDS.of(session.state, qr_waits))
 }
 
-fn phone_number(session: &Session) -> Option<String> {
-    Some(&session.phone_number).filter(|number| !number.is_empty()).map(|number| format!("+{number}"))
-}
-
 fn shape(session: &Session, default: Option<u64>) -> Result<Value, Failure> {
     Ok(json!({
         "id": session.id,
         "name": session.name,
         "status": status_of(session)?,
-        "phone_number": phone_number(session),
+        "phone_number": own_number(session),
         "is_active": is_active(session),
         "is_default": default == Some(session.id),
         "created_at": iso8601(session.created_at_ms),
@@ -110,7 +107,7 @@ pub fn qr(request: &Request) -> Result<Response, Failure> {
 pub fn status(request: &Request) -> Result<Response, Failure> {
     let session = host::get(id(request)?).of(What::Session)?;
     let mut data = json!({ "status": status_of(&session)? });
-    if let (Some(number), Some(data)) = (phone_number(&session), data.as_object_mut()) {
+    if let (Some(number), Some(data)) = (own_number(&session), data.as_object_mut()) {
         data.insert("phone_number".to_owned(), json!(number));
     }
     Ok(answer::success(&data))

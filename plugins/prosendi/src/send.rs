@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::status::is_ready;
-use switchboard_dialect::{Failure, Of, What, done, fields, limits, payload};
+use switchboard_dialect::{Failure, Of, What, done, fields, limits};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::messages::{self, BatchWish, Priority, SendOptions};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::sessions as host;
 use switchboard_guest_sdk::types::{Content, HostError, Outgoing, Session};
-use switchboard_guest_sdk::{account, at_once, iso8601, no_extras};
+use switchboard_guest_sdk::{account, at_once, iso8601, media_at, no_extras};
 
 use crate::answer;
 use crate::devices::{default_of, is_active};
@@ -47,7 +47,7 @@ fn outgoing(fields: &mut Fields) -> Result<Outgoing, Failure> {
     let to = if is_group && !to.contains('@') { format!("{}@g.us", to.trim()) } else { to };
     let content = match media_url {
         Some(url) => {
-            let mut file = payload::at_url(url);
+            let mut file = media_at(url);
             file.caption = message.filter(|caption| !caption.is_empty());
             Content::File(file)
         }

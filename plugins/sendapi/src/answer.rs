@@ -80,8 +80,8 @@ fn told(failure: &Failure) -> Told {
     match failure {
         Failure::Unauthorized(why) => unauthorized(*why),
         Failure::Forbidden(why) => tell(403, "insufficient_scope", 4030, why),
-        Failure::Policy(reason) => tell(403, "forbidden", 403, reason),
-        Failure::NotFound(what) => tell(404, "not_found", 404, missing(*what)),
+        Failure::Policy(why) | Failure::RefusedByWhatsapp(why) => tell(403, "forbidden", 403, why),
+        Failure::NotFound(what) | Failure::Missing(what, _) => tell(404, "not_found", 404, missing(*what)),
         Failure::MethodNotAllowed(allowed) => {
             tell(405, "method_not_allowed", 405, format!("This endpoint answers {}", allowed.join(", ")))
         }
@@ -115,6 +115,7 @@ fn told(failure: &Failure) -> Told {
         Failure::TooManyRequests(seconds) => {
             tell(429, "rate_limit_exceeded", 4029, format!("Too many requests; try again in {seconds} s"))
         }
+        Failure::NoQr(_) => tell(409, "conflict", 409, "The session is connected and has no QR code"),
         Failure::Conflict(why) => tell(409, "conflict", 409, why),
         Failure::NotYet(what) => tell(422, "validation_error", 422, format!("Not supported: {what}")),
         Failure::IdempotencyMismatch => {

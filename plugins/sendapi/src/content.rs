@@ -3,6 +3,7 @@
 use serde_json::Value;
 use switchboard_dialect::payload;
 use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::media_from;
 use switchboard_guest_sdk::types::{
     Button, ContactCard, Content, Interactive, ListRow, ListSection, Media, MediaSource, Parameter, Poll, TemplateCall,
 };
@@ -84,7 +85,7 @@ fn media(inner: &mut Fields) -> Option<Media> {
         }
     };
     let caption = inner.text("caption").filter(|caption| !caption.is_empty());
-    Some(Media { caption, ..payload::file(source) })
+    Some(Media { caption, ..media_from(source) })
 }
 
 fn contact(inner: &mut Fields) -> ContactCard {

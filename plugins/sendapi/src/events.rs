@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::hooks::{self, HookName, Life, Step, named};
+use switchboard_dialect::people;
 use switchboard_guest_sdk::iso8601;
 use switchboard_guest_sdk::types::{Content, Event, Fact, MessageProgress, SessionProgress};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Payload};
 
 use crate::Sendapi;
-use crate::messages::{self, to_shown, type_of};
+use crate::messages::{self, type_of};
 use crate::sessions;
 
 /// Every event.
@@ -50,9 +51,9 @@ fn told(event: &Event, about: &About) -> Option<(&'static str, Value)> {
             let mut data = json!({
                 "message_id": incoming.id,
                 "session_id": session,
-                "from": hooks::phone_of(&incoming.sender),
+                "from": people::phone_of(&incoming.sender),
                 "type": type_of(&incoming.content),
-                "content": messages::content(&incoming.content),
+                "content": messages::said(&incoming.content),
                 "received_at": iso8601(event.at_ms),
             });
             if let (true, Some(data)) = (incoming.group, data.as_object_mut()) {
@@ -77,7 +78,7 @@ fn came_further(progress: &MessageProgress, event: &Event, about: &About, sessio
         "id": messages::spelled(progress.message),
         "message_id": progress.whatsapp_id,
         "session_id": session,
-        "to": to_shown(&progress.chat),
+        "to": people::spelled(&progress.chat),
         "status": messages::WORDS.of(progress.state),
     });
     if let Some(data) = data.as_object_mut() {
@@ -94,11 +95,10 @@ fn of_session(change: &SessionProgress, about: &About, session: &str) -> Option<
         Life::Connected => "session.connected",
         Life::Reconnecting | Life::Disconnected => "session.disconnected",
     };
-    let number = Some(&about.session.phone_number).filter(|number| !number.is_empty());
     let data = json!({
         "session_id": session,
         "status": sessions::WORDS.of(change.state, false),
-        "phone_number": number.map(|number| format!("+{number}")),
+        "phone_number": people::own_number(&about.session),
         "reason": change.reason,
     });
     Some((name, data))

@@ -1,12 +1,13 @@
 //! Groups and contacts.
 
 use serde_json::{Value, json};
+use switchboard_dialect::people::phone_of;
 use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::groups::{self as host, Group, GroupMembers, GroupUpdate, MemberAction};
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::{Contact, HostError};
+use switchboard_guest_sdk::types::HostError;
 use switchboard_guest_sdk::{contacts, iso8601, sessions};
 
 use crate::sessions::{acting, named, number, page};
@@ -33,10 +34,6 @@ fn jid(text: &str) -> Result<String, Failure> {
     if is_id { Ok(format!("{id}@g.us")) } else { Err(Failure::NotFound(What::Group)) }
 }
 
-fn person(contact: &Contact) -> String {
-    contact.phone.as_ref().map_or_else(|| contact.jid.clone(), |phone| format!("+{phone}"))
-}
-
 fn listed(group: &Group) -> Value {
     json!({
         "id": spelled(&group.jid),
@@ -53,7 +50,7 @@ fn whole(session: u64, group: &GroupMembers) -> Value {
         "id": spelled(&group.group.jid),
         "name": group.group.subject,
         "description": group.group.description,
-        "participants": group.members.iter().map(|member| person(&member.person)).collect::<Vec<_>>(),
+        "participants": group.members.iter().map(|member| phone_of(&member.person)).collect::<Vec<_>>(),
         "invite_link": invite_link,
         "created_at": group.group.created_at_ms.map(iso8601),
     })

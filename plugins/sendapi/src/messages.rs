@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::status::{MessageWords, reached_at};
-use switchboard_dialect::{Failure, Of, What, done};
+use switchboard_dialect::{Failure, Of, What, content, done, people};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
@@ -33,29 +33,11 @@ pub fn spelled(id: u64) -> String {
     prefixed(PREFIX, id)
 }
 
-/// A person by number, anybody else by JID.
-pub fn to_shown(jid: &str) -> String {
-    match jid.strip_suffix("@s.whatsapp.net") {
-        Some(number) => format!("+{number}"),
-        None => jid.to_owned(),
-    }
-}
-
 /// The type of content as this dialect names it.
 pub fn type_of(content: &Content) -> &'static str {
-    match content {
-        Content::Text(_) => "text",
-        Content::Image(_) => "image",
-        Content::Video(_) => "video",
-        Content::Audio(_) => "audio",
-        Content::Document(_) => "document",
-        Content::Sticker(_) => "sticker",
-        Content::Location(_) | Content::LiveLocation(_) => "location",
-        Content::Contacts(_) => "contact",
-        Content::Poll(_) => "poll",
-        Content::Interactive(_) => "interactive",
-        Content::ButtonReply(_) | Content::ListReply(_) | Content::FlowReply(_) => "interactive",
-        _ => "other",
+    match content::type_of(content) {
+        "file" | "reaction" => "other",
+        word => word,
     }
 }
 
@@ -63,7 +45,7 @@ fn media(media: &Media) -> Value {
     json!({ "caption": media.caption, "filename": media.file_name, "mime_type": media.mime })
 }
 
-pub fn content(content: &Content) -> Value {
+pub fn said(content: &Content) -> Value {
     match content {
         Content::Text(text) => json!({ "body": text }),
         Content::Image(file) | Content::Video(file) | Content::Document(file) | Content::Sticker(file) => media(file),
@@ -117,7 +99,7 @@ fn template(call: &TemplateCall) -> Value {
 pub fn asked_for(message: &Message) -> (&'static str, Value) {
     match &message.template {
         Some(call) => ("template", template(call)),
-        None => (type_of(&message.content), content(&message.content)),
+        None => (type_of(&message.content), said(&message.content)),
     }
 }
 
@@ -139,7 +121,7 @@ fn sent(message: &Message, numbers: &mut Numbers) -> Value {
         "id": spelled(message.id),
         "session_id": session_spelled(message.session),
         "direction": "out",
-        "to": to_shown(&message.to),
+        "to": people::spelled(&message.to),
         "from": numbers.of(message.session),
         "type": kind,
         "content": content,
@@ -151,15 +133,14 @@ fn sent(message: &Message, numbers: &mut Numbers) -> Value {
 
 fn received(event: &Event, numbers: &mut Numbers) -> Option<Value> {
     let Fact::MessageReceived(incoming) = &event.fact else { return None };
-    let from = incoming.sender.phone.as_ref().map_or_else(|| incoming.sender.jid.clone(), |phone| format!("+{phone}"));
     Some(json!({
         "id": prefixed(RECEIVED_PREFIX, event.number),
         "session_id": session_spelled(event.session),
         "direction": "in",
         "to": if incoming.group { Some(incoming.chat.clone()) } else { numbers.of(event.session) },
-        "from": from,
+        "from": people::phone_of(&incoming.sender),
         "type": type_of(&incoming.content),
-        "content": content(&incoming.content),
+        "content": said(&incoming.content),
         "status": "received",
         "delivered_at": iso8601(event.at_ms),
         "created_at": iso8601(event.at_ms),

@@ -1,7 +1,7 @@
 //! Sending: one message, or up to five hundred.
 
 use serde_json::{Value, json};
-use switchboard_dialect::{Failure, Of, What, done, fields, limits};
+use switchboard_dialect::{Failure, Of, What, done, fields, limits, people};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::messages::{self, ApiLimits, BatchWish, Priority, SendOptions};
@@ -11,7 +11,7 @@ use switchboard_guest_sdk::{at_once, iso8601, no_extras};
 use switchboard_ids::prefixed;
 
 use crate::content;
-use crate::messages::{asked_for, spelled, to_shown};
+use crate::messages::{asked_for, spelled};
 use crate::sessions::{self, acting, named};
 
 /// What ids of batches begin with.
@@ -60,7 +60,7 @@ pub fn send(request: &Request) -> Result<Response, Failure> {
         "message_id": message.whatsapp_id,
         "session_id": sessions::spelled(session),
         "direction": "out",
-        "to": to_shown(&message.to),
+        "to": people::spelled(&message.to),
         "type": asked_for(message).0,
         "status": "accepted",
         "created_at": iso8601(message.accepted_at_ms),

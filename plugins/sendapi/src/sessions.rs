@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::status::{SessionWords, is_ready};
-use switchboard_dialect::{Failure, Of, What, done, fields, qr as codes};
+use switchboard_dialect::{Failure, Of, What, done, fields, people, qr as codes};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::{empty, json as json_response};
 use switchboard_guest_sdk::iso8601;
@@ -85,7 +85,7 @@ fn shape(session: &Session) -> Result<Value, Failure> {
         "id": spelled(session.id),
         "name": session.name,
         "status": WORDS.of(session.state, false),
-        "phone_number": Some(&session.phone_number).filter(|number| !number.is_empty()).map(|number| format!("+{number}")),
+        "phone_number": people::own_number(session),
         "last_seen_at": session.last_active_at_ms.map(iso8601),
         "message_count": count(Direction::Sent)?.saturating_add(count(Direction::Received)?),
         "created_at": iso8601(session.created_at_ms),
@@ -149,11 +149,11 @@ pub fn delete(request: &Request) -> Result<Response, Failure> {
 pub fn qr(request: &Request) -> Result<Response, Failure> {
     let mut session = host::get(id(request)?).of(What::Session)?;
     if is_ready(&session) {
-        return Err(Failure::Conflict("The session is connected and has no QR code".to_owned()));
+        return Err(Failure::NoQr(session.state));
     }
     session = host::connect(session.id, QR_WAIT_MS).of(What::Session)?;
     if session.state == SessionState::Connected {
-        return Err(Failure::Conflict("The session is connected and has no QR code".to_owned()));
+        return Err(Failure::NoQr(session.state));
     }
     let code = host::qr(session.id).of(What::Session)?;
     let body = json!({

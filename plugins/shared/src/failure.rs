@@ -39,10 +39,14 @@ pub enum Failure {
     Forbidden(String),
     /// A policy of the account does not allow it; its reason.
     Policy(String),
+    /// WhatsApp does not let the session do that; in words.
+    RefusedByWhatsapp(String),
     /// WhatsApp lets only the group's admins do that.
     NotAdmin,
     /// There is none, or it is another account's.
     NotFound(What),
+    /// The same, in a sentence of its own.
+    Missing(What, String),
     /// The path is served with these methods.
     MethodNotAllowed(Vec<String>),
     /// The body is not what its content type says.
@@ -72,6 +76,8 @@ pub enum Failure {
     NotConnected(SessionState),
     /// No session of the account is connected.
     NoSession,
+    /// No QR code of the session waits to be scanned; where it stands.
+    NoQr(SessionState),
     /// A limit on messages is used up.
     LimitReached(QuotaStanding),
     /// The account has as many sessions as it may have: waiting does not help.
@@ -123,8 +129,8 @@ impl Failure {
     fn of_whatsapp(refusal: &WhatsappRefusal, what: What) -> Self {
         let why = format!("WhatsApp refuses this: {} ({})", refusal.text, refusal.code);
         match refusal.code {
-            401 | 403 => Self::Forbidden(why),
-            404 | 410 => Self::NotFound(what),
+            401 | 403 => Self::RefusedByWhatsapp(why),
+            404 | 410 => Self::Missing(what, why),
             429 => Self::TooManyRequests(WHATSAPP_RETRY_S),
             _ => Self::Conflict(why),
         }

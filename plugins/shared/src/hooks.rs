@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::types::{Contact, Content, Event, MessageState, SessionProgress, SessionState, Setting};
+use switchboard_guest_sdk::types::{Event, MessageState, SessionProgress, SessionState, Setting};
 use switchboard_guest_sdk::webhook::{About, Hmac, HmacContent, Payload, Signing};
 
 /// The setting of an endpoint that keeps the names of its events as the caller spelled them.
@@ -143,47 +143,6 @@ pub fn step(state: MessageState, about: &About) -> Option<Step> {
         MessageState::Played => (!was_read()).then_some(Step::Read),
         MessageState::Failed | MessageState::Expired | MessageState::Cancelled => Some(Step::Failed),
     }
-}
-
-/// What a message says in plain words: its text, or the caption of its file.
-pub fn text_of(content: &Content) -> Option<&str> {
-    match content {
-        Content::Text(text) => Some(text),
-        Content::Image(file) | Content::Video(file) | Content::Document(file) | Content::File(file) => {
-            file.caption.as_deref()
-        }
-        Content::ButtonReply(choice) | Content::ListReply(choice) | Content::FlowReply(choice) => Some(&choice.title),
-        Content::Interactive(question) => Some(&question.body),
-        _ => None,
-    }
-}
-
-/// The type of content in a word.
-pub fn type_of(content: &Content) -> &'static str {
-    match content {
-        Content::Text(_) => "text",
-        Content::Image(_) => "image",
-        Content::Video(_) => "video",
-        Content::Audio(_) => "audio",
-        Content::Document(_) | Content::File(_) => "document",
-        Content::Sticker(_) => "sticker",
-        Content::Location(_) | Content::LiveLocation(_) => "location",
-        Content::Contacts(_) => "contact",
-        Content::Poll(_) => "poll",
-        Content::Reaction(_) => "reaction",
-        Content::Interactive(_) | Content::ButtonReply(_) | Content::ListReply(_) | Content::FlowReply(_) => "interactive",
-        _ => "other",
-    }
-}
-
-/// The JID by number, where that is known.
-pub fn jid_of(person: &Contact) -> String {
-    person.phone.as_ref().map_or_else(|| person.jid.clone(), |phone| format!("{phone}@s.whatsapp.net"))
-}
-
-/// `+` and the number where that is known, else the JID.
-pub fn phone_of(person: &Contact) -> String {
-    person.phone.as_ref().map_or_else(|| person.jid.clone(), |phone| format!("+{phone}"))
 }
 
 #[cfg(test)]

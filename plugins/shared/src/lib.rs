@@ -1,10 +1,12 @@
 //! What messaging APIs have in common. A dialect is a table of endpoints, one function that renders failures, and the shapes of
 //! its own objects; everything else is here.
 
+pub mod content;
 pub mod failure;
 pub mod hooks;
 pub mod limits;
 pub mod payload;
+pub mod people;
 pub mod qr;
 pub mod status;
 
@@ -42,6 +44,8 @@ pub enum Takes {
     Base64(&'static [&'static str]),
     /// JSON of the usual size, or the same as a form.
     JsonOrForm,
+    /// One file, of any kind: as base64 in members of these names, in a form, or as the body itself.
+    AnyFile(&'static [&'static str]),
     /// A form alone, with files of 100 MiB at most each.
     Files {
         /// The field they are in.
@@ -86,16 +90,24 @@ pub trait Dialect {
 
     /// Tells a failure in the shape of this API.
     fn render(failure: &Failure, at: &Place<'_>) -> Response;
+
+    /// How many requests an account may make in a minute; no limit unless a dialect says so.
+    fn requests_per_minute() -> Option<u32> {
+        None
+    }
 }
 
 /// The routes of a dialect.
 pub fn routes<D: Dialect>() -> Vec<Route> {
+    let (rate, any) = (D::requests_per_minute(), http::files("*", 1, FileKind::Any));
     let declared = |one: &Endpoint| {
         let route = http::route(one.method, one.path, &(one.credentials)());
+        let route = if let Some(per_minute) = rate { route.per_account("api", per_minute) } else { route };
         match one.takes {
             Takes::Json => route,
             Takes::Base64(members) => route.base64(members),
             Takes::JsonOrForm => route.form(&[]),
+            Takes::AnyFile(members) => route.base64(members).form(std::slice::from_ref(&any)).raw(any.clone()),
             Takes::Files { field, count_max, kind } => route.form_only(&[http::files(field, count_max, kind)]),
         }
     };
@@ -106,9 +118,12 @@ pub fn routes<D: Dialect>() -> Vec<Route> {
 pub fn handle<D: Dialect>(request: &Request) -> Response {
     let endpoint = usize::try_from(request.route).ok().and_then(|at| D::ENDPOINTS.get(at));
     let answer = endpoint.map_or(Err(Failure::Internal), |endpoint| (endpoint.handler)(request));
-    answer.unwrap_or_else(|failure| {
-        rendered::<D>(&failure, &Place { request_id: &request.request_id, now_ms: request.now_ms })
-    })
+    answer.unwrap_or_else(|failure| failed::<D>(&failure, request))
+}
+
+/// Tells a failure of a request.
+pub fn failed<D: Dialect>(failure: &Failure, request: &Request) -> Response {
+    rendered::<D>(failure, &Place { request_id: &request.request_id, now_ms: request.now_ms })
 }
 
 /// Tells a refusal of the host.

@@ -1,29 +1,7 @@
 //! What messages say, read from fields.
 
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::types::{ContactCard, Location, Media, MediaSource, Poll};
-
-/// A file at this place, of which nothing else is said.
-pub fn file(source: MediaSource) -> Media {
-    Media {
-        source,
-        mime: None,
-        caption: None,
-        file_name: None,
-        voice_note: false,
-        gif: false,
-        size: None,
-        sha256: None,
-        width: None,
-        height: None,
-        seconds: None,
-    }
-}
-
-/// The file at a URL.
-pub fn at_url(url: String) -> Media {
-    file(MediaSource::Url(url))
-}
+use switchboard_guest_sdk::types::{ContactCard, Location, Poll};
 
 /// A place: `latitude`, `longitude`, `name`, `address`, where the first two may have other names. `None` after a mistake was
 /// written down.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use switchboard_guest_sdk::media_at;
 use switchboard_guest_sdk::template::TemplateError;
-use switchboard_guest_sdk::types::{Button, ButtonAction, Content, Interactive, Media, MediaSource, Parameter};
+use switchboard_guest_sdk::types::{Button, ButtonAction, Content, Interactive, Media, Parameter};
 
 use crate::text::{Place, fill, names};
 
@@ -101,7 +102,7 @@ impl Definition {
         let body = filled(&self.body, Place::Lines)?;
         let footer = self.footer.as_deref().map(|footer| filled(footer, Place::Line)).transpose()?;
         let file = |url: &str, file_name: Option<String>, caption: String| {
-            Ok(file_at(filled(url, Place::Url)?, file_name, caption))
+            Ok(Media { caption: Some(caption), file_name, ..media_at(filled(url, Place::Url)?) })
         };
         let below = || joined([None, Some(body.clone()), footer.clone()]);
         let header = match &self.header {
@@ -140,22 +141,6 @@ impl Pressed {
 fn joined(parts: [Option<String>; 3]) -> String {
     let there: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     there.join("\n\n")
-}
-
-fn file_at(url: String, file_name: Option<String>, caption: String) -> Media {
-    Media {
-        source: MediaSource::Url(url),
-        mime: None,
-        caption: Some(caption),
-        file_name,
-        voice_note: false,
-        gif: false,
-        size: None,
-        sha256: None,
-        width: None,
-        height: None,
-        seconds: None,
-    }
 }
 
 #[cfg(test)]

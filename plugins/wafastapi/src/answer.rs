@@ -18,12 +18,14 @@ fn told(failure: &Failure) -> (u16, String) {
         Failure::Unauthorized(UnauthorizedWhy::Expired) => (401, "the API key has expired".to_owned()),
         Failure::Unauthorized(UnauthorizedWhy::InactiveAccount) => (401, "the account is inactive".to_owned()),
         Failure::Unauthorized(_) => (401, "Invalid or missing X-API-Key header".to_owned()),
-        Failure::Forbidden(why) | Failure::Policy(why) => (403, why.clone()),
+        Failure::Forbidden(why) | Failure::Policy(why) | Failure::RefusedByWhatsapp(why) => (403, why.clone()),
         Failure::NotAdmin => (403, "only an admin of the group may do this".to_owned()),
-        Failure::NotFound(What::Session) | Failure::NotConnected(_) | Failure::NoSession => {
-            (404, "no active session for this key".to_owned())
-        }
-        Failure::NotFound(_) => (404, "no such endpoint".to_owned()),
+        Failure::NotFound(What::Session)
+        | Failure::Missing(What::Session, _)
+        | Failure::NotConnected(_)
+        | Failure::NoQr(_)
+        | Failure::NoSession => (404, "no active session for this key".to_owned()),
+        Failure::NotFound(_) | Failure::Missing(..) => (404, "no such endpoint".to_owned()),
         Failure::MethodNotAllowed(allowed) => (405, format!("this endpoint answers {} only", allowed.join(", "))),
         Failure::IdempotencyUnderWay => (409, "the request under this Idempotency-Key is still being answered".to_owned()),
         Failure::IdempotencyMismatch => (422, "this Idempotency-Key was used for another request".to_owned()),

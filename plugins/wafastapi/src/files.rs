@@ -1,10 +1,10 @@
 //! Messages that are files of a form, one for each.
 
-use switchboard_dialect::{Failure, Of, What, done, fields, payload};
+use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::{ReceivedFile, Request, Response};
 use switchboard_guest_sdk::types::{Content, Extras, Media, MediaSource, Outgoing};
-use switchboard_guest_sdk::{at_once, media, messages, no_extras};
+use switchboard_guest_sdk::{at_once, media, media_from, messages, no_extras};
 
 use crate::answer::{self, sent_files};
 use crate::fields::recipient;
@@ -96,6 +96,6 @@ fn media_of(file: &ReceivedFile, handle: String, caption: Option<String>, sent_a
         file_name: file.file_name.clone(),
         voice_note: sent_as.voice_note,
         gif: sent_as.gif,
-        ..payload::file(MediaSource::Blob(handle))
+        ..media_from(MediaSource::Blob(handle))
     }
 }

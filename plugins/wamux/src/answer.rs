@@ -57,8 +57,8 @@ fn told(failure: &Failure) -> (u16, Value) {
     let (status, words) = match failure {
         Failure::Unauthorized(why) => (401, unauthorized(*why).to_owned()),
         Failure::NotAdmin => (403, "Only an admin of the group may do this".to_owned()),
-        Failure::Forbidden(why) | Failure::Policy(why) => (403, why.clone()),
-        Failure::NotFound(what) => (404, not_found(*what).to_owned()),
+        Failure::Forbidden(why) | Failure::Policy(why) | Failure::RefusedByWhatsapp(why) => (403, why.clone()),
+        Failure::NotFound(what) | Failure::Missing(what, _) => (404, not_found(*what).to_owned()),
         Failure::MethodNotAllowed(_) => (405, "Method Not Allowed".to_owned()),
         Failure::Malformed(why) => (400, why.clone()),
         Failure::Fields(errors) => return (422, detail(errors)),
@@ -79,6 +79,7 @@ fn told(failure: &Failure) -> (u16, Value) {
             };
             (status, format!("The media {}", refusal.why))
         }
+        Failure::NoQr(_) => (409, "No QR code is waiting".to_owned()),
         Failure::NotConnected(_) | Failure::NoSession => (409, "Session not connected".to_owned()),
         Failure::LimitReached(limit) => {
             (429, format!("Rate limit exceeded: all {} of {} are used", limit.max, limit.limit.replace('_', " ")))

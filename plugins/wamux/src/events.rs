@@ -1,14 +1,16 @@
 //! What happened, as this dialect tells it: `{"id","type","timestamp","data"}`.
 
 use serde_json::{Map, Value, json};
+use switchboard_dialect::content::text_of;
 use switchboard_dialect::hooks::{self, HookName, Life, Step, named};
+use switchboard_dialect::people;
 use switchboard_guest_sdk::iso8601;
 use switchboard_guest_sdk::types::{Content, Event, Fact, GroupChange, Incoming, Media, Message, MessageProgress};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Payload};
 use switchboard_ids::{Kind, uuid};
 
 use crate::Wamux;
-use crate::messages::{self, to_phone, type_of};
+use crate::messages::{self, type_of};
 use crate::sessions;
 
 /// Every event.
@@ -60,11 +62,10 @@ fn told(event: &Event, about: &About) -> Option<(&'static str, Value)> {
                 Life::Reconnecting => "session.reconnecting",
                 Life::Disconnected => "session.disconnected",
             };
-            let number = Some(&about.session.phone_number).filter(|number| !number.is_empty());
             let data = json!({
                 "sessionKey": about.session.name,
                 "status": sessions::WORDS.of(change.state, false),
-                "phoneNumber": number.map(|number| format!("+{number}")),
+                "phoneNumber": people::own_number(&about.session),
                 "reason": change.reason,
             });
             (name, data)
@@ -74,7 +75,7 @@ fn told(event: &Event, about: &About) -> Option<(&'static str, Value)> {
         Fact::CallReceived(call) => {
             let data = json!({
                 "callId": call.call_id,
-                "from": hooks::phone_of(&call.caller),
+                "from": people::phone_of(&call.caller),
                 "groupId": call.group,
                 "isVideo": call.video,
                 "timestamp": iso8601(call.called_at_ms),
@@ -91,12 +92,11 @@ fn told(event: &Event, about: &About) -> Option<(&'static str, Value)> {
 
 /// What every event about somebody's message has.
 fn about_message(incoming: &Incoming, message_id: &str) -> Map<String, Value> {
-    let chat = incoming.chat_phone.as_ref().map_or_else(|| incoming.chat.clone(), |phone| format!("{phone}@s.whatsapp.net"));
     let fields = [
         ("messageId", json!(message_id)),
-        ("from", json!(hooks::phone_of(&incoming.sender))),
+        ("from", json!(people::phone_of(&incoming.sender))),
         ("fromMe", json!(incoming.from_me)),
-        ("chatId", json!(chat)),
+        ("chatId", json!(people::chat_of(incoming))),
         ("isGroup", json!(incoming.group)),
         ("timestamp", json!(iso8601(incoming.sent_at_ms))),
     ];
@@ -115,7 +115,7 @@ fn received(incoming: &Incoming) -> Option<(&'static str, Value)> {
             let more = vec![
                 ("pushName", json!(incoming.sender.push_name)),
                 ("type", json!(type_of(content))),
-                ("message", json!(hooks::text_of(content))),
+                ("message", json!(text_of(content))),
                 ("media", media(content).map_or(Value::Null, shown)),
                 ("quotedMessageId", json!(incoming.extras.quote.as_ref().map(|quote| &quote.message_id))),
             ];
@@ -161,7 +161,7 @@ fn came_further(progress: &MessageProgress, about: &About) -> Option<(&'static s
         }
         None => json!({
             "id": uuid(Kind::Message, progress.message),
-            "toPhone": to_phone(&progress.chat),
+            "toPhone": people::spelled(&progress.chat),
             "status": messages::WORDS.of(progress.state),
             "whatsappMessageId": progress.whatsapp_id,
             "errorMessage": progress.reason,
@@ -179,11 +179,11 @@ fn participants(change: &GroupChange) -> Option<(&'static str, Value)> {
         "demote" => "group.participant.demoted",
         _ => return None,
     };
-    let people: Vec<String> = change.participants.iter().map(hooks::phone_of).collect();
+    let people: Vec<String> = change.participants.iter().map(people::phone_of).collect();
     let data = json!({
         "groupId": change.chat,
         "participants": people,
-        "by": change.by.as_ref().map(hooks::phone_of),
+        "by": change.by.as_ref().map(people::phone_of),
         "timestamp": iso8601(change.changed_at_ms),
     });
     Some((name, data))

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::status::{MessageWords, is_ready, reached_at};
-use switchboard_dialect::{Failure, Of, What, done, fields, limits, payload};
+use switchboard_dialect::{Failure, Of, What, content, done, fields, limits, people};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::json as json_response;
 use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Content, Message, MessageState, Outgoing, SessionState};
-use switchboard_guest_sdk::{at_once, iso8601, no_extras, sessions};
+use switchboard_guest_sdk::{at_once, iso8601, media_at, no_extras, sessions};
 use switchboard_ids::{Kind, from_uuid, uuid};
 
 use crate::sessions::number;
@@ -33,27 +33,9 @@ pub const WORDS: MessageWords = MessageWords {
 };
 
 pub fn type_of(content: &Content) -> &'static str {
-    match content {
-        Content::Image(_) => "image",
-        Content::Video(_) => "video",
-        Content::Audio(_) => "audio",
-        Content::Document(_) => "document",
-        Content::Sticker(_) => "sticker",
-        Content::File(_) => "file",
-        Content::Location(_) | Content::LiveLocation(_) => "location",
-        Content::Contacts(_) => "contact",
-        Content::Poll(_) => "poll",
-        Content::Reaction(_) => "reaction",
-        Content::Text(_) => "text",
-        _ => "other",
-    }
-}
-
-/// A person by number, anybody else by JID.
-pub fn to_phone(jid: &str) -> String {
-    match jid.strip_suffix("@s.whatsapp.net") {
-        Some(number) => format!("+{number}"),
-        None => jid.to_owned(),
+    match content::type_of(content) {
+        "interactive" => "other",
+        word => word,
     }
 }
 
@@ -63,7 +45,7 @@ pub fn shape(message: &Message) -> Value {
     let pending = WORDS.of(message.state) == WORDS.pending;
     json!({
         "id": uuid(Kind::Message, message.id),
-        "toPhone": to_phone(&message.to),
+        "toPhone": people::spelled(&message.to),
         "type": type_of(&message.content),
         "status": WORDS.of(message.state),
         "whatsappMessageId": (!pending).then_some(&message.whatsapp_id),
@@ -109,7 +91,7 @@ pub fn send_text(request: &Request) -> Result<Response, Failure> {
 
 pub fn send_media(request: &Request) -> Result<Response, Failure> {
     send(request, |fields| {
-        let mut media = payload::at_url(fields.required_text("mediaUrl"));
+        let mut media = media_at(fields.required_text("mediaUrl"));
         media.caption = fields.text("caption").filter(|caption| !caption.is_empty());
         fields.at_most("caption", CAPTION_CHARS_MAX);
         let kind = fields.required_text("mediaType");
@@ -128,7 +110,7 @@ pub fn send_media(request: &Request) -> Result<Response, Failure> {
 
 pub fn send_audio(request: &Request) -> Result<Response, Failure> {
     send(request, |fields| {
-        let mut media = payload::at_url(fields.required_text("audioUrl"));
+        let mut media = media_at(fields.required_text("audioUrl"));
         media.voice_note = fields.flag("ptt").unwrap_or(false);
         Content::Audio(media)
     })

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use switchboard_dialect::status::SessionWords;
-use switchboard_dialect::{Failure, Of, What, done, fields};
+use switchboard_dialect::{Failure, Of, What, done, fields, people};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::{empty, json as json_response, stream as live};
 use switchboard_guest_sdk::iso8601;
@@ -52,7 +52,7 @@ fn shape(session: &Session, stream: Option<String>) -> Result<Value, Failure> {
         "id": id,
         "sessionKey": session.name,
         "status": WORDS.of(session.state, qr_waits),
-        "phoneNumber": Some(&session.phone_number).filter(|number| !number.is_empty()).map(|number| format!("+{number}")),
+        "phoneNumber": people::own_number(session),
         "connectedAt": connected.then(|| iso8601(session.updated_at_ms)),
         "lastActivityAt": session.last_active_at_ms.map(iso8601),
         "createdAt": iso8601(session.created_at_ms),

@@ -1,29 +1,31 @@
 //! People: the list, one of them, their names and pictures, and who is blocked.
 
 use serde_json::{Value, json};
+use switchboard_dialect::people::jid_of;
+use switchboard_dialect::{Failure, What, done, fields};
 use switchboard_guest_sdk::contacts::{self as host, ContactEntry, Profile};
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::{Contact, HostError};
+use switchboard_guest_sdk::types::HostError;
 
-use crate::answer::{Failure, success};
+use crate::answer::success;
 use crate::pages;
-use crate::sessions::{own, parse};
+use crate::sessions::own;
 
 pub fn list(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
     let find = |offset, limit| host::find(session, offset, limit).map(|page| (page.entries, page.total));
-    Ok(success(pages::list(request, find, known)?))
+    Ok(success(pages::list(request, What::Contact, find, known)?))
 }
 
 pub fn save(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let who_field = if fields.has("jid") { "jid" } else { "phone" };
     let who = fields.required_text(who_field);
     let name_field = if fields.has("fullName") { "fullName" } else { "name" };
     let name = fields.required_text(name_field);
     let on_phone = fields.flag("saveOnPrimaryAddressbook").unwrap_or(false);
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     let saved = host::save(session, &who, &name, on_phone).map_err(|error| of(who_field, error))?;
     let mut data = known(&saved);
     if let Some(data) = data.as_object_mut() {
@@ -37,7 +39,7 @@ pub fn get(request: &Request) -> Result<Response, Failure> {
     let (session, phone) = (own(request)?, request.param("phone"));
     let profile = host::profile_of(session, phone).map_err(of_phone)?;
     if !profile.on_whatsapp {
-        return Err(Failure::Missing("This number is not on WhatsApp".to_owned()));
+        return Err(Failure::NotFound(What::Contact));
     }
     let saved = host::get(session, phone).map_err(of_phone)?;
     Ok(success(shown(&profile, saved.as_ref())))
@@ -65,13 +67,13 @@ pub fn on_whatsapp(request: &Request) -> Result<Response, Failure> {
     let phone = [request.param("phone").to_owned()];
     let found = host::on_whatsapp(own(request)?, &phone).map_err(of_phone)?;
     let person = found.into_iter().next().and_then(|found| found.person);
-    let jid = person.as_ref().map(by_phone);
+    let jid = person.as_ref().map(jid_of);
     Ok(success(json!({ "exists": person.is_some(), "jid": jid })))
 }
 
 pub fn lid_of(request: &Request) -> Result<Response, Failure> {
     let names = host::names(own(request)?, request.param("x")).map_err(of_phone)?;
-    let lid = names.lid.ok_or_else(|| Failure::Missing("No LID is known for this number".to_owned()))?;
+    let lid = names.lid.ok_or_else(|| missing("No LID is known for this number"))?;
     Ok(success(json!({ "lid": lid })))
 }
 
@@ -79,16 +81,15 @@ pub fn phone_of(request: &Request) -> Result<Response, Failure> {
     let asked = request.param("x");
     let asked = if asked.contains('@') { asked.to_owned() } else { format!("{asked}@lid") };
     let names = host::names(own(request)?, &asked).map_err(of_phone)?;
-    let phone = names.phone.ok_or_else(|| Failure::Missing("No number is known for this LID".to_owned()))?;
+    let phone = names.phone.ok_or_else(|| missing("No number is known for this LID"))?;
     Ok(success(json!({ "pn": format!("{phone}@s.whatsapp.net") })))
 }
 
-/// The host names the field by its own word for it; nobody of that name is no missing session.
+/// The host names the field by its own word for it.
 fn of(field: &str, error: HostError) -> Failure {
     match error {
-        HostError::NotFound => Failure::Missing("This number is not on WhatsApp".to_owned()),
         HostError::Invalid(invalid) if invalid.field == "who" => Failure::field(field, invalid.why),
-        other => other.into(),
+        other => Failure::of(other, What::Contact),
     }
 }
 
@@ -96,8 +97,8 @@ fn of_phone(error: HostError) -> Failure {
     of("phone", error)
 }
 
-fn by_phone(person: &Contact) -> String {
-    person.phone.as_ref().map_or_else(|| person.jid.clone(), |phone| format!("{phone}@s.whatsapp.net"))
+fn missing(why: &str) -> Failure {
+    Failure::Missing(What::Contact, why.to_owned())
 }
 
 /// Somebody of whom nothing was asked.
@@ -116,7 +117,7 @@ fn known(entry: &ContactEntry) -> Value {
 fn shown(profile: &Profile, saved: Option<&ContactEntry>) -> Value {
     let verified = profile.verified_name.as_ref().or(saved.and_then(|saved| saved.verified_name.as_ref()));
     json!({
-        "id": by_phone(&profile.person),
+        "id": jid_of(&profile.person),
         "name": saved.and_then(|saved| saved.name.as_ref()),
         "notify": saved.and_then(|saved| saved.person.push_name.as_ref()),
         "verifiedName": verified,

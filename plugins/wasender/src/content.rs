@@ -1,7 +1,9 @@
 //! Finds out what kind of message a payload is: nested (`"image":{"url"}`) or flat (`"imageUrl"`).
 
+use switchboard_dialect::payload;
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::types::{ContactCard, Content, Location, Media, MediaSource, Poll};
+use switchboard_guest_sdk::media_at;
+use switchboard_guest_sdk::types::{ContactCard, Content, Media, Poll};
 
 type ContentOf = fn(Media) -> Content;
 
@@ -12,6 +14,13 @@ const MEDIA: &[(&str, &str, ContentOf)] = &[
     ("document", "documentUrl", Content::Document),
     ("audio", "audioUrl", Content::Audio),
     ("sticker", "stickerUrl", Content::Sticker),
+];
+
+/// The types that are objects.
+const OBJECTS: &[(&str, fn(&mut Fields) -> Option<Content>)] = &[
+    ("location", |inner| payload::location(inner, "latitude", "longitude").map(Content::Location)),
+    ("contact", |inner| Some(Content::Contacts(vec![contact(inner)]))),
+    ("poll", |inner| Some(Content::Poll(poll(inner)))),
 ];
 
 /// The content of the payload. `None` only after a field was refused.
@@ -27,77 +36,33 @@ pub fn detect(fields: &mut Fields) -> Option<Content> {
             return Some(content(flat_media(fields, flat)));
         }
     }
-    if fields.has("location") {
-        let mut inner = fields.object("location")?;
-        let location = location(&mut inner);
-        fields.absorb(inner);
-        return location.map(Content::Location);
-    }
-    if fields.has("contact") {
-        let mut inner = fields.object("contact")?;
-        let card = contact(&mut inner);
-        fields.absorb(inner);
-        return Some(Content::Contacts(vec![card]));
-    }
-    if fields.has("poll") {
-        let mut inner = fields.object("poll")?;
-        let poll = poll(&mut inner);
-        fields.absorb(inner);
-        return Some(Content::Poll(poll));
+    for (name, read) in OBJECTS {
+        if fields.has(name) {
+            let mut inner = fields.object(name)?;
+            let content = read(&mut inner);
+            fields.absorb(inner);
+            return content;
+        }
     }
     Some(Content::Text(fields.required_text("text")))
 }
 
-fn media(url: String, caption: Option<String>, file_name: Option<String>) -> Media {
-    Media {
-        source: MediaSource::Url(url),
-        mime: None,
-        caption,
-        file_name,
-        voice_note: false,
-        gif: false,
-        size: None,
-        sha256: None,
-        width: None,
-        height: None,
-        seconds: None,
-    }
-}
-
 fn nested_media(inner: &mut Fields) -> Media {
-    let url = inner.required_text("url");
-    media(url, inner.text("caption"), inner.text("fileName"))
+    let media = media_at(inner.required_text("url"));
+    Media { caption: inner.text("caption"), file_name: inner.text("fileName"), ..media }
 }
 
 fn flat_media(fields: &mut Fields, name: &str) -> Media {
-    let url = fields.required_text(name);
-    media(url, fields.text("text"), fields.text("fileName"))
-}
-
-fn location(inner: &mut Fields) -> Option<Location> {
-    for (name, limit) in [("latitude", 90.0), ("longitude", 180.0)] {
-        if !inner.has(name) {
-            inner.refuse(name, "is required");
-        } else if inner.number(name).is_some_and(|degrees| degrees.abs() > limit) {
-            inner.refuse(name, format!("must be between -{limit} and {limit}"));
-        }
-    }
-    let (latitude, longitude) = (inner.number("latitude")?, inner.number("longitude")?);
-    Some(Location { latitude, longitude, name: inner.text("name"), address: inner.text("address") })
+    let media = media_at(fields.required_text(name));
+    Media { caption: fields.text("text"), file_name: fields.text("fileName"), ..media }
 }
 
 fn contact(inner: &mut Fields) -> ContactCard {
     let (name, phone) = if inner.has("fullName") { ("fullName", "phoneNumber") } else { ("name", "phone") };
-    let display_name = inner.required_text(name);
-    ContactCard { display_name, phones: vec![inner.required_text(phone)], vcard: None }
+    payload::contact(inner, name, phone)
 }
 
 fn poll(inner: &mut Fields) -> Poll {
-    let name = inner.required_text("question");
-    let options = inner.texts("options");
-    if options.len() < 2 {
-        inner.refuse("options", "must have at least 2 entries");
-    }
     let any = inner.flag("multiSelect").unwrap_or(false);
-    Poll { name, options, selectable_count: u32::from(!any), announcement: false }
+    payload::poll(inner, "question", "options", u32::from(!any))
 }

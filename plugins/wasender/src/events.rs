@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 use switchboard_dialect::hooks::{self, HookName, Life, Step, named};
+use switchboard_dialect::{content, people};
 use switchboard_guest_sdk::iso8601;
-use switchboard_guest_sdk::types::{ChatActivity, Event, Fact, Incoming, Setting};
+use switchboard_guest_sdk::types::{ChatActivity, Content, Event, Fact, Incoming, Setting};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Payload, Signing};
 
+use crate::sessions::status_name;
 use crate::{Wasender, published};
 
 /// The setting of an endpoint that says in which form events are told.
@@ -173,7 +175,7 @@ fn told(event: &Event, about: &About, wanted: &Subscription) -> Option<(&'static
                 "msgId": progress.message,
                 "messageId": progress.whatsapp_id,
                 "to": progress.chat,
-                "type": about.message.as_ref().map(|message| hooks::type_of(&message.content)),
+                "type": about.message.as_ref().map(|message| type_of(&message.content)),
                 "status": "sent",
             });
             wanted.any(&["message.sent"]).then_some(("message.sent", data))
@@ -184,7 +186,7 @@ fn told(event: &Event, about: &About, wanted: &Subscription) -> Option<(&'static
                 Life::Reconnecting | Life::Disconnected => "session.disconnected",
             };
             let data = json!({
-                "status": crate::sessions::status_name(change.state),
+                "status": status_name(change.state),
                 "phoneNumber": about.session.phone_number,
                 "reason": change.reason,
             });
@@ -193,12 +195,12 @@ fn told(event: &Event, about: &About, wanted: &Subscription) -> Option<(&'static
         Fact::PresenceChanged(change) => {
             let status = if change.online { "available" } else { "unavailable" };
             let last_seen = change.last_seen_ms.map(iso8601);
-            let data = json!({ "id": hooks::jid_of(&change.person), "status": status, "lastSeen": last_seen });
+            let data = json!({ "id": people::jid_of(&change.person), "status": status, "lastSeen": last_seen });
             wanted.any(&["presence.update"]).then_some(("presence.update", data))
         }
         Fact::ChatState(state) => {
             let data = json!({
-                "id": hooks::jid_of(&state.person), "chatId": state.chat, "status": activity(state.activity), "lastSeen": null,
+                "id": people::jid_of(&state.person), "chatId": state.chat, "status": activity(state.activity), "lastSeen": null,
             });
             wanted.any(&["presence.update"]).then_some(("presence.update", data))
         }
@@ -215,20 +217,23 @@ pub fn activity(activity: ChatActivity) -> &'static str {
     }
 }
 
-/// The JID of a chat, by number where that is known.
-pub fn chat_of(incoming: &Incoming) -> String {
-    incoming.chat_phone.as_ref().map_or_else(|| incoming.chat.clone(), |phone| format!("{phone}@s.whatsapp.net"))
+/// The type of content as this dialect names it.
+fn type_of(content: &Content) -> &'static str {
+    match content::type_of(content) {
+        "file" => "document",
+        word => word,
+    }
 }
 
 fn received(incoming: &Incoming) -> Value {
     json!({
         "id": incoming.id,
-        "from": incoming.sender.phone.clone().unwrap_or_else(|| incoming.sender.jid.clone()),
-        "chatId": chat_of(incoming),
+        "from": incoming.sender.phone.as_ref().unwrap_or(&incoming.sender.jid),
+        "chatId": people::chat_of(incoming),
         "isGroup": incoming.group,
         "pushName": incoming.sender.push_name,
-        "type": hooks::type_of(&incoming.content),
-        "text": hooks::text_of(&incoming.content),
+        "type": type_of(&incoming.content),
+        "text": content::text_of(&incoming.content),
         "message": crate::messages::shown(&incoming.content),
         "timestamp": iso8601(incoming.sent_at_ms),
     })

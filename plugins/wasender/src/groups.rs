@@ -1,39 +1,39 @@
 //! Groups: list, make, look at, change, their members, and invitations.
 
 use serde_json::{Value, json};
+use switchboard_dialect::people::jid_of;
+use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::groups::{self as host, Group, GroupMembers, GroupUpdate, Member, MemberAction, MemberOutcome};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Contact, HostError, WhatsappRefusal};
 
-use crate::answer::{Failure, success};
+use crate::answer::success;
 use crate::pages;
-use crate::sessions::{own, parse};
+use crate::sessions::own;
 
 pub fn list(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
     let find = |offset, limit| host::find(session, offset, limit).map(|page| (page.entries, page.total));
-    Ok(success(pages::list(request, find, brief)?))
+    Ok(success(pages::list(request, What::Group, find, brief)?))
 }
 
 pub fn create(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let subject = fields.required_text("name");
     let description = fields.text("description");
-    if !fields.has("participants") {
-        fields.refuse("participants", "is required");
-    }
+    fields.require("participants");
     let people = fields.texts("participants");
-    fields.finish().map_err(Failure::fields)?;
-    Ok(success(whole(&host::create(session, &subject, description.as_deref(), &people)?)))
+    done(fields)?;
+    Ok(success(whole(&host::create(session, &subject, description.as_deref(), &people).of(What::Group)?)))
 }
 
 pub fn get(request: &Request) -> Result<Response, Failure> {
-    Ok(success(whole(&host::get(own(request)?, request.param("jid"))?)))
+    Ok(success(whole(&host::get(own(request)?, request.param("jid")).of(What::Group)?)))
 }
 
 pub fn participants(request: &Request) -> Result<Response, Failure> {
-    let group = host::get(own(request)?, request.param("jid"))?;
+    let group = host::get(own(request)?, request.param("jid")).of(What::Group)?;
     Ok(success(group.members.iter().map(member).collect()))
 }
 
@@ -52,7 +52,7 @@ pub fn update(request: &Request) -> Result<Response, Failure> {
 /// Does something with members: what the path says, or the field `action`.
 fn change_members(request: &Request, action: Option<MemberAction>) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let action = action.or_else(|| match fields.required_text("action").as_str() {
         "promote" => Some(MemberAction::Promote),
         "demote" => Some(MemberAction::Demote),
@@ -62,28 +62,26 @@ fn change_members(request: &Request, action: Option<MemberAction>) -> Result<Res
             None
         }
     });
-    if !fields.has("participants") {
-        fields.refuse("participants", "is required");
-    }
+    fields.require("participants");
     let people = fields.texts("participants");
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     // A field was refused whenever there is no action.
     let action = action.ok_or(Failure::Internal)?;
-    let outcomes = host::members(session, request.param("jid"), action, &people)?;
+    let outcomes = host::members(session, request.param("jid"), action, &people).of(What::Group)?;
     Ok(success(outcomes.iter().map(|result| outcome(result, action)).collect()))
 }
 
 pub fn settings(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let update = GroupUpdate {
         subject: fields.text("subject"),
         description: fields.text("description"),
         announce: fields.flag("announce"),
         restrict: fields.flag("restrict"),
     };
-    fields.finish().map_err(Failure::fields)?;
-    let group = host::change(session, request.param("jid"), &update)?;
+    done(fields)?;
+    let group = host::change(session, request.param("jid"), &update).of(What::Group)?;
     Ok(success(json!({
         "subject": group.subject,
         "description": group.description.unwrap_or_default(),
@@ -93,25 +91,25 @@ pub fn settings(request: &Request) -> Result<Response, Failure> {
 }
 
 pub fn leave(request: &Request) -> Result<Response, Failure> {
-    host::leave(own(request)?, request.param("jid"))?;
+    host::leave(own(request)?, request.param("jid")).of(What::Group)?;
     Ok(success(json!({})))
 }
 
 pub fn invite_link(request: &Request) -> Result<Response, Failure> {
-    Ok(success(json!({ "link": host::invite_link(own(request)?, request.param("jid"), false)? })))
+    Ok(success(json!({ "link": host::invite_link(own(request)?, request.param("jid"), false).of(What::Group)? })))
 }
 
 /// Published clients read either name.
 pub fn picture(request: &Request) -> Result<Response, Failure> {
-    let url = host::picture(own(request)?, request.param("jid"), false)?;
+    let url = host::picture(own(request)?, request.param("jid"), false).of(What::Group)?;
     Ok(success(json!({ "url": url, "imgUrl": url })))
 }
 
 pub fn accept(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let code = fields.required_text("code");
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     let joined = host::join(session, &code).map_err(of_code)?;
     Ok(success(json!({ "groupJid": joined.jid, "pendingApproval": joined.waiting })))
 }
@@ -132,19 +130,14 @@ pub fn invitation(request: &Request) -> Result<Response, Failure> {
 fn of_code(error: HostError) -> Failure {
     match error {
         HostError::RefusedByWhatsapp(WhatsappRefusal { code: 406, .. }) => {
-            Failure::Missing("There is no such invitation".to_owned())
+            Failure::Missing(What::Group, "There is no such invitation".to_owned())
         }
-        other => other.into(),
+        other => Failure::of(other, What::Group),
     }
 }
 
-/// The name by number, where that is known: it is what clients have asked for.
-fn jid(person: &Contact) -> String {
-    person.phone.as_ref().map_or_else(|| person.jid.clone(), |phone| format!("{phone}@s.whatsapp.net"))
-}
-
 fn owner(owner: Option<&Contact>) -> String {
-    owner.map(jid).unwrap_or_default()
+    owner.map(jid_of).unwrap_or_default()
 }
 
 fn brief(group: &Group) -> Value {
@@ -188,7 +181,7 @@ fn member(member: &Member) -> Value {
         (false, true) => Some("admin"),
         (false, false) => None,
     };
-    let jid = jid(&member.person);
+    let jid = jid_of(&member.person);
     json!({
         "id": jid,
         "jid": jid,
@@ -200,7 +193,7 @@ fn member(member: &Member) -> Value {
 }
 
 fn outcome(outcome: &MemberOutcome, action: MemberAction) -> Value {
-    let jid = jid(&outcome.person);
+    let jid = jid_of(&outcome.person);
     json!({ "status": outcome.code, "id": jid, "jid": jid, "message": message(outcome.code, action) })
 }
 

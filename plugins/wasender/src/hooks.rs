@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use switchboard_dialect::hooks as shared;
+use switchboard_dialect::{Failure, Of, What, hooks as shared};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::keys;
 use switchboard_guest_sdk::types::{HostError, Session, Setting};
 use switchboard_guest_sdk::webhooks::{self as host, Endpoint, EndpointChange, NewEndpoint};
 
-use crate::answer::Failure;
 use crate::events::{FORM, Form, sources};
 
 /// What the endpoint of a session is called.
@@ -90,10 +89,10 @@ fn is_of(endpoint: &Endpoint, session: u64) -> bool {
 
 /// Makes, changes or removes the endpoint of a session, so that it is as these settings say.
 pub fn follow(session: u64, settings: &[Setting]) -> Result<(), Failure> {
-    let there = host::all()?.into_iter().find(|endpoint| is_of(endpoint, session));
+    let there = host::all().of(What::Session)?.into_iter().find(|endpoint| is_of(endpoint, session));
     match (Wish::of(settings), there) {
         (None, None) => Ok(()),
-        (None, Some(there)) => Ok(host::delete(there.id)?),
+        (None, Some(there)) => host::delete(there.id).of(What::Session),
         (Some(wish), None) => {
             let (events, active) = wish.filters();
             let new = NewEndpoint {
@@ -125,7 +124,7 @@ pub fn follow(session: u64, settings: &[Setting]) -> Result<(), Failure> {
 fn of_url(error: HostError) -> Failure {
     match error {
         HostError::Invalid(invalid) if invalid.field == "url" => Failure::field("webhook_url", invalid.why),
-        other => other.into(),
+        other => Failure::of(other, What::Session),
     }
 }
 
@@ -139,8 +138,8 @@ pub fn secrets(sessions: &[&Session]) -> Result<BTreeMap<u64, String>, Failure> 
         Ok(secrets) => secrets.into_iter().collect(),
         // The rest of the session is shown to keys that may not see this.
         Err(HostError::Denied(_)) => return Ok(BTreeMap::new()),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(Failure::of(error, What::Session)),
     };
-    let of_sessions = host::all()?.into_iter().filter(|endpoint| endpoint.name == NAME);
+    let of_sessions = host::all().of(What::Session)?.into_iter().filter(|endpoint| endpoint.name == NAME);
     Ok(of_sessions.filter_map(|endpoint| Some((endpoint.session?, by_endpoint.remove(&endpoint.id)?))).collect())
 }

@@ -15,79 +15,29 @@ mod send;
 mod sessions;
 
 use serde::Deserialize;
-use switchboard_guest_sdk::http::{bearer, files, in_header, route};
-use switchboard_guest_sdk::router::{FileKind, FileRule, Guest, Refusal, RefusedRequest, Request, Response, Route};
+use switchboard_dialect::{Dialect, Endpoint, Failure, Place, Takes, endpoint, export_dialect};
+use switchboard_guest_sdk::http::{bearer, in_header};
+use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
-use switchboard_guest_sdk::{config, export_router, export_webhook};
+use switchboard_guest_sdk::{config, export_webhook};
 
-use answer::Failure;
+/// Keys of the account.
+const ACCOUNT: [KeyKind; 2] = [KeyKind::Personal, KeyKind::Tenant];
 
-/// What answers a route.
-type Handler = fn(&Request) -> Result<Response, Failure>;
-
-/// Who may call a route.
-#[derive(Clone, Copy)]
-enum Caller {
-    /// The account, with its personal access token.
-    Account,
-    /// One session, with its own key.
-    Session,
-    /// Either.
-    Both,
+/// The account, with its personal access token, which published clients send as Bearer.
+fn account() -> Vec<Credential> {
+    vec![in_header("x-api-token", &ACCOUNT), bearer(&ACCOUNT)]
 }
 
-const ROUTES: &[(&str, &str, Caller, Handler)] = &[
-    ("GET", "/whatsapp-sessions", Caller::Account, sessions::list),
-    ("POST", "/whatsapp-sessions", Caller::Account, sessions::create),
-    ("GET", "/whatsapp-sessions/{id}", Caller::Both, sessions::get),
-    ("PUT", "/whatsapp-sessions/{id}", Caller::Account, sessions::update),
-    ("DELETE", "/whatsapp-sessions/{id}", Caller::Both, sessions::delete),
-    ("POST", "/whatsapp-sessions/{id}/connect", Caller::Both, sessions::connect),
-    ("POST", "/whatsapp-sessions/{id}/disconnect", Caller::Both, sessions::disconnect),
-    ("POST", "/whatsapp-sessions/{id}/restart", Caller::Both, sessions::restart),
-    ("POST", "/whatsapp-sessions/{id}/regenerate-key", Caller::Account, sessions::renew_key),
-    ("POST", "/whatsapp-sessions/{id}/regenerate-api-key", Caller::Account, sessions::renew_key),
-    ("GET", "/whatsapp-sessions/{id}/message-logs", Caller::Both, messages::logs),
-    ("GET", "/whatsapp-sessions/{id}/session-logs", Caller::Both, sessions::logs),
-    ("GET", "/whatsapp-sessions/{id}/qrcode", Caller::Both, sessions::qrcode),
-    ("GET", "/whatsapp-sessions/{id}/qr-code", Caller::Both, sessions::qr_code),
-    ("GET", "/status", Caller::Both, sessions::status),
-    ("GET", "/sessions/{id}/status", Caller::Both, sessions::status_of),
-    ("GET", "/user", Caller::Session, sessions::user),
-    ("GET", "/auth-check", Caller::Both, sessions::auth_check),
-    ("POST", "/send-message", Caller::Session, send::send_message),
-    ("PUT", "/messages/{msgId}", Caller::Session, messages::edit),
-    ("DELETE", "/messages/{msgId}", Caller::Session, messages::delete),
-    ("GET", "/messages/{msgId}/info", Caller::Session, messages::info),
-    ("POST", "/messages/{msgId}/resend", Caller::Session, messages::resend),
-    ("POST", "/send-presence-update", Caller::Session, presence::send_presence_update),
-    ("GET", "/contacts", Caller::Session, contacts::list),
-    ("PUT", "/contacts", Caller::Session, contacts::save),
-    ("GET", "/contacts/{phone}", Caller::Session, contacts::get),
-    ("GET", "/contacts/{phone}/picture", Caller::Session, contacts::picture),
-    ("GET", "/contacts/{phone}/profile-picture", Caller::Session, contacts::picture),
-    ("POST", "/contacts/{phone}/block", Caller::Session, contacts::block),
-    ("POST", "/contacts/{phone}/unblock", Caller::Session, contacts::unblock),
-    ("GET", "/on-whatsapp/{phone}", Caller::Session, contacts::on_whatsapp),
-    ("GET", "/lid-from-pn/{x}", Caller::Session, contacts::lid_of),
-    ("GET", "/pn-from-lid/{x}", Caller::Session, contacts::phone_of),
-    ("GET", "/groups", Caller::Session, groups::list),
-    ("POST", "/groups", Caller::Session, groups::create),
-    ("GET", "/groups/{jid}", Caller::Session, groups::get),
-    ("GET", "/groups/{jid}/metadata", Caller::Session, groups::get),
-    ("GET", "/groups/{jid}/participants", Caller::Session, groups::participants),
-    ("POST", "/groups/{jid}/participants/add", Caller::Session, groups::add),
-    ("POST", "/groups/{jid}/participants/remove", Caller::Session, groups::remove),
-    ("PUT", "/groups/{jid}/participants/update", Caller::Session, groups::update),
-    ("PUT", "/groups/{jid}/settings", Caller::Session, groups::settings),
-    ("POST", "/groups/{jid}/leave", Caller::Session, groups::leave),
-    ("GET", "/groups/{jid}/invite-link", Caller::Session, groups::invite_link),
-    ("GET", "/groups/{jid}/picture", Caller::Session, groups::picture),
-    ("POST", "/groups/invite/accept", Caller::Session, groups::accept),
-    ("GET", "/groups/invite/{code}", Caller::Session, groups::invitation),
-    ("POST", "/upload", Caller::Session, media::upload),
-    ("POST", "/decrypt-media", Caller::Session, media::decrypt),
-];
+/// One session, with its own key.
+fn session() -> Vec<Credential> {
+    vec![bearer(&[KeyKind::Session])]
+}
+
+/// Either.
+fn either() -> Vec<Credential> {
+    vec![in_header("x-api-token", &ACCOUNT), bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant])]
+}
 
 /// Requests of an account in a minute, unless the operator sets another figure.
 const REQUESTS_PER_MINUTE: u32 = 100;
@@ -104,53 +54,71 @@ fn usual_rate() -> Option<u32> {
     Some(REQUESTS_PER_MINUTE)
 }
 
-fn any_file() -> FileRule {
-    files("*", 1, FileKind::Any)
-}
-
 struct Wasender;
 
-impl Guest for Wasender {
-    fn routes() -> Vec<Route> {
-        let account = [KeyKind::Personal, KeyKind::Tenant];
-        let settings = config().unwrap_or(Settings { requests_per_minute: usual_rate() });
-        ROUTES
-            .iter()
-            .map(|(method, path, caller, _)| {
-                let credentials = match caller {
-                    // Published clients send the personal access token as Bearer.
-                    Caller::Account => vec![in_header("x-api-token", &account), bearer(&account)],
-                    Caller::Session => vec![bearer(&[KeyKind::Session])],
-                    Caller::Both => vec![
-                        in_header("x-api-token", &account),
-                        bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant]),
-                    ],
-                };
-                let mut route = route(method, path, &credentials);
-                if let Some(per_minute) = settings.requests_per_minute {
-                    route = route.per_account("api", per_minute);
-                }
-                match *path {
-                    "/upload" => route.base64(&["base64"]).form(&[any_file()]).raw(any_file()),
-                    _ => route,
-                }
-            })
-            .collect()
+impl Dialect for Wasender {
+    const ENDPOINTS: &'static [Endpoint] = &[
+        endpoint("GET", "/whatsapp-sessions", account, sessions::list),
+        endpoint("POST", "/whatsapp-sessions", account, sessions::create),
+        endpoint("GET", "/whatsapp-sessions/{id}", either, sessions::get),
+        endpoint("PUT", "/whatsapp-sessions/{id}", account, sessions::update),
+        endpoint("DELETE", "/whatsapp-sessions/{id}", either, sessions::delete),
+        endpoint("POST", "/whatsapp-sessions/{id}/connect", either, sessions::connect),
+        endpoint("POST", "/whatsapp-sessions/{id}/disconnect", either, sessions::disconnect),
+        endpoint("POST", "/whatsapp-sessions/{id}/restart", either, sessions::restart),
+        endpoint("POST", "/whatsapp-sessions/{id}/regenerate-key", account, sessions::renew_key),
+        endpoint("POST", "/whatsapp-sessions/{id}/regenerate-api-key", account, sessions::renew_key),
+        endpoint("GET", "/whatsapp-sessions/{id}/message-logs", either, messages::logs),
+        endpoint("GET", "/whatsapp-sessions/{id}/session-logs", either, sessions::logs),
+        endpoint("GET", "/whatsapp-sessions/{id}/qrcode", either, sessions::qrcode),
+        endpoint("GET", "/whatsapp-sessions/{id}/qr-code", either, sessions::qr_code),
+        endpoint("GET", "/status", either, sessions::status),
+        endpoint("GET", "/sessions/{id}/status", either, sessions::status_of),
+        endpoint("GET", "/user", session, sessions::user),
+        endpoint("GET", "/auth-check", either, sessions::auth_check),
+        endpoint("POST", "/send-message", session, send::send_message),
+        endpoint("PUT", "/messages/{msgId}", session, messages::edit),
+        endpoint("DELETE", "/messages/{msgId}", session, messages::delete),
+        endpoint("GET", "/messages/{msgId}/info", session, messages::info),
+        endpoint("POST", "/messages/{msgId}/resend", session, messages::resend),
+        endpoint("POST", "/send-presence-update", session, presence::send_presence_update),
+        endpoint("GET", "/contacts", session, contacts::list),
+        endpoint("PUT", "/contacts", session, contacts::save),
+        endpoint("GET", "/contacts/{phone}", session, contacts::get),
+        endpoint("GET", "/contacts/{phone}/picture", session, contacts::picture),
+        endpoint("GET", "/contacts/{phone}/profile-picture", session, contacts::picture),
+        endpoint("POST", "/contacts/{phone}/block", session, contacts::block),
+        endpoint("POST", "/contacts/{phone}/unblock", session, contacts::unblock),
+        endpoint("GET", "/on-whatsapp/{phone}", session, contacts::on_whatsapp),
+        endpoint("GET", "/lid-from-pn/{x}", session, contacts::lid_of),
+        endpoint("GET", "/pn-from-lid/{x}", session, contacts::phone_of),
+        endpoint("GET", "/groups", session, groups::list),
+        endpoint("POST", "/groups", session, groups::create),
+        endpoint("GET", "/groups/{jid}", session, groups::get),
+        endpoint("GET", "/groups/{jid}/metadata", session, groups::get),
+        endpoint("GET", "/groups/{jid}/participants", session, groups::participants),
+        endpoint("POST", "/groups/{jid}/participants/add", session, groups::add),
+        endpoint("POST", "/groups/{jid}/participants/remove", session, groups::remove),
+        endpoint("PUT", "/groups/{jid}/participants/update", session, groups::update),
+        endpoint("PUT", "/groups/{jid}/settings", session, groups::settings),
+        endpoint("POST", "/groups/{jid}/leave", session, groups::leave),
+        endpoint("GET", "/groups/{jid}/invite-link", session, groups::invite_link),
+        endpoint("GET", "/groups/{jid}/picture", session, groups::picture),
+        endpoint("POST", "/groups/invite/accept", session, groups::accept),
+        endpoint("GET", "/groups/invite/{code}", session, groups::invitation),
+        endpoint("POST", "/upload", session, media::upload).takes(Takes::AnyFile(&["base64"])),
+        endpoint("POST", "/decrypt-media", session, media::decrypt),
+    ];
+
+    fn render(failure: &Failure, at: &Place<'_>) -> Response {
+        answer::failed(failure, at)
     }
 
-    fn handle(request: Request) -> Response {
-        let handler = usize::try_from(request.route).ok().and_then(|at| ROUTES.get(at));
-        match handler {
-            Some((_, _, _, handler)) => handler(&request).unwrap_or_else(|failure| failure.render()),
-            None => Failure::Internal.render(),
-        }
-    }
-
-    fn refuse(_request: RefusedRequest, refusal: Refusal) -> Response {
-        answer::refused(refusal).render()
+    fn requests_per_minute() -> Option<u32> {
+        config().unwrap_or(Settings { requests_per_minute: usual_rate() }).requests_per_minute
     }
 }
 
-export_router!(Wasender);
+export_dialect!(Wasender);
 export_webhook!(Wasender);
 switchboard_guest_sdk::openapi!("../openapi.json");

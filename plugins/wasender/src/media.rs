@@ -3,11 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use switchboard_dialect::{Failure, Of, What, fields};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::{http, media};
 
-use crate::answer::Failure;
-use crate::sessions::parse;
+use crate::sessions::own;
 
 /// How long an uploaded file is kept and its address is good: a day.
 const UPLOAD_SECONDS: u32 = 86_400;
@@ -33,27 +33,27 @@ const WRAPPERS: &[&str] = &[
 
 pub fn upload(request: &Request) -> Result<Response, Failure> {
     // It says what is wrong with the JSON, if it is any.
-    parse(request)?;
+    fields(request)?;
     let file = request.files.first().ok_or_else(|| Failure::field("base64", "or a file is required"))?;
     public(request, &file.blob, UPLOAD_SECONDS)
 }
 
 /// The address at which anybody can get the file.
 fn public(request: &Request, handle: &str, seconds: u32) -> Result<Response, Failure> {
-    media::keep(handle, seconds)?;
-    let url = format!("{}{}", request.base_url, media::link(handle, seconds)?);
+    media::keep(handle, seconds).of(What::Session)?;
+    let url = format!("{}{}", request.base_url, media::link(handle, seconds).of(What::Session)?);
     let data = json!({ "publicUrl": url });
     Ok(http::json(200, &json!({ "success": true, "publicUrl": url, "data": data })))
 }
 
 pub fn decrypt(request: &Request) -> Result<Response, Failure> {
-    let session = request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::SessionNotFound)?;
-    parse(request)?;
+    let session = own(request)?;
+    fields(request)?;
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let (kind, file) = file_of(unwrapped(message_of(&body)))
         .ok_or_else(|| Failure::field("data.messages.message", "must have a message with a file in it"))?;
     let sealed = sealed(kind, file)?;
-    let opened = media::open_sealed(session, &sealed)?;
+    let opened = media::open_sealed(session, &sealed).of(What::Session)?;
     public(request, &opened.handle, OPENED_SECONDS)
 }
 

@@ -1,33 +1,38 @@
 //! Messages that were sent: changed, taken back, looked up, sent again, and listed.
 
 use serde_json::{Map, Value, json};
+use switchboard_dialect::status::MessageWords;
+use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::messages::{self as host, Direction, Logged, MessageQuery};
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::{Content, Edit, HostError, Media, Message, MessageState, Outgoing, Revoke};
-use switchboard_guest_sdk::{at_once, http, iso8601, no_extras};
+use switchboard_guest_sdk::types::{Content, Edit, Media, Message, MessageState, Outgoing, Revoke};
+use switchboard_guest_sdk::{at_once, iso8601, no_extras};
 
-use crate::answer::{Failure, success};
+use crate::answer::{said, success};
 use crate::pages::Numbered;
-use crate::sessions::parse;
 
 /// Most characters of a text.
 const TEXT_CHARS_MAX: usize = 65_536;
 
+const WORDS: MessageWords = MessageWords {
+    pending: "in_progress",
+    sent: "sent",
+    delivered: "delivered",
+    read: "read",
+    played: "played",
+    failed: "failed",
+};
+
 /// The message that the path names.
 fn message(request: &Request) -> Result<Message, Failure> {
-    let missing = || Failure::Missing("Message does not exist".to_owned());
-    let id = request.param("msgId").parse().map_err(|_| missing())?;
-    host::get(id).map_err(|error| match error {
-        HostError::NotFound => missing(),
-        other => other.into(),
-    })
+    let id = request.param("msgId").parse().map_err(|_| Failure::NotFound(What::Message))?;
+    host::get(id).of(What::Message)
 }
 
 /// Sends something that is about `message` to its chat.
 fn send_about(message: &Message, content: Content) -> Result<(), Failure> {
     let outgoing = Outgoing { to: message.to.clone(), content, extras: no_extras() };
-    host::send(message.session, &outgoing, &at_once())?;
-    Ok(())
+    host::send(message.session, &outgoing, &at_once()).of(What::Session).map(drop)
 }
 
 /// Where a message stands, as answers about it tell.
@@ -36,10 +41,10 @@ fn standing(message: &Message) -> Value {
 }
 
 pub fn edit(request: &Request) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let text = fields.required_text("text");
     fields.at_most("text", TEXT_CHARS_MAX);
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     let message = message(request)?;
     send_about(&message, Content::Edit(Edit { message_id: message.whatsapp_id.clone(), text }))?;
     Ok(success(standing(&message)))
@@ -48,16 +53,13 @@ pub fn edit(request: &Request) -> Result<Response, Failure> {
 pub fn delete(request: &Request) -> Result<Response, Failure> {
     let message = message(request)?;
     send_about(&message, Content::Revoke(Revoke { message_id: message.whatsapp_id.clone(), author: None }))?;
-    let body = json!({ "success": true, "message": "Message deleted successfully.", "data": Value::Null });
-    Ok(http::json(200, &body))
+    Ok(said("Message deleted successfully.", Value::Null))
 }
 
 pub fn resend(request: &Request) -> Result<Response, Failure> {
     let message = message(request)?;
-    let accepted = host::resend(message.id, &at_once())?;
-    let data = standing(&accepted.message);
-    let body = json!({ "success": true, "message": "Message resend initiated successfully.", "data": data });
-    Ok(http::json(200, &body))
+    let accepted = host::resend(message.id, &at_once()).of(What::Message)?;
+    Ok(said("Message resend initiated successfully.", standing(&accepted.message)))
 }
 
 /// How far a message has come, as a number from 0 for an error to 5 for played.
@@ -69,17 +71,6 @@ fn number_of(state: MessageState) -> u8 {
         MessageState::Delivered => 3,
         MessageState::Read => 4,
         MessageState::Played => 5,
-    }
-}
-
-fn name_of(state: MessageState) -> &'static str {
-    match number_of(state) {
-        0 => "failed",
-        1 => "in_progress",
-        2 => "sent",
-        3 => "delivered",
-        4 => "read",
-        _ => "played",
     }
 }
 
@@ -127,7 +118,7 @@ fn entry(message: &Message) -> Value {
         "whatsapp_session_id": message.session,
         "to": message.to,
         "content": shown(&message.content).to_string(),
-        "status": name_of(message.state),
+        "status": WORDS.of(message.state),
         "failed_reason": message.reason,
         "created_at": iso8601(message.accepted_at_ms),
         "updated_at": iso8601(message.updated_at_ms),
@@ -136,7 +127,7 @@ fn entry(message: &Message) -> Value {
 
 /// A page of the messages that a session sent, newest first.
 pub fn logs(request: &Request) -> Result<Response, Failure> {
-    let session = request.param("id").parse().map_err(|_| Failure::SessionNotFound)?;
+    let session = request.param("id").parse().map_err(|_| Failure::NotFound(What::Session))?;
     let page = Numbered::of(request)?;
     let found = host::find(&MessageQuery {
         session: Some(session),
@@ -146,7 +137,8 @@ pub fn logs(request: &Request) -> Result<Response, Failure> {
         until_ms: None,
         offset: page.offset(),
         limit: page.limit(),
-    })?;
+    })
+    .of(What::Session)?;
     let sent = found.entries.iter().filter_map(|one| match one {
         Logged::Sent(message) => Some(entry(message)),
         Logged::Received(_) => None,

@@ -1,11 +1,10 @@
 //! Lists: as a whole, or by the page where `paginated` asks for that; and logs, which always come by the page.
 
 use serde_json::{Value, json};
+use switchboard_dialect::{Failure, Of, What, done};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::Request;
 use switchboard_guest_sdk::types::HostError;
-
-use crate::answer::Failure;
 
 /// Entries of one page, unless the request says otherwise.
 const LIMIT: u32 = 50;
@@ -34,15 +33,16 @@ fn wanted(request: &Request) -> Result<Wanted, Failure> {
     Ok(if paginated { Wanted::Page { page, limit } } else { Wanted::Whole })
 }
 
-/// The list, or the page of it, that a request wants. `find` gives entries from an offset on, and how many there are in all.
+/// The list, or the page of it, that a request wants: of `what`. `find` gives entries from an offset on, and how many there are in all.
 pub fn list<T>(
     request: &Request,
+    what: What,
     find: impl Fn(u32, u32) -> Result<(Vec<T>, u32), HostError>,
     shape: impl Fn(&T) -> Value,
 ) -> Result<Value, Failure> {
     match wanted(request)? {
         Wanted::Page { page, limit } => {
-            let (entries, total) = find((page - 1) * limit, limit)?;
+            let (entries, total) = find((page - 1) * limit, limit).of(what)?;
             let data: Vec<Value> = entries.iter().map(shape).collect();
             let last_page = total.div_ceil(limit).max(1);
             Ok(json!({ "data": data, "current_page": page, "per_page": limit, "last_page": last_page, "total": total }))
@@ -50,7 +50,7 @@ pub fn list<T>(
         Wanted::Whole => {
             let mut data = Vec::new();
             for offset in (0..WHOLE_MAX).step_by(LIMIT_MAX as usize) {
-                let (entries, total) = find(offset, LIMIT_MAX)?;
+                let (entries, total) = find(offset, LIMIT_MAX).of(what)?;
                 data.extend(entries.iter().map(&shape));
                 if entries.is_empty() || offset + LIMIT_MAX >= total {
                     break;
@@ -78,7 +78,7 @@ impl Numbered {
         let mut query = Fields::of_query(&request.query);
         let page = query.within("page", 1, PAGE_MAX, 1);
         let per_page = query.within("per_page", 1, PER_PAGE_MAX, PER_PAGE);
-        query.finish().map_err(Failure::fields)?;
+        done(query)?;
         Ok(Self { page, per_page })
     }
 

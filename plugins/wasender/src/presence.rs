@@ -1,12 +1,13 @@
 //! `POST /send-presence-update`.
 
 use serde_json::json;
+use switchboard_dialect::{Failure, What, done, fields};
 use switchboard_guest_sdk::chats::{Activity, presence};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::HostError;
 
-use crate::answer::{Failure, success};
-use crate::sessions::{own, parse};
+use crate::answer::success;
+use crate::sessions::own;
 
 /// Longest that typing or recording may be shown.
 const DELAY_MS_MAX: u64 = 60_000;
@@ -24,7 +25,7 @@ fn activity(name: &str) -> Option<Activity> {
 
 pub fn send_presence_update(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let jid = fields.text("jid");
     let name = fields.required_text("type");
     let shown = activity(&name);
@@ -41,13 +42,13 @@ pub fn send_presence_update(request: &Request) -> Result<Response, Failure> {
     if delay_ms > DELAY_MS_MAX {
         fields.refuse("delayMs", format!("must be at most {DELAY_MS_MAX}"));
     }
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     // A field was refused whenever there is nothing to show.
     let shown = shown.ok_or(Failure::Internal)?;
     let for_ms = u32::try_from(delay_ms).map_err(|_| Failure::Internal)?;
     presence(session, jid.as_deref(), shown, for_ms).map_err(|error| match error {
         HostError::Invalid(invalid) if invalid.field == "chat" => Failure::field("jid", invalid.why),
-        other => other.into(),
+        other => Failure::of(other, What::Session),
     })?;
     Ok(success(json!({ "jid": jid, "type": name })))
 }

@@ -1,14 +1,15 @@
 //! What happened in the form of the published clients: one host event may be several of theirs.
 
 use serde_json::{Map, Value, json};
-use switchboard_dialect::hooks;
+use switchboard_dialect::content::text_of;
+use switchboard_dialect::people::{chat_of, jid_of};
 use switchboard_guest_sdk::iso8601;
 use switchboard_guest_sdk::types::{
     Call, Contact, ContactChange, Content, Event, Fact, GroupChange, Incoming, MessageProgress, MessageState,
 };
 use switchboard_guest_sdk::webhook::About;
 
-use crate::events::{Subscription, activity, chat_of};
+use crate::events::{Subscription, activity};
 use crate::messages::shown;
 use crate::sessions::status_name;
 
@@ -23,7 +24,7 @@ pub fn told(event: &Event, about: &About, wanted: &Subscription) -> Told {
         Fact::MessageState(progress) => came_further(event, progress, about, wanted),
         Fact::MemberReceipt(receipt) => {
             let key = own_key(&receipt.whatsapp_id, &receipt.chat, receipt.message);
-            let by = hooks::jid_of(&receipt.by);
+            let by = jid_of(&receipt.by);
             one("message-receipt.update", json!([receipt_of(&key, &by, receipt.state, event.at_ms)]))
         }
         Fact::SessionState(change) => {
@@ -38,11 +39,11 @@ pub fn told(event: &Event, about: &About, wanted: &Subscription) -> Told {
         Fact::PresenceChanged(change) => {
             let presence = if change.online { "available" } else { "unavailable" };
             let last_seen = change.last_seen_ms.map(|at| at / 1000);
-            let jid = hooks::jid_of(&change.person);
+            let jid = jid_of(&change.person);
             one("presence.update", presences(&jid, &jid, presence, last_seen))
         }
         Fact::ChatState(state) => {
-            let jid = hooks::jid_of(&state.person);
+            let jid = jid_of(&state.person);
             let chat = if state.chat == state.person.jid { &jid } else { &state.chat };
             one("presence.update", presences(chat, &jid, activity(state.activity), None))
         }
@@ -70,7 +71,7 @@ fn key(incoming: &Incoming) -> Value {
     set("remoteJid", json!(chat_of(incoming)));
     set("addressingMode", json!(if sender.jid.ends_with("@lid") { "lid" } else { "pn" }));
     if incoming.group {
-        set("participant", json!(hooks::jid_of(sender)));
+        set("participant", json!(jid_of(sender)));
         set("participantPn", json!(by_phone));
         set("participantLid", json!(sender.lid));
     } else {
@@ -92,7 +93,7 @@ fn key_about(incoming: &Incoming, message_id: &str, author: Option<&Contact>, ab
     let from_me = author.map_or(incoming.from_me, own);
     let mut key = json!({ "id": message_id, "fromMe": from_me, "remoteJid": chat_of(incoming) });
     if let (true, Some(author), Some(key)) = (incoming.group, author, key.as_object_mut()) {
-        key.insert("participant".to_owned(), json!(hooks::jid_of(author)));
+        key.insert("participant".to_owned(), json!(jid_of(author)));
     }
     key
 }
@@ -118,14 +119,14 @@ fn came_in(incoming: &Incoming, about: &About, wanted: &Subscription) -> Told {
         }
         Content::PollVote(vote) => {
             let of = key_about(incoming, &vote.poll_id, vote.author.as_ref(), about);
-            let result = about.poll.iter().map(|option| {
-                json!({ "name": option.name, "voters": option.voters.iter().map(hooks::jid_of).collect::<Vec<_>>() })
-            });
+            let result = about.poll.iter().map(
+                |option| json!({ "name": option.name, "voters": option.voters.iter().map(jid_of).collect::<Vec<_>>() }),
+            );
             one("poll.results", json!({ "key": of, "pollResult": result.collect::<Vec<_>>() }))
         }
         content => {
             let mut message = shown(content);
-            let text = hooks::text_of(content);
+            let text = text_of(content);
             let whole = json!({
                 "key": key(incoming),
                 "pushName": incoming.sender.push_name,
@@ -202,7 +203,7 @@ fn presences(chat: &str, jid: &str, presence: &str, last_seen: Option<u64>) -> V
 }
 
 fn group(change: &GroupChange) -> Option<(&'static str, Value)> {
-    let people: Vec<String> = change.participants.iter().map(hooks::jid_of).collect();
+    let people: Vec<String> = change.participants.iter().map(jid_of).collect();
     let action = match change.change.as_str() {
         "create" => {
             let members: Vec<Value> =
@@ -211,7 +212,7 @@ fn group(change: &GroupChange) -> Option<(&'static str, Value)> {
                 "id": change.chat,
                 "jid": change.chat,
                 "subject": change.value,
-                "owner": change.by.as_ref().map(hooks::jid_of),
+                "owner": change.by.as_ref().map(jid_of),
                 "creation": change.changed_at_ms / 1000,
                 "participants": members,
             }]);
@@ -248,7 +249,7 @@ fn what_changed(change: &str, value: Option<&str>) -> Option<(&'static str, Valu
 
 fn contact(change: &ContactChange) -> Value {
     let ContactChange { person, name, verified_name, .. } = change;
-    let jid = hooks::jid_of(person);
+    let jid = jid_of(person);
     let mut data = Map::from_iter([("id".to_owned(), json!(jid)), ("jid".to_owned(), json!(jid))]);
     let known = [
         ("lid", &person.lid),
@@ -264,7 +265,7 @@ fn contact(change: &ContactChange) -> Value {
 fn call_of(call: &Call) -> Value {
     json!({
         "id": call.call_id,
-        "from": hooks::jid_of(&call.caller),
+        "from": jid_of(&call.caller),
         "date": iso8601(call.called_at_ms),
         "isGroup": call.group.is_some(),
         "isVideo": call.video,

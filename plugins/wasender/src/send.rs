@@ -2,15 +2,15 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use switchboard_dialect::{Failure, Of, What, done, failed, fields, limits as headers};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::messages::{ApiLimits, SendOptions};
 use switchboard_guest_sdk::router::{Request, Response};
-use switchboard_guest_sdk::types::{Extras, HostError, Outgoing, QuotaStanding, Quote};
+use switchboard_guest_sdk::types::{Extras, HostError, Outgoing, Quote};
 use switchboard_guest_sdk::{at_once, config, http, messages};
 
-use crate::answer::{Failure, show_limit};
-use crate::content;
-use crate::sessions::parse;
+use crate::sessions::own;
+use crate::{Wasender, content};
 
 /// Messages that each session may send in a minute through this API, unless the operator sets another figure.
 const MESSAGES_PER_MINUTE: u64 = 10;
@@ -36,36 +36,27 @@ fn limits() -> Option<ApiLimits> {
 }
 
 pub fn send_message(request: &Request) -> Result<Response, Failure> {
-    let session = request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::SessionNotFound)?;
-    let limits = limits();
-    let refused = match send(request, session, limits.clone()) {
-        Ok(response) => return Ok(response),
-        Err(failure) => failure,
-    };
-    // Every answer of this endpoint tells how its limit stands.
-    let mut response = refused.render();
-    if !response.headers.iter().any(|header| header.name == "x-ratelimit-limit")
-        && let Some(tightest) = tightest(&messages::quota(session, limits.as_ref()).unwrap_or_default())
-    {
-        show_limit(&mut response, tightest);
-    }
-    Ok(response)
-}
-
-/// The limit that is nearest to its end is the one to watch.
-fn tightest(limits: &[QuotaStanding]) -> Option<&QuotaStanding> {
-    limits.iter().min_by_key(|limit| limit.max.saturating_sub(limit.used))
+    let (session, limits) = (own(request)?, limits());
+    send(request, session, limits.clone()).or_else(|failure| {
+        // Every answer of this endpoint tells how its limit stands.
+        let mut response = failed::<Wasender>(&failure, request);
+        if !response.headers.iter().any(|header| header.name == "x-ratelimit-limit") {
+            headers::show(&mut response, &messages::quota(session, limits.as_ref()).unwrap_or_default());
+        }
+        Ok(response)
+    })
 }
 
 fn send(request: &Request, session: u64, limits: Option<ApiLimits>) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let to = fields.required_text("to");
     let content = content::detect(&mut fields);
     let extras = extras(&mut fields);
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     // `detect` has refused a field whenever it found nothing to send.
     let content = content.ok_or(Failure::Internal)?;
-    let accepted = messages::send(session, &Outgoing { to, content, extras }, &SendOptions { limits, ..at_once() })?;
+    let options = SendOptions { limits, ..at_once() };
+    let accepted = messages::send(session, &Outgoing { to, content, extras }, &options).of(What::Session)?;
     let message = &accepted.message;
     let body = json!({
         "success": true,
@@ -73,9 +64,7 @@ fn send(request: &Request, session: u64, limits: Option<ApiLimits>) -> Result<Re
         "data": { "msgId": message.id, "jid": message.to, "status": "in_progress" },
     });
     let mut response = http::json(200, &body);
-    if let Some(tightest) = tightest(&accepted.limits) {
-        show_limit(&mut response, tightest);
-    }
+    headers::show(&mut response, &accepted.limits);
     Ok(response)
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use switchboard_dialect::qr::data_url;
+use switchboard_dialect::status::{SessionWords, is_ready};
+use switchboard_dialect::{Failure, Of, What, caller, done, fields};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::sessions::{self as host, NewSession, QrCode, SessionChange};
 use switchboard_guest_sdk::types::{Event, Fact, HostError, KeyKind, Session, SessionState, Setting};
 use switchboard_guest_sdk::{events, http, iso8601, keys};
 
-use crate::answer::{Failure, success};
+use crate::answer::{said, success};
 use crate::hooks;
 use crate::pages::Numbered;
 
@@ -30,16 +31,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ("webhook_format", "\"seed\""),
 ];
 
+const WORDS: SessionWords = SessionWords {
+    created: "disconnected",
+    pairing: "need_scan",
+    qr: "need_scan",
+    connected: "connected",
+    reconnecting: "connecting",
+    disconnected: "disconnected",
+    logged_out: "logged_out",
+    replaced: "disconnected",
+    banned: "expired",
+    failed: "expired",
+};
+
 /// The status that clients of this dialect know.
 pub fn status_name(state: SessionState) -> &'static str {
-    match state {
-        SessionState::Connected => "connected",
-        SessionState::Pairing => "need_scan",
-        SessionState::Reconnecting => "connecting",
-        SessionState::LoggedOut => "logged_out",
-        SessionState::Created | SessionState::Disconnected | SessionState::Replaced => "disconnected",
-        SessionState::Banned | SessionState::Failed => "expired",
-    }
+    WORDS.of(state, true)
 }
 
 fn is_account(request: &Request) -> bool {
@@ -61,7 +68,7 @@ fn shape(request: &Request, session: &Session) -> Result<Value, Failure> {
     let api_key = match keys::session_key(session.id) {
         // The session is there; the key that is shown for it was revoked.
         Err(HostError::NotFound) => String::new(),
-        shown => shown?,
+        shown => shown.of(What::Session)?,
     };
     Ok(shape_with(request, session, Secrets { api_key, webhook_secret }))
 }
@@ -96,12 +103,12 @@ fn shape_with(request: &Request, session: &Session, secrets: Secrets) -> Value {
 }
 
 fn id(request: &Request) -> Result<u64, Failure> {
-    request.param("id").parse().map_err(|_| Failure::SessionNotFound)
+    request.param("id").parse().map_err(|_| Failure::NotFound(What::Session))
 }
 
 pub fn list(request: &Request) -> Result<Response, Failure> {
-    let mut own_keys: BTreeMap<u64, String> = keys::session_keys()?.into_iter().collect();
-    let sessions = host::all()?;
+    let mut own_keys: BTreeMap<u64, String> = keys::session_keys().of(What::Session)?.into_iter().collect();
+    let sessions = host::all().of(What::Session)?;
     let mut secrets = hooks::secrets(&sessions.iter().collect::<Vec<_>>())?;
     let shaped = sessions.iter().map(|session| {
         let api_key = own_keys.remove(&session.id).unwrap_or_default();
@@ -120,24 +127,18 @@ fn settings(fields: &mut Fields) -> Vec<Setting> {
     SETTINGS.iter().filter_map(set).collect()
 }
 
-fn check_name(fields: &mut Fields, name: &str) {
-    if name.chars().count() > NAME_CHARS_MAX {
-        fields.refuse("name", format!("must not be longer than {NAME_CHARS_MAX} characters"));
-    }
-}
-
 pub fn update(request: &Request) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let name = fields.has("name").then(|| fields.required_text("name"));
-    check_name(&mut fields, name.as_deref().unwrap_or_default());
+    fields.at_most("name", NAME_CHARS_MAX);
     let settings = settings(&mut fields);
-    fields.finish().map_err(Failure::fields)?;
+    done(fields)?;
     let id = id(request)?;
     if hooks::concerned(&settings) {
         // First: what cannot be a webhook changes nothing.
-        hooks::follow(id, &hooks::merged(&host::get(id)?, &settings))?;
+        hooks::follow(id, &hooks::merged(&host::get(id).of(What::Session)?, &settings))?;
     }
-    let session = host::change(id, &SessionChange { name, settings })?;
+    let session = host::change(id, &SessionChange { name, settings }).of(What::Session)?;
     Ok(success(shape(request, &session)?))
 }
 
@@ -158,48 +159,47 @@ fn entry(event: &Event) -> Value {
 
 /// A page of what happened to a session, newest first.
 pub fn logs(request: &Request) -> Result<Response, Failure> {
-    let (session, page) = (host::get(id(request)?)?, Numbered::of(request)?);
+    let (session, page) = (host::get(id(request)?).of(What::Session)?, Numbered::of(request)?);
     let kinds = vec!["session.*".to_owned()];
     let query = events::EventQuery { session: Some(session.id), kinds, offset: page.offset(), limit: page.limit() };
-    let found = events::find(&query)?;
+    let found = events::find(&query).of(What::Session)?;
     Ok(success(page.shape(request, found.entries.iter().map(entry).collect(), found.total)))
 }
 
 pub fn restart(request: &Request) -> Result<Response, Failure> {
-    let session = host::get(id(request)?)?;
-    if !matches!(session.state, SessionState::Connected | SessionState::Reconnecting) {
-        let status = status_name(session.state);
-        return Err(Failure::SessionDisconnected(format!("Session is not connected (status: {status})")));
+    let session = host::get(id(request)?).of(What::Session)?;
+    if !is_ready(&session) {
+        return Err(Failure::NotConnected(session.state));
     }
-    let session = host::restart(session.id, CONNECT_WAIT_MS)?;
+    let session = host::restart(session.id, CONNECT_WAIT_MS).of(What::Session)?;
     let data = json!({ "status": status_name(session.state) });
-    Ok(http::json(200, &json!({ "success": true, "message": "Session restarted", "data": data })))
+    Ok(said("Session restarted", data))
 }
 
 pub fn renew_key(request: &Request) -> Result<Response, Failure> {
-    let api_key = keys::renew_session_key(id(request)?)?;
+    let api_key = keys::renew_session_key(id(request)?).of(What::Session)?;
     Ok(http::json(200, &json!({ "success": true, "api_key": api_key })))
 }
 
 /// Bare `{"status":"connected"}` of the session that the path names.
 pub fn status_of(request: &Request) -> Result<Response, Failure> {
-    let session = host::get(id(request)?)?;
+    let session = host::get(id(request)?).of(What::Session)?;
     Ok(http::json(200, &json!({ "status": status_name(session.state) })))
 }
 
 pub fn create(request: &Request) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let name = fields.required_text("name");
-    check_name(&mut fields, &name);
+    fields.at_most("name", NAME_CHARS_MAX);
     let phone_number = fields.text("phone_number").unwrap_or_default();
     let settings = settings(&mut fields);
-    fields.finish().map_err(Failure::fields)?;
-    let session = host::create(&NewSession { name, phone_number, settings })?;
+    done(fields)?;
+    let session = host::create(&NewSession { name, phone_number, settings }).of(What::Session)?;
     if hooks::concerned(&session.settings)
         && let Err(failure) = hooks::follow(session.id, &session.settings)
     {
         // Half of what was asked for is nothing.
-        host::delete(session.id)?;
+        host::delete(session.id).of(What::Session)?;
         return Err(failure);
     }
     let shaped = shape(request, &session)?;
@@ -207,21 +207,21 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
 }
 
 pub fn get(request: &Request) -> Result<Response, Failure> {
-    Ok(success(shape(request, &host::get(id(request)?)?)?))
+    Ok(success(shape(request, &host::get(id(request)?).of(What::Session)?)?))
 }
 
 pub fn delete(request: &Request) -> Result<Response, Failure> {
-    host::delete(id(request)?)?;
+    host::delete(id(request)?).of(What::Session)?;
     Ok(success(Value::Null))
 }
 
 pub fn connect(request: &Request) -> Result<Response, Failure> {
-    let mut fields = parse(request)?;
+    let mut fields = fields(request)?;
     let as_image = wants_image(request, &mut fields);
-    fields.finish().map_err(Failure::fields)?;
-    let session = host::connect(id(request)?, CONNECT_WAIT_MS)?;
+    done(fields)?;
+    let session = host::connect(id(request)?, CONNECT_WAIT_MS).of(What::Session)?;
     let status = status_name(session.state);
-    Ok(success(match (session.state, host::qr(session.id)?) {
+    Ok(success(match (session.state, host::qr(session.id).of(What::Session)?) {
         (SessionState::Pairing, Some(qr)) => {
             let mut data = qr_data("qrCode", &qr, as_image);
             data.insert("status".to_owned(), json!(status));
@@ -233,7 +233,7 @@ pub fn connect(request: &Request) -> Result<Response, Failure> {
 }
 
 pub fn disconnect(request: &Request) -> Result<Response, Failure> {
-    let session = host::disconnect(id(request)?)?;
+    let session = host::disconnect(id(request)?).of(What::Session)?;
     Ok(success(json!({ "status": status_name(session.state), "message": "Session disconnected" })))
 }
 
@@ -247,22 +247,14 @@ pub fn qr_code(request: &Request) -> Result<Response, Failure> {
 
 fn qr_named(request: &Request, name: &str) -> Result<Response, Failure> {
     let as_image = wants_image(request, &mut Fields::default());
-    let session = host::get(id(request)?)?;
-    let Some(qr) = host::qr(session.id)? else {
-        return Err(match session.state {
-            SessionState::Connected => Failure::field("session", "is already connected and has no QR code"),
-            state => {
-                let state = status_name(state);
-                Failure::SessionDisconnected(format!("No QR code is waiting (status: {state}): call connect first"))
-            }
-        });
-    };
+    let session = host::get(id(request)?).of(What::Session)?;
+    let qr = host::qr(session.id).of(What::Session)?.ok_or(Failure::NoQr(session.state))?;
     Ok(success(Value::Object(qr_data(name, &qr, as_image))))
 }
 
 /// `name` is the text, or the picture where that was asked for; `qrImage` is always the picture.
 fn qr_data(name: &str, qr: &QrCode, as_image: bool) -> Map<String, Value> {
-    let picture = format!("data:image/png;base64,{}", STANDARD.encode(&qr.png));
+    let picture = data_url(qr);
     let shown = if as_image { picture.clone() } else { qr.text.clone() };
     [(name, shown), ("qrText", qr.text.clone()), ("qrImage", picture)]
         .into_iter()
@@ -279,11 +271,11 @@ fn wants_image(request: &Request, fields: &mut Fields) -> bool {
 
 /// The one session that the key is bound to.
 pub fn own(request: &Request) -> Result<u64, Failure> {
-    request.principal.as_ref().and_then(|principal| principal.session).ok_or(Failure::SessionNotFound)
+    caller(request)?.session.ok_or(Failure::NotFound(What::Session))
 }
 
 pub fn user(request: &Request) -> Result<Response, Failure> {
-    let session = host::get(own(request)?)?;
+    let session = host::get(own(request)?).of(What::Session)?;
     let (id, lid) = (session.jid.unwrap_or_default(), session.lid.unwrap_or_default());
     Ok(success(json!({ "id": id, "name": session.name, "lid": lid })))
 }
@@ -296,20 +288,16 @@ pub fn auth_check(request: &Request) -> Result<Response, Failure> {
 
 /// Bare `{"status":"connected"}`. A session key asks for its own session; the account for the best of all its sessions.
 pub fn status(request: &Request) -> Result<Response, Failure> {
-    let state = state(request)?.ok_or(HostError::NotFound)?;
+    let state = state(request)?.ok_or(Failure::NotFound(What::Session))?;
     Ok(http::json(200, &json!({ "status": status_name(state) })))
 }
 
 /// How the key's own session stands, or the best of all; nothing where there is none.
 fn state(request: &Request) -> Result<Option<SessionState>, Failure> {
-    if let Some(session) = request.principal.as_ref().and_then(|principal| principal.session) {
-        return Ok(Some(host::get(session)?.state));
+    if let Some(session) = caller(request)?.session {
+        return Ok(Some(host::get(session).of(What::Session)?.state));
     }
-    let all = host::all()?;
+    let all = host::all().of(What::Session)?;
     let connected = all.iter().find(|session| session.state == SessionState::Connected);
     Ok(connected.or(all.first()).map(|session| session.state))
-}
-
-pub fn parse(request: &Request) -> Result<Fields, Failure> {
-    Fields::parse(&request.body).map_err(|why| Failure::Validation(why, Default::default()))
 }
