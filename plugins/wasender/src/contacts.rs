@@ -14,7 +14,7 @@ use crate::sessions::own;
 pub fn list(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
     let find = |offset, limit| host::find(session, offset, limit).map(|page| (page.entries, page.total));
-    Ok(success(pages::list(request, What::Contact, find, known)?))
+    Ok(success(pages::list(request, find, known)?))
 }
 
 pub fn save(request: &Request) -> Result<Response, Failure> {

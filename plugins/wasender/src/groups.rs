@@ -14,7 +14,7 @@ use crate::sessions::own;
 pub fn list(request: &Request) -> Result<Response, Failure> {
     let session = own(request)?;
     let find = |offset, limit| host::find(session, offset, limit).map(|page| (page.entries, page.total));
-    Ok(success(pages::list(request, What::Group, find, brief)?))
+    Ok(success(pages::list(request, find, brief)?))
 }
 
 pub fn create(request: &Request) -> Result<Response, Failure> {
@@ -25,7 +25,7 @@ pub fn create(request: &Request) -> Result<Response, Failure> {
     fields.require("participants");
     let people = fields.texts("participants");
     done(fields)?;
-    Ok(success(whole(&host::create(session, &subject, description.as_deref(), &people).of(What::Group)?)))
+    Ok(success(whole(&host::create(session, &subject, description.as_deref(), &people).of(What::Session)?)))
 }
 
 pub fn get(request: &Request) -> Result<Response, Failure> {

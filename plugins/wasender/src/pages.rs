@@ -33,16 +33,15 @@ fn wanted(request: &Request) -> Result<Wanted, Failure> {
     Ok(if paginated { Wanted::Page { page, limit } } else { Wanted::Whole })
 }
 
-/// The list, or the page of it, that a request wants: of `what`. `find` gives entries from an offset on, and how many there are in all.
+/// The list, or the page of it, that a request wants. `find` gives entries from an offset on, and how many there are in all.
 pub fn list<T>(
     request: &Request,
-    what: What,
     find: impl Fn(u32, u32) -> Result<(Vec<T>, u32), HostError>,
     shape: impl Fn(&T) -> Value,
 ) -> Result<Value, Failure> {
     match wanted(request)? {
         Wanted::Page { page, limit } => {
-            let (entries, total) = find((page - 1) * limit, limit).of(what)?;
+            let (entries, total) = find((page - 1) * limit, limit).of(What::Session)?;
             let data: Vec<Value> = entries.iter().map(shape).collect();
             let last_page = total.div_ceil(limit).max(1);
             Ok(json!({ "data": data, "current_page": page, "per_page": limit, "last_page": last_page, "total": total }))
@@ -50,7 +49,7 @@ pub fn list<T>(
         Wanted::Whole => {
             let mut data = Vec::new();
             for offset in (0..WHOLE_MAX).step_by(LIMIT_MAX as usize) {
-                let (entries, total) = find(offset, LIMIT_MAX).of(what)?;
+                let (entries, total) = find(offset, LIMIT_MAX).of(What::Session)?;
                 data.extend(entries.iter().map(&shape));
                 if entries.is_empty() || offset + LIMIT_MAX >= total {
                     break;
