@@ -1,7 +1,7 @@
 //! Sessions: made, listed, renamed, set up and removed.
 
 use serde_json::{Map, Value, json};
-use switchboard_dialect::status::SessionWords;
+use switchboard_dialect::status::{SessionWords, is_ready};
 use switchboard_dialect::{Failure, Of, What, done, fields, people};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::http::{empty, json as json_response, stream as live};
@@ -47,13 +47,12 @@ fn id(request: &Request) -> Result<u64, Failure> {
 fn shape(session: &Session, stream: Option<String>) -> Result<Value, Failure> {
     let qr_waits = session.state == SessionState::Pairing && host::qr(session.id).of(What::Session)?.is_some();
     let id = uuid(Kind::Session, session.id);
-    let connected = matches!(session.state, SessionState::Connected | SessionState::Reconnecting);
     Ok(json!({
         "id": id,
         "sessionKey": session.name,
         "status": WORDS.of(session.state, qr_waits),
         "phoneNumber": people::own_number(session),
-        "connectedAt": connected.then(|| iso8601(session.updated_at_ms)),
+        "connectedAt": session.last_active_at_ms.filter(|_| is_ready(session)).map(iso8601),
         "lastActivityAt": session.last_active_at_ms.map(iso8601),
         "createdAt": iso8601(session.created_at_ms),
         "streamUrl": stream,

@@ -306,3 +306,22 @@ async fn keys_do_no_more_than_the_one_that_made_them_and_are_counted() {
     assert_eq!(after["requestCount"], json!(4), "what was counted survives an orderly stop");
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_connected_since_it_came_on_line_whatever_is_changed_about_it() {
+    let cast = Cast::start().await;
+    let api = api(&cast).await;
+    let path = format!("{BASE}/sessions/{}", session(cast.connected.id));
+    let ask = async |method, rest: &str, body: Option<Value>| {
+        let answer = api.ask(method, &format!("{path}{rest}"), Some(&api.key), body.as_ref()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let since = ask("GET", "", None).await["connectedAt"].clone();
+    assert!(since.is_string(), "{since}");
+    ask("PATCH", "/settings", Some(json!({ "sending": true }))).await;
+    let renamed = ask("PATCH", "", Some(json!({ "session_key": "another name" }))).await;
+    assert_eq!((&renamed["sessionKey"], &renamed["connectedAt"]), (&json!("another name"), &since));
+    assert_eq!(ask("POST", "/disconnect", None).await["connectedAt"], Value::Null);
+    cast.stage.stop().await;
+}
