@@ -53,8 +53,7 @@ pub fn files(request: &Request) -> Result<Response, Failure> {
     send(request, |_| SentAs { content: Content::Document, gif: false, voice_note: false, view_once: false })
 }
 
-/// Sends every file of a form; the caption goes with the first of them. What can be wrong with any of them is looked at before
-/// the first is sent.
+/// Sends every file of a form, or none of them; the caption goes with the first.
 fn send(request: &Request, sent_as: fn(&mut Fields) -> SentAs) -> Result<Response, Failure> {
     let session = session(request)?;
     let mut fields = fields(request)?;
@@ -71,22 +70,15 @@ fn send(request: &Request, sent_as: fn(&mut Fields) -> SentAs) -> Result<Respons
             if sent_as.voice_note { media::voice_note(&file.blob).of(What::Session)?.handle } else { file.blob.clone() };
         handles.push(handle);
     }
-    let wanted = u64::try_from(handles.len()).unwrap_or(u64::MAX);
-    let limits = messages::quota(session, None).of(What::Session)?;
-    if let Some(short) = limits.into_iter().find(|limit| limit.max.saturating_sub(limit.used) < wanted) {
-        return Err(Failure::LimitReached(short));
-    }
-    let (mut sent, mut limits) = (Vec::with_capacity(handles.len()), Vec::new());
+    let mut wishes = Vec::with_capacity(handles.len());
     for (at, (file, handle)) in request.files.iter().zip(handles).enumerate() {
         let caption = caption.clone().filter(|_| at == 0);
         let content = (sent_as.content)(media_of(file, handle, caption, &sent_as));
         let extras = Extras { view_once: sent_as.view_once, ..no_extras() };
-        let outgoing = Outgoing { to: to.clone(), content, extras };
-        let accepted = messages::send(session, &outgoing, &at_once()).of(What::Session)?;
-        sent.push(accepted.message);
-        limits = accepted.limits;
+        wishes.push(Outgoing { to: to.clone(), content, extras });
     }
-    Ok(answer::done(&limits, &sent_files(&sent)))
+    let accepted = messages::send_all(session, &wishes, &at_once()).of(What::Session)?;
+    Ok(answer::done(&accepted.limits, &sent_files(&accepted.messages)))
 }
 
 fn media_of(file: &ReceivedFile, handle: String, caption: Option<String>, sent_as: &SentAs) -> Media {

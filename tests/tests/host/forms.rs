@@ -393,3 +393,25 @@ async fn wasender_opens_a_sealed_file_of_whatsapp_and_fetches_from_nowhere_else(
     }
     shop.stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_one_form_are_sent_together_or_not_at_all() {
+    let shop = Shop::open().await;
+    let tenant = format!("/switchboard/v1/tenants/{}", shop.account.tenant);
+    let limits = json!({ "limits": { "messages_per_month": 3 } });
+    let set = shop.stage.http().json("PATCH", &tenant, Some(ADMIN_KEY), Some(&limits)).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+    let png = picture();
+    let photos = |count: usize| {
+        let photo = file("photos", "a.png", "image/png", &png);
+        [vec![field("number", CUSTOMER)], vec![photo; count]].concat()
+    };
+    assert_eq!(shop.sends("/send/photo", &photos(1)).await.len(), 1);
+    let refused = shop.form("/send/photo", &photos(3)).await;
+    assert_eq!((refused.status, &refused.json()["success"]), (429, &json!(false)), "{refused:?}");
+    let left = ["x-ratelimit-limit", "x-ratelimit-remaining"].map(|name| refused.header(name));
+    assert_eq!(left, [Some("3"), Some("2")], "the refusal cost nothing: {refused:?}");
+    assert_eq!(shop.sends("/send/photo", &photos(2)).await.len(), 2);
+    assert_eq!(received(shop.stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await.len(), 3);
+    shop.stage.stop().await;
+}

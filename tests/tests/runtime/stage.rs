@@ -247,6 +247,10 @@ impl Verbs for FakeVerbs {
         Err(VerbError::NotFound)
     }
 
+    async fn send_all(&self, _caller: &Principal, _new: NewBatch<'_>) -> Result<Vec<Message>, VerbError> {
+        Err(VerbError::NotFound)
+    }
+
     async fn send_batch(&self, _caller: &Principal, _new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
         Err(VerbError::NotFound)
     }

@@ -205,19 +205,48 @@ impl Intake {
     /// # Errors
     /// As [`Intake::accept`].
     pub async fn accept_once(&self, tenant: TenantId, wish: SendWish, once: Option<&Once>) -> Result<Message, IntakeError> {
+        let accepted = self.accept_all_once(tenant, vec![wish], once).await?;
+        accepted.into_iter().next().ok_or(IntakeError::Storage(StorageError::Conflict))
+    }
+
+    /// Accepts every one of these wishes or none: they are durable in one commit, and limits count them together.
+    ///
+    /// # Errors
+    /// [`IntakeError::BatchSize`] for too many wishes or none; else the first refusal of any of them. Nothing was accepted then.
+    pub async fn accept_all_once(
+        &self,
+        tenant: TenantId,
+        wishes: Vec<SendWish>,
+        once: Option<&Once>,
+    ) -> Result<Vec<Message>, IntakeError> {
+        let count = wishes.len();
+        if count == 0 || count > BATCH_MESSAGES_MAX {
+            return Err(IntakeError::BatchSize { messages: count });
+        }
         let step = once.map(Once::next_step);
         if let Some(mark) = self.made_before(step.as_ref()).await? {
-            return self.made_message(tenant, &mark).await;
+            return self.made_messages(tenant, &mark).await;
         }
-        let mut message = self.judge(tenant, wish).await?;
-        message.content = self.with_file(tenant, message.content, &message.schedule).await?;
-        let once = step.map(|step| OnceStep { places: vec![0], ..step });
-        let acceptance = Acceptance { messages: vec![message], once, ..Acceptance::default() };
-        match self.commit(tenant, acceptance).await? {
-            Committed::Now(accepted, _) => {
-                accepted.messages.into_iter().next().ok_or(IntakeError::Storage(StorageError::Conflict))
+        let (mut messages, mut ids) = (Vec::with_capacity(count), HashSet::new());
+        for wish in wishes {
+            let mut message = self.judge(tenant, wish).await?;
+            while !ids.insert(message.id) {
+                message.id = MessageId(message.id.0 + 1);
             }
-            Committed::Before(mark) => self.made_message(tenant, &mark).await,
+            messages.push(message);
+        }
+        if count > 1 {
+            // Many files are not to be kept for what a limit refuses. For one, the commit says so soon enough.
+            let used = self.storage.used(tenant, self.charges(tenant, &messages).await?).await?;
+            quota::reached(&used, self.clock.now()).map_or(Ok(()), |reached| Err(IntakeError::QuotaReached(reached)))?;
+        }
+        for message in &mut messages {
+            message.content = self.with_file(tenant, message.content.clone(), &message.schedule).await?;
+        }
+        let once = step.map(|step| OnceStep { places: (0..).take(count).collect(), ..step });
+        match self.commit(tenant, Acceptance { messages, once, ..Acceptance::default() }).await? {
+            Committed::Now(accepted, _) => Ok(accepted.messages),
+            Committed::Before(mark) => self.made_messages(tenant, &mark).await,
         }
     }
 
@@ -228,9 +257,12 @@ impl Intake {
         Ok(mark.filter(|mark| mark.fingerprint == step.fingerprint))
     }
 
-    async fn made_message(&self, tenant: TenantId, mark: &OnceMark) -> Result<Message, IntakeError> {
-        let (_, id) = mark.messages.first().ok_or(StorageError::Conflict)?;
-        Ok(self.storage.message(tenant, *id).await?.ok_or(StorageError::Conflict)?)
+    async fn made_messages(&self, tenant: TenantId, mark: &OnceMark) -> Result<Vec<Message>, IntakeError> {
+        let mut made = Vec::with_capacity(mark.messages.len());
+        for (_, id) in &mark.messages {
+            made.push(self.storage.message(tenant, *id).await?.ok_or(StorageError::Conflict)?);
+        }
+        Ok(made)
     }
 
     /// Accepts a batch: every wish is judged by itself, and those that are taken are durable together. Where a limit ends in

@@ -1,6 +1,7 @@
 //! The imports `messages` and `account`.
 
 use switchboard_core::clock::Timestamp;
+use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::id::{BatchId, MessageId, SessionId};
 use switchboard_core::records::message::{ApiLimits, Priority, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery, Logged};
@@ -84,6 +85,11 @@ fn page(page: LogPage) -> messages::MessagePage {
     messages::MessagePage { entries: page.entries.iter().map(logged).collect(), total: page.total }
 }
 
+fn outgoing(wishes: Vec<wit::Outgoing>) -> Vec<(String, Content, Extras)> {
+    let read = |one: wit::Outgoing| (one.to, convert::core_content(one.content), convert::core_extras(one.extras));
+    wishes.into_iter().map(read).collect()
+}
+
 impl CallState {
     /// How every limit of a session stands. Of what was accepted the caller is told, whatever becomes of this question.
     async fn limits(
@@ -136,11 +142,33 @@ impl messages::Host for CallState {
         self.accepted(answer, &options).await
     }
 
+    async fn send_all(
+        &mut self,
+        session: u64,
+        wishes: Vec<wit::Outgoing>,
+        options: messages::SendOptions,
+    ) -> Answer<messages::AcceptedAll> {
+        let (once, asked, outgoing) = (self.once.clone(), &options, outgoing(wishes));
+        let answer: Result<Vec<wit::Message>, _> = self
+            .verb(|verbs, caller| async move {
+                let (once, session, schedule) = (once.as_deref(), SessionId(session), schedule(asked)?);
+                let new = NewBatch { session, name: None, messages: &outgoing, schedule, once };
+                Ok(verbs.send_all(&caller, new).await?.iter().map(convert::message).collect())
+            })
+            .await?;
+        Ok(match answer {
+            Ok(messages) => {
+                let limits = self.limits(SessionId(session), &options).await?;
+                Ok(messages::AcceptedAll { messages, limits })
+            }
+            Err(error) => Err(error),
+        })
+    }
+
     async fn send_batch(&mut self, session: u64, wish: messages::BatchWish) -> Answer<messages::BatchAnswer> {
         let (once, options) = (self.once.clone(), wish.options);
         let asked = &options;
-        let read = |one: wit::Outgoing| (one.to, convert::core_content(one.content), convert::core_extras(one.extras));
-        let (name, outgoing): (_, Vec<_>) = (wish.name, wish.messages.into_iter().map(read).collect());
+        let (name, outgoing) = (wish.name, outgoing(wish.messages));
         let answer = self
             .verb(|verbs, caller| async move {
                 let (name, once, session) = (name.as_deref(), once.as_deref(), SessionId(session));

@@ -256,6 +256,8 @@ pub trait Verbs:
     async fn session_keys(&self, caller: &Principal) -> Result<Vec<(SessionId, String)>, VerbError>;
     /// Gives a session a new key of its own.
     async fn renew_session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError>;
+    /// Accepts every one of these messages of one session or none; they are no batch, and have no name.
+    async fn send_all(&self, caller: &Principal, new: NewBatch<'_>) -> Result<Vec<Message>, VerbError>;
     /// Accepts messages of one session; each is judged by itself.
     async fn send_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError>;
     /// A batch and how far it has come.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use switchboard_core::flow::intake::{BatchWish, SendWish};
 use switchboard_core::records::account::Principal;
+use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::MessageId;
 use switchboard_core::records::message::{Message, MessageState, Schedule};
@@ -13,6 +14,20 @@ use switchboard_core::storage::StorageError;
 use switchboard_runtime::verbs::{BatchOutcome, NewBatch, NewMessage, VerbError};
 
 use super::{HostVerbs, intake_error, need, need_to_send, unavailable};
+
+/// What these messages wish for.
+fn wishes(new: &NewBatch<'_>, by: Option<&Arc<Principal>>) -> Vec<SendWish> {
+    let wish = |(to, content, extras): &(String, Content, Extras)| SendWish {
+        session: new.session,
+        to: to.clone(),
+        content: content.clone(),
+        extras: extras.clone(),
+        schedule: new.schedule,
+        origin: None,
+        by: by.cloned(),
+    };
+    new.messages.iter().map(wish).collect()
+}
 
 impl HostVerbs {
     pub(super) async fn accept(&self, caller: &Principal, new: NewMessage<'_>) -> Result<Message, VerbError> {
@@ -30,18 +45,16 @@ impl HostVerbs {
         self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
     }
 
+    pub(super) async fn accept_all(&self, caller: &Principal, new: NewBatch<'_>) -> Result<Vec<Message>, VerbError> {
+        need_to_send(caller)?;
+        self.reach(caller, new.session).await?;
+        let by = Some(Arc::new(caller.clone()));
+        self.intake.accept_all_once(caller.tenant, wishes(&new, by.as_ref()), new.once).await.map_err(intake_error)
+    }
+
     pub(super) async fn accept_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
-        let (session, schedule) = (new.session, new.schedule);
-        let wishes = new.messages.iter().map(|(to, content, extras)| SendWish {
-            session,
-            to: to.clone(),
-            content: content.clone(),
-            extras: extras.clone(),
-            schedule,
-            origin: None,
-            by: None,
-        });
-        let wish = BatchWish { session, name: new.name.map(str::to_owned), messages: wishes.collect() };
+        let (session, name) = (new.session, new.name.map(str::to_owned));
+        let wish = BatchWish { session, name, messages: wishes(&new, None) };
         let accepted = self.send_batch(caller, wish, new.once).await?;
         let missing = || VerbError::Unavailable("a message of the batch is missing".to_owned());
         let result = |one: Result<Option<Message>, _>| one.map_err(intake_error)?.ok_or_else(missing);

@@ -409,6 +409,10 @@ impl Verbs for HostVerbs {
         self.accept(caller, new).await
     }
 
+    async fn send_all(&self, caller: &Principal, new: NewBatch<'_>) -> Result<Vec<Message>, VerbError> {
+        self.accept_all(caller, new).await
+    }
+
     async fn send_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
         self.accept_batch(caller, new).await
     }

@@ -257,3 +257,25 @@ async fn a_batch_that_a_limit_ends_in_the_middle_of_is_taken_up_to_there() {
     assert!(nothing.record.is_none());
     assert!(nothing.results.iter().all(|one| matches!(one, Err(IntakeError::QuotaReached(_)))));
 }
+
+#[tokio::test]
+async fn wishes_that_belong_together_are_accepted_in_one_piece_or_not_at_all() {
+    let host = host_with("unlimited", &[("messages_per_month", 5)], json!(null)).await;
+    accept(&host, 2).await;
+    let all = |texts: &[&str]| texts.iter().map(|text| wish(text)).collect::<Vec<_>>();
+    let over = host.intake.accept_all_once(TENANT, all(&["a", "b", "c", "d"]), None).await;
+    assert!(matches!(over, Err(IntakeError::QuotaReached(reached)) if reached.limit == "messages_per_month"), "{over:?}");
+    let mut one_wrong = all(&["a", "b", "c"]);
+    one_wrong[2].to = "12".to_owned();
+    let wrong = host.intake.accept_all_once(TENANT, one_wrong, None).await;
+    assert!(matches!(wrong, Err(IntakeError::Recipient(_))), "{wrong:?}");
+    for count in [0, 1_001] {
+        let size = host.intake.accept_all_once(TENANT, vec![wish("x"); count], None).await;
+        assert!(matches!(size, Err(IntakeError::BatchSize { messages }) if messages == count), "{size:?}");
+    }
+    assert_eq!(host.outbox_depth().await, 2, "refusals cost nothing and leave nothing");
+    let taken = host.intake.accept_all_once(TENANT, all(&["a", "b", "c"]), None).await.unwrap();
+    assert_eq!(taken.iter().map(text_of).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(taken.iter().all(|message| message.batch.is_none()));
+    assert_eq!(host.outbox_depth().await, 5);
+}

@@ -91,7 +91,7 @@ fn wish(text: &str) -> SendWish {
 }
 
 impl Stage {
-    /// What a request that sends two messages and a batch of two does, up to its first failure.
+    /// What a request that sends two messages, a batch of two and two together does, up to its first failure.
     async fn serve(&self, once: &Once) -> Result<Vec<MessageId>, IntakeError> {
         let mut ids = Vec::new();
         for text in ["one", "two"] {
@@ -103,6 +103,8 @@ impl Stage {
         let batch = self.intake.accept_batch_once(ACME, batch, Some(once)).await?;
         assert!(matches!(batch.results[1], Err(IntakeError::Invalid { field: "text", .. })), "{batch:?}");
         ids.extend(batch.results.into_iter().filter_map(|result| Some(result.ok()??.id)));
+        let together = self.intake.accept_all_once(ACME, ["five", "six"].map(wish).to_vec(), Some(once)).await?;
+        ids.extend(together.iter().map(|message| message.id));
         self.storage.keep_answer(&once.key, &answer(once, self.clock.now())).await?;
         Ok(ids)
     }
@@ -123,7 +125,7 @@ fn answer(once: &Once, at: Timestamp) -> KeptAnswer {
 
 #[tokio::test]
 async fn a_request_that_broke_off_at_any_commit_makes_the_rest_and_nothing_twice_when_it_is_repeated() {
-    const COMMITS: u64 = 4;
+    const COMMITS: u64 = 5;
     for (failing, kept) in (0..COMMITS).flat_map(|failing| [(failing, false), (failing, true)]) {
         let engine =
             Arc::new(BreakingEngine { inner: MemoryEngine::default(), commits_left: AtomicU64::new(u64::MAX), kept });
@@ -132,9 +134,9 @@ async fn a_request_that_broke_off_at_any_commit_makes_the_rest_and_nothing_twice
         stage.serve(&request("a")).await.expect_err("the power went off");
         engine.commits_left.store(u64::MAX, Ordering::Relaxed);
         let repeated = stage.serve(&request("a")).await.unwrap();
-        assert_eq!(stage.texts().await, ["four", "one", "three", "two"], "commit {failing}, kept: {kept}");
+        assert_eq!(stage.texts().await, ["five", "four", "one", "six", "three", "two"], "commit {failing}, kept: {kept}");
         assert_eq!(stage.serve(&request("a")).await.unwrap(), repeated, "commit {failing}, kept: {kept}");
-        assert_eq!(stage.storage.outbox_depth(ACME, SESSION).await.unwrap(), 4);
+        assert_eq!(stage.storage.outbox_depth(ACME, SESSION).await.unwrap(), 6);
     }
 }
 
