@@ -52,4 +52,18 @@ world!(responder_world, "responder-plugin", "export_responder_world");
 world!(auth_policy_world, "auth-policy-plugin", "export_auth_policy_world");
 world!(template_world, "template-plugin", "export_template_world");
 world!(webhook_world, "webhook-plugin", "export_webhook_world");
+
+// It has no types in common with the others.
+pub mod configurable_world {
+    wit_bindgen::generate!({
+        path: "../wit/since_v0.1.0",
+        world: "configurable-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_configurable_world",
+        with: {
+            "switchboard:plugin/log@0.1.0": crate::bindings::switchboard::plugin::log,
+            "switchboard:plugin/config@0.1.0": crate::bindings::switchboard::plugin::config,
+        },
+    });
+}
 world!(sender_route_world, "sender-route-plugin", "export_sender_route_world");

@@ -31,6 +31,7 @@
 //! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib`; the file below `target/` is ready to upload.
 
 mod bindings;
+pub mod configurable;
 pub mod fields;
 pub mod http;
 
@@ -107,7 +108,8 @@ pub mod sender_route {
 
 #[doc(hidden)]
 pub use bindings::{
-    auth_policy_world, responder_world, router_world, sender_route_world, streamer_world, template_world, webhook_world,
+    auth_policy_world, configurable_world, responder_world, router_world, sender_route_world, streamer_world,
+    template_world, webhook_world,
 };
 
 /// Exports a type as the component's `router`.
@@ -170,6 +172,30 @@ macro_rules! export_template {
 macro_rules! export_webhook {
     ($plugin:ident) => {
         $crate::webhook_world::export_webhook_world!($plugin with_types_in $crate::webhook_world);
+    };
+}
+
+/// Exports a type as the component's `configurable`, which takes what a table of [`configurable::Known`] says and refuses all else:
+///
+/// ```no_run
+/// use switchboard_guest_sdk::configurable::{Known, flag, limit};
+///
+/// struct Courier;
+///
+/// const KNOWN: &[Known] = &[limit("parcels_per_day", 1, 500), flag("quiet")];
+/// switchboard_guest_sdk::export_configurable!(Courier, KNOWN);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export_configurable {
+    ($plugin:ident, $known:expr) => {
+        impl $crate::configurable::Guest for $plugin {
+            fn check(configuration: String) -> Vec<$crate::configurable::ConfigFault> {
+                $crate::configurable::check($known, &configuration)
+            }
+        }
+
+        $crate::configurable_world::export_configurable_world!($plugin with_types_in $crate::configurable_world);
     };
 }
 

@@ -50,3 +50,17 @@ world!(responder_world, "responder-plugin");
 world!(webhook_world, "webhook-plugin");
 world!(auth_policy_world, "auth-policy-plugin");
 world!(template_world, "template-plugin");
+
+// It has no types in common with the others.
+pub mod configurable_world {
+    wasmtime::component::bindgen!({
+        path: "../../wit/since_v0.1.0",
+        world: "configurable-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "switchboard:plugin/log": crate::bindings::switchboard::plugin::log,
+            "switchboard:plugin/config": crate::bindings::switchboard::plugin::config,
+        },
+    });
+}

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::configure::ConfigFault;
 use crate::engine::compile_config;
 use crate::inspect::InspectError;
 use crate::log::short_words;
@@ -60,6 +61,9 @@ pub enum CompileError {
     /// The component's fault.
     #[error(transparent)]
     Refused(#[from] InspectError),
+    /// It does not work with its configuration.
+    #[error("its configuration has faults")]
+    Misconfigured(Vec<ConfigFault>),
 }
 
 /// The child's whole life: a component on standard input, compiled code on standard output, exit code 0; or words on standard

@@ -10,6 +10,8 @@ const PACKAGE: &str = "switchboard:plugin";
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
 pub const INTERFACES: [&str; 6] = ["router", "streamer", "responder", "webhook", "auth-policy", "template"];
+/// The interface by which a component checks its configuration. It serves nobody else, so it is none of [`INTERFACES`].
+const CONFIGURABLE: &str = "configurable";
 /// Interfaces of the package that this host does not call yet.
 const INTERFACES_NOT_YET: [&str; 1] = ["sender-route"];
 /// Interfaces that a component may import.
@@ -173,8 +175,16 @@ pub(crate) fn inspect_bytes(bytes: &[u8], bytes_max: usize) -> Result<(), Inspec
     }
 }
 
-/// Looks at imports and exports; returns the known interfaces that are exported, in the order of [`INTERFACES`].
-pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner) -> Result<Vec<String>, InspectError> {
+/// What a component exports that this host knows.
+pub(crate) struct Exports {
+    /// What it serves, in the order of [`INTERFACES`].
+    pub(crate) interfaces: Vec<String>,
+    /// Whether it checks its configuration.
+    pub(crate) configurable: bool,
+}
+
+/// Looks at imports and exports.
+pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner) -> Result<Exports, InspectError> {
     let shape = component.component_type();
     let items = shape.imports(engine).len();
     if items > ITEMS_MAX {
@@ -187,7 +197,7 @@ pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner
     if items > ITEMS_MAX {
         return Err(InspectError::TooManyItems { items, what: "exports" });
     }
-    let mut known = Vec::new();
+    let (mut known, mut configurable) = (Vec::new(), false);
     for (name, item) in shape.exports(engine) {
         let Some((interface, version)) = of_package(name) else { continue };
         if !matches!(item.ty, ComponentItem::ComponentInstance(_)) {
@@ -200,10 +210,11 @@ pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner
         if INTERFACES.contains(&interface) {
             known.push(interface.to_owned());
         }
+        configurable |= interface == CONFIGURABLE;
     }
     // Compilers write exports in any order.
     known.sort_by_key(|known| INTERFACES.iter().position(|interface| interface == known));
-    if known.is_empty() { Err(InspectError::NoKnownInterface) } else { Ok(known) }
+    if known.is_empty() { Err(InspectError::NoKnownInterface) } else { Ok(Exports { interfaces: known, configurable }) }
 }
 
 /// The interface and version of a name such as `switchboard:plugin/log@0.1.0`.

@@ -7,6 +7,7 @@ mod bindings;
 mod bodies;
 mod call;
 mod compile;
+mod configure;
 mod convert;
 mod document;
 mod engine;
@@ -25,6 +26,7 @@ pub mod verbs;
 mod wasi;
 
 pub use compile::{CompileError, Compiler, compile_from_stdin};
+pub use configure::ConfigFault;
 pub use document::{OPENAPI_BYTES_MAX, OPENAPI_SECTION};
 pub use inspect::{INTERFACES, InspectError, Owner};
 pub use judge::Verdict;

@@ -17,6 +17,7 @@ use wasmtime::Store;
 use wasmtime::component::Linker;
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
+use crate::bindings::configurable_world::ConfigurablePluginPre;
 use crate::bindings::responder_world::ResponderPluginPre;
 use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
@@ -28,11 +29,12 @@ use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
 use crate::compile::{CodeCache, CompileError, Compiler};
+use crate::configure::ConfigFault;
 use crate::convert;
 use crate::document;
 use crate::engine::{EpochThread, hot_engine};
 use crate::imports;
-use crate::inspect::{InspectError, Owner, inspect_bytes, inspect_items};
+use crate::inspect::{Exports, InspectError, Owner, inspect_bytes, inspect_items};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
@@ -100,12 +102,15 @@ pub struct LoadedPlugin {
     pub event_kinds: Vec<String>,
     /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
     pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What it finds wrong with the configuration that it was loaded with.
+    pub config_faults: Vec<ConfigFault>,
     router: Option<RouterPluginPre<CallState>>,
     responder: Option<ResponderPluginPre<CallState>>,
     pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
     pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
     pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
     pub(crate) template: Option<TemplatePluginPre<CallState>>,
+    pub(crate) configurable: Option<ConfigurablePluginPre<CallState>>,
 }
 
 impl std::fmt::Debug for LoadedPlugin {
@@ -161,15 +166,16 @@ impl Runtime {
         })
     }
 
-    /// Inspects, compiles and tries a component.
+    /// Inspects, compiles and tries a component with the configuration of `context`. Faults of that which do not hinder the
+    /// trial are the caller's to judge.
     ///
     /// # Errors
-    /// [`CompileError::Refused`] with the reason for its owner; else the host failed.
+    /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
         inspect_bytes(bytes, ARTIFACT_BYTES_MAX)?;
         let sha256 = hex::encode(Sha256::digest(bytes));
         let (component, new_code) = self.cache.load(&self.engine, &self.compiler, &sha256, bytes).await?;
-        let interfaces = inspect_items(&self.engine, &component, owner)?;
+        let Exports { interfaces, configurable } = inspect_items(&self.engine, &component, owner)?;
         let wrong = |error: wasmtime::Error| InspectError::WrongType { why: short_words(&format!("{error:#}")) };
         let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
@@ -178,7 +184,8 @@ impl Runtime {
         let streamer = if has("streamer") { Some(StreamerPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let template = if has("template") { Some(TemplatePluginPre::new(pre).map_err(wrong)?) } else { None };
+        let template = if has("template") { Some(TemplatePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let configurable = if configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
             bytes: bytes.len(),
@@ -186,14 +193,21 @@ impl Runtime {
             routes: Vec::new(),
             event_kinds: Vec::new(),
             openapi: document::openapi(bytes)?,
+            config_faults: Vec::new(),
             router,
             responder,
             streamer,
             webhook,
             policy,
             template,
+            configurable,
         };
-        self.ask_declarations(&mut plugin, context).await?;
+        plugin.config_faults = self.check_config(&plugin, context).await?;
+        match self.ask_declarations(&mut plugin, context).await {
+            // What it trips over is the configuration, as it has said itself.
+            Err(_) if !plugin.config_faults.is_empty() => return Err(CompileError::Misconfigured(plugin.config_faults)),
+            declared => declared?,
+        }
         if let Some(code) = new_code {
             self.cache.keep(&self.engine, &plugin.sha256, &code);
         }

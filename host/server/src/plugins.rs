@@ -15,7 +15,9 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_core::storage::{Storage, StorageError};
-use switchboard_runtime::{CallContext, CallReport, Called, CompileError, InspectError, LoadedPlugin, Owner, Runtime};
+use switchboard_runtime::{
+    CallContext, CallReport, Called, CompileError, ConfigFault, InspectError, LoadedPlugin, Owner, Runtime,
+};
 
 use crate::builtins;
 use crate::http::{MountTable, RouteError, host_name};
@@ -90,6 +92,15 @@ pub struct Install {
     pub config: Option<serde_json::Value>,
 }
 
+/// What becomes of faults that a plugin finds with its configuration.
+#[derive(Clone, Copy)]
+enum Faults {
+    /// They keep it out.
+    Refused,
+    /// They are logged: what was stored, perhaps before anybody checked it, goes on at a start.
+    Noted,
+}
+
 /// Why a plugin was not installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -104,6 +115,9 @@ pub enum InstallError {
         /// What is wrong with it.
         why: String,
     },
+    /// The plugin finds faults with its configuration, the one that was given or the one that it has.
+    #[error("the configuration has {} faults, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Config(Vec<ConfigFault>),
     /// Its routes do not fit beside those of the others.
     #[error(transparent)]
     Routes(#[from] RouteError),
@@ -122,6 +136,7 @@ impl From<CompileError> for InstallError {
     fn from(error: CompileError) -> Self {
         match error {
             CompileError::Refused(refused) => Self::Refused(refused),
+            CompileError::Misconfigured(faults) => Self::Config(faults),
             CompileError::Io(error) => Self::Host(error.to_string()),
         }
     }
@@ -196,14 +211,14 @@ impl Plugins {
                 None => (shared.mounts, None),
             };
             let config = config.unwrap_or(shared.config);
-            self.install(Install {
+            let install = Install {
                 tenant: TenantId::OPERATOR,
                 name: shared.name.to_owned(),
                 component: builtin.component.to_vec(),
                 mounts: Some(mounts),
                 config: Some(config),
-            })
-            .await?;
+            };
+            self.put(install, Faults::Noted).await?;
         }
         let mut owners = vec![TenantId::OPERATOR];
         owners.extend(self.storage.tenants().await?.iter().map(|tenant| tenant.id));
@@ -240,7 +255,7 @@ impl Plugins {
 
     async fn activate_stored(&self, record: Plugin) -> Result<(), InstallError> {
         let component = self.storage.artifact(record.tenant, &record.sha256).await?.ok_or(InstallError::NoSuchPlugin)?;
-        let active = self.load(record, &component).await?;
+        let active = self.load(record, &component, Faults::Noted).await?;
         let _turn = self.activation.acquire().await;
         self.swap(Some(active), None)
     }
@@ -260,7 +275,11 @@ impl Plugins {
     ///
     /// # Errors
     /// [`InstallError`]; what was active before stays so.
-    pub async fn install(&self, mut install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
+    pub async fn install(&self, install: Install) -> Result<Arc<ActivePlugin>, InstallError> {
+        self.put(install, Faults::Refused).await
+    }
+
+    async fn put(&self, mut install: Install, faults: Faults) -> Result<Arc<ActivePlugin>, InstallError> {
         check(&install)?;
         for mount in install.mounts.iter_mut().flatten() {
             mount.host = mount.host.as_deref().map(host_name).transpose().map_err(|error| {
@@ -280,7 +299,7 @@ impl Plugins {
             config: install.config.or_else(|| kept.map(|kept| kept.config.clone())).unwrap_or_else(|| serde_json::json!({})),
             activated_at: self.clock.now(),
         };
-        let active = self.load(record, &install.component).await?;
+        let active = self.load(record, &install.component, faults).await?;
         if !active.loaded.routes.is_empty() && active.record.mounts.is_empty() {
             let why = "a router needs to know where it is mounted; only the operator can mount one".to_owned();
             return Err(InstallError::Invalid { field: "mounts", why });
@@ -325,12 +344,20 @@ impl Plugins {
         Ok(())
     }
 
-    async fn load(&self, mut record: Plugin, component: &[u8]) -> Result<Arc<ActivePlugin>, InstallError> {
+    async fn load(&self, mut record: Plugin, component: &[u8], faults: Faults) -> Result<Arc<ActivePlugin>, InstallError> {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
         let context = CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
+        match faults {
+            Faults::Refused if !loaded.config_faults.is_empty() => return Err(InstallError::Config(loaded.config_faults)),
+            Faults::Refused => {}
+            Faults::Noted => loaded.config_faults.iter().for_each(|fault| {
+                let name = full_name(record.tenant, &record.name);
+                tracing::warn!(plugin = name, %fault, "a stored configuration has a fault");
+            }),
+        }
         record.sha256.clone_from(&loaded.sha256);
         record.interfaces.clone_from(&loaded.interfaces);
         let openapi = loaded.openapi.take().map(|mut document| {

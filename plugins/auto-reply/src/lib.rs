@@ -8,9 +8,27 @@
 //! own), `exact` (the text is the keyword) or `contains`. Upper and lower case are the same.
 
 use serde::Deserialize;
+use switchboard_guest_sdk::configurable::{Known, flag, objects, text, word};
 use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Incoming, Run};
 use switchboard_guest_sdk::types::{Content, Quote};
-use switchboard_guest_sdk::{config, export_responder, text_to};
+use switchboard_guest_sdk::{config, export_configurable, export_responder, text_to};
+
+/// Most replies.
+const REPLIES_MAX: usize = 1_000;
+/// Most characters of a keyword, and of a reply.
+const KEYWORD_CHARS_MAX: usize = 1_000;
+const REPLY_CHARS_MAX: usize = 65_536;
+
+const KNOWN: &[Known] = &[
+    objects(
+        "replies",
+        REPLIES_MAX,
+        &[text("keyword", KEYWORD_CHARS_MAX).required(), text("reply", REPLY_CHARS_MAX).required()],
+    ),
+    word("match", &["word", "exact", "contains"]),
+    flag("groups"),
+    flag("quote"),
+];
 
 #[derive(Deserialize)]
 struct Config {
@@ -89,6 +107,7 @@ fn matches(matching: Matching, text: &str, keyword: &str) -> bool {
 }
 
 export_responder!(AutoReply);
+export_configurable!(AutoReply, KNOWN);
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +120,16 @@ mod tests {
         assert!(!matches(Matching::Word, "ours", "hours") && !matches(Matching::Word, "24hours", "hours"));
         assert!(matches(Matching::Exact, " Hours ", "hours") && !matches(Matching::Exact, "hours?", "hours"));
         assert!(matches(Matching::Contains, "24hours", "hours"));
+    }
+
+    #[test]
+    fn a_configuration_that_it_would_not_follow_is_refused() {
+        let faults = |json: &str| switchboard_guest_sdk::configurable::check(KNOWN, json);
+        let good = r#"{"replies":[{"keyword":"hours","reply":"9 to 17"}],"match":"exact","groups":true,"quote":false}"#;
+        assert!(faults(good).is_empty() && faults("{}").is_empty());
+        for wrong in [r#"{"reply":[]}"#, r#"{"match":"regex"}"#, r#"{"replies":[{"keyword":"hours"}]}"#] {
+            assert_eq!(faults(wrong).len(), 1, "{wrong}");
+        }
     }
 
     #[test]

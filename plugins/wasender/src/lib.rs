@@ -13,13 +13,13 @@ mod presence;
 mod published;
 mod send;
 mod sessions;
+mod settings;
 
-use serde::Deserialize;
 use switchboard_dialect::{Dialect, Endpoint, Failure, Place, Takes, endpoint, export_dialect};
 use switchboard_guest_sdk::http::{bearer, in_header};
 use switchboard_guest_sdk::router::{Credential, Response};
 use switchboard_guest_sdk::types::KeyKind;
-use switchboard_guest_sdk::{config, export_webhook};
+use switchboard_guest_sdk::{export_configurable, export_webhook};
 
 /// Keys of the account.
 const ACCOUNT: [KeyKind; 2] = [KeyKind::Personal, KeyKind::Tenant];
@@ -37,21 +37,6 @@ fn session() -> Vec<Credential> {
 /// Either.
 fn either() -> Vec<Credential> {
     vec![in_header("x-api-token", &ACCOUNT), bearer(&[KeyKind::Session, KeyKind::Personal, KeyKind::Tenant])]
-}
-
-/// Requests of an account in a minute, unless the operator sets another figure.
-const REQUESTS_PER_MINUTE: u32 = 100;
-
-/// What the operator may set.
-#[derive(Deserialize)]
-struct Settings {
-    /// `null` for no limit.
-    #[serde(default = "usual_rate")]
-    requests_per_minute: Option<u32>,
-}
-
-fn usual_rate() -> Option<u32> {
-    Some(REQUESTS_PER_MINUTE)
 }
 
 struct Wasender;
@@ -115,10 +100,11 @@ impl Dialect for Wasender {
     }
 
     fn requests_per_minute() -> Option<u32> {
-        config().unwrap_or(Settings { requests_per_minute: usual_rate() }).requests_per_minute
+        settings::settings().requests_per_minute
     }
 }
 
 export_dialect!(Wasender);
 export_webhook!(Wasender);
+export_configurable!(Wasender, settings::KNOWN);
 switchboard_guest_sdk::openapi!("../openapi.json");

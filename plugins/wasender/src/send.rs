@@ -1,36 +1,20 @@
 //! `POST /send-message`.
 
-use serde::Deserialize;
 use serde_json::json;
 use switchboard_dialect::{Failure, Of, What, done, failed, fields, limits as headers};
 use switchboard_guest_sdk::fields::Fields;
 use switchboard_guest_sdk::messages::{ApiLimits, SendOptions};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::types::{Extras, HostError, Outgoing, Quote};
-use switchboard_guest_sdk::{at_once, config, http, messages};
+use switchboard_guest_sdk::{at_once, http, messages};
 
 use crate::sessions::own;
+use crate::settings::settings;
 use crate::{Wasender, content};
-
-/// Messages that each session may send in a minute through this API, unless the operator sets another figure.
-const MESSAGES_PER_MINUTE: u64 = 10;
-
-/// What the operator may set.
-#[derive(Deserialize)]
-struct Settings {
-    /// `null` for no limit.
-    #[serde(default = "usual_limit")]
-    messages_per_minute: Option<u64>,
-}
-
-fn usual_limit() -> Option<u64> {
-    Some(MESSAGES_PER_MINUTE)
-}
 
 /// The limits that this API promises for each session.
 fn limits() -> Option<ApiLimits> {
-    let settings: Settings = config().unwrap_or(Settings { messages_per_minute: usual_limit() });
-    let messages_per_minute = Some(settings.messages_per_minute?);
+    let messages_per_minute = Some(settings().messages_per_minute?);
     let name = "wasender".to_owned();
     Some(ApiLimits { name, messages_per_minute, messages_per_day: None, messages_per_month: None })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
 use switchboard_tests::account::{Account, phone, received, shows, write};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
@@ -69,6 +69,55 @@ async fn a_configuration_is_an_object_within_its_limit_and_what_was_before_stays
         }
     }
     assert_eq!(account.get(path, key).await.json(), json!({ "replies": [] }));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_would_not_follow_is_refused_by_place_and_what_was_before_stays() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let path = "/switchboard/v1/plugins/wasender/config";
+    let put = async |config: Value| stage.http().json("PUT", path, Some(ADMIN_KEY), Some(&config)).await.unwrap();
+    let good = json!({ "requests_per_minute": 1_000, "messages_per_minute": null });
+    let set = put(good.clone()).await;
+    assert_eq!((set.status, &set.json()["config"]), (200, &good), "{set:?}");
+    let refused = put(json!({ "messages_per_minute": -1, "requests_per_minute": 0, "requests/min": 5 })).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    let expected = "a whole number from 1 to 1000000, or null for no limit, is expected";
+    let errors = json!([
+        { "pointer": "#/messages_per_minute", "detail": format!("is -1; {expected}") },
+        { "pointer": "#/requests~1min", "detail": "is not known; there are: requests_per_minute, messages_per_minute" },
+        { "pointer": "#/requests_per_minute", "detail": format!("is 0; {expected}") },
+    ]);
+    assert_eq!(refused.json()["errors"], errors, "{refused:?}");
+    assert_eq!(refused.json()["detail"], format!("messages_per_minute: is -1; {expected}"));
+    assert_eq!(account.get(path, ADMIN_KEY).await.json(), good);
+
+    let key = &account.tenant_key;
+    let wish = json!({ "name": "replies", "builtin": "auto-reply", "config": { "replies": [{ "keyword": "x" }] } });
+    let refused = account.post("/switchboard/v1/plugins", key, wish).await;
+    let place = json!("#/config/replies/0/reply");
+    assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &place), "{refused:?}");
+    assert_eq!(account.get("/switchboard/v1/plugins/replies", key).await.status, 404);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_finds_faults_with_the_configuration_there_is_does_not_take_the_place_of_the_one_before() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let key = &account.tenant_key;
+    assert_eq!(upload(&account, key, "mine", component(env!("GUEST_LETTERHEAD"))).await.status, 201);
+    let (path, any) = ("/switchboard/v1/plugins/mine", json!({ "anything": ["goes"] }));
+    let put = stage.http().json("PUT", &format!("{path}/config"), Some(key), Some(&any)).await.unwrap();
+    assert_eq!(put.status, 200, "it checks nothing: {put:?}");
+    let refused = upload(&account, key, "mine", component(AUTO_REPLY)).await;
+    assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/config/anything")), "{refused:?}");
+    let kept = account.get(path, key).await.json();
+    assert_eq!((&kept["interfaces"], &kept["config"]), (&json!(["template"]), &any));
+    let put = stage.http().json("PUT", &format!("{path}/config"), Some(key), Some(&json!({}))).await.unwrap();
+    assert_eq!(put.status, 200, "{put:?}");
+    assert_eq!(upload(&account, key, "mine", component(AUTO_REPLY)).await.status, 201);
     stage.stop().await;
 }
 

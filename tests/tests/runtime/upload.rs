@@ -61,6 +61,23 @@ async fn a_component_without_a_known_interface_is_refused() {
 }
 
 #[tokio::test]
+async fn a_plugin_tells_what_is_wrong_with_its_configuration_and_is_loaded_all_the_same() {
+    let stage = Stage::shared().await;
+    let faults = async |path: &str, config: &str| {
+        let loaded = stage.runtime.load(&component(path), Owner::Operator, &context(None, config)).await.unwrap();
+        assert!(!loaded.interfaces.iter().any(|interface| interface == "configurable"));
+        loaded.config_faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(faults(WASENDER, r#"{"requests_per_minute":null,"messages_per_minute":1}"#).await.is_empty());
+    let found = faults(WASENDER, r#"{"requests_per_minutes":5}"#).await;
+    assert_eq!(found, ["requests_per_minutes: is not known; there are: requests_per_minute, messages_per_minute"]);
+    let found = faults(AUTO_REPLY, r#"{"match":"sounds","replies":[{"keyword":"x","reply":7}]}"#).await;
+    assert_eq!(found[0], "match: is \"sounds\"; one of word, exact, contains is expected");
+    assert_eq!(found[1], "replies.0.reply: is 7; a text of 1 to 65536 characters is expected");
+    assert!(faults(IMPORTS_KEYS, r#"{"anything":"goes"}"#).await.is_empty(), "it checks nothing");
+}
+
+#[tokio::test]
 async fn only_the_operators_plugins_may_read_keys() {
     let stage = Stage::shared().await;
     let bytes = component(IMPORTS_KEYS);

@@ -100,10 +100,21 @@ impl Problem {
 
     /// The same for what lies deeper: names and indexes on the way there; none for the body itself.
     pub(super) fn invalid_at(path: &[&str], why: impl Into<String>) -> Self {
-        let why = why.into();
-        let place = if path.is_empty() { "the body".to_owned() } else { path.join(".") };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{place}: {why}"))
-            .with("errors", serde_json::json!([{ "pointer": pointer(path), "detail": why }]))
+        Self::invalid_all([(path.to_vec(), why.into())])
+    }
+
+    /// The same for several places, each with why; the first is the one that is told in words.
+    pub(super) fn invalid_all<'a, W: Into<String>>(places: impl IntoIterator<Item = (Vec<&'a str>, W)>) -> Self {
+        let (mut detail, mut errors) = (String::new(), Vec::new());
+        for (path, why) in places {
+            let why = why.into();
+            if errors.is_empty() {
+                let place = if path.is_empty() { "the body".to_owned() } else { path.join(".") };
+                detail = format!("{place}: {why}");
+            }
+            errors.push(serde_json::json!({ "pointer": pointer(&path), "detail": why }));
+        }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with("errors", errors)
     }
 
     /// The parameter of a query, or the header, that is wrong, and why.

@@ -11,6 +11,7 @@ use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
+use super::refusals::config_problem;
 use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
 use crate::plugins::{Install, InstallError};
@@ -108,6 +109,7 @@ impl FrontDoor {
         let active = self.plugins.install(install).await.map_err(|error| match error {
             // The whole body is the configuration.
             InstallError::Invalid { field: "config", why } => Problem::invalid_at(&[], why),
+            InstallError::Config(faults) => config_problem(&[], &faults),
             other => other.into(),
         })?;
         Ok(json_answer(StatusCode::OK, &plugin_json(&active.record)))

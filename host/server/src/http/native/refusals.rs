@@ -4,6 +4,7 @@ use hyper::StatusCode;
 
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::storage::StorageError;
+use switchboard_runtime::ConfigFault;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
 
 use super::super::body::ShapeFault;
@@ -46,6 +47,7 @@ impl From<InstallError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code())
             }
             InstallError::Invalid { field, why } => Self::invalid(field, why),
+            InstallError::Config(faults) => config_problem(&["config"], &faults),
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
             InstallError::NoSuchPlugin => Self::not_found(error.to_string()),
             InstallError::Host(why) => {
@@ -55,6 +57,14 @@ impl From<InstallError> for Problem {
             InstallError::Storage(error) => storage_problem(&error),
         }
     }
+}
+
+/// What a plugin finds wrong with its configuration, which is at `place` of the body.
+pub(super) fn config_problem(place: &[&str], faults: &[ConfigFault]) -> Problem {
+    Problem::invalid_all(faults.iter().map(|fault| {
+        let way = place.iter().copied().chain(fault.path.iter().map(String::as_str));
+        (way.collect(), fault.why.as_str())
+    }))
 }
 
 /// A limit that is used up: 429 where it resets by itself, 403 where only a deletion makes room.

@@ -1,0 +1,199 @@
+//! The interface `configurable`: what may be set for a plugin, as a table of names.
+
+use serde_json::{Map, Value};
+
+pub use crate::bindings::configurable_world::exports::switchboard::plugin::configurable::{ConfigFault, Guest};
+
+/// Most characters of a value that a fault shows.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// A name that can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+}
+
+/// What can be set under a name.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Whole { min: u64, max: u64 },
+    Limit { min: u64, max: u64 },
+    Flag,
+    Text { chars_max: usize },
+    Word(&'static [&'static str]),
+    Objects { count_max: usize, members: &'static [Known] },
+}
+
+const fn optional(name: &'static str, kind: Kind) -> Known {
+    Known { name, kind, required: false }
+}
+
+/// A whole number from `min` to `max`.
+pub const fn whole(name: &'static str, min: u64, max: u64) -> Known {
+    optional(name, Kind::Whole { min, max })
+}
+
+/// A whole number from `min` to `max`, or `null` for no limit.
+pub const fn limit(name: &'static str, min: u64, max: u64) -> Known {
+    optional(name, Kind::Limit { min, max })
+}
+
+/// True or false.
+pub const fn flag(name: &'static str) -> Known {
+    optional(name, Kind::Flag)
+}
+
+/// A text of 1 to `chars_max` characters that are not all blank.
+pub const fn text(name: &'static str, chars_max: usize) -> Known {
+    optional(name, Kind::Text { chars_max })
+}
+
+/// One of these words.
+pub const fn word(name: &'static str, words: &'static [&'static str]) -> Known {
+    optional(name, Kind::Word(words))
+}
+
+/// A list of at most `count_max` objects with these members.
+pub const fn objects(name: &'static str, count_max: usize, members: &'static [Known]) -> Known {
+    optional(name, Kind::Objects { count_max, members })
+}
+
+impl Known {
+    /// The same, which must be set.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// What is expected, in words.
+    fn expected(&self) -> String {
+        match self.kind {
+            Kind::Whole { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Limit { min, max } => format!("a whole number from {min} to {max}, or null for no limit,"),
+            Kind::Flag => "true or false".to_owned(),
+            Kind::Text { chars_max } => format!("a text of 1 to {chars_max} characters"),
+            Kind::Word(words) => format!("one of {}", words.join(", ")),
+            Kind::Objects { count_max, .. } => format!("a list of at most {count_max} objects"),
+        }
+    }
+
+    fn takes(&self, value: &Value) -> bool {
+        let within = |min, max| value.as_u64().is_some_and(|number| (min..=max).contains(&number));
+        match self.kind {
+            Kind::Whole { min, max } => within(min, max),
+            Kind::Limit { min, max } => value.is_null() || within(min, max),
+            Kind::Flag => value.is_boolean(),
+            Kind::Text { chars_max } => {
+                value.as_str().is_some_and(|text| !text.trim().is_empty() && text.chars().count() <= chars_max)
+            }
+            Kind::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Kind::Objects { count_max, .. } => {
+                value.as_array().is_some_and(|all| all.len() <= count_max && all.iter().all(Value::is_object))
+            }
+        }
+    }
+}
+
+/// What is wrong with a configuration where these names are known, and no others. Nothing is wrong where no fault is returned.
+pub fn check(known: &[Known], configuration: &str) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    match serde_json::from_str(configuration) {
+        Ok(Value::Object(given)) => check_members(known, &given, &[], &mut faults),
+        Ok(other) => faults.push(fault(&[], format!("is {}; an object is expected", shown(&other)))),
+        Err(error) => faults.push(fault(&[], format!("is not JSON: {error}"))),
+    }
+    faults
+}
+
+fn check_members(known: &[Known], given: &Map<String, Value>, way: &[String], faults: &mut Vec<ConfigFault>) {
+    let at = |name: &str| way.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
+    for (name, value) in given {
+        let Some(known) = known.iter().find(|known| known.name == name) else {
+            let names: Vec<&str> = known.iter().map(|known| known.name).collect();
+            faults.push(fault(&at(name), format!("is not known; there are: {}", names.join(", "))));
+            continue;
+        };
+        if !known.takes(value) {
+            faults.push(fault(&at(name), format!("is {}; {} is expected", shown(value), known.expected())));
+        } else if let Kind::Objects { members, .. } = known.kind {
+            for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
+                let Value::Object(entry) = entry else { continue };
+                let way: Vec<String> = at(name).into_iter().chain([index.to_string()]).collect();
+                check_members(members, entry, &way, faults);
+            }
+        }
+    }
+    for missing in known.iter().filter(|known| known.required && !given.contains_key(known.name)) {
+        faults.push(fault(&at(missing.name), format!("is required: {}", missing.expected())));
+    }
+}
+
+fn fault(path: &[String], why: String) -> ConfigFault {
+    ConfigFault { path: path.to_vec(), why }
+}
+
+/// A value as JSON, as much of it as is needed to find it.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= SHOWN_CHARS_MAX {
+        return text;
+    }
+    text.chars().take(SHOWN_CHARS_MAX).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[Known] = &[
+        limit("per_minute", 1, 100),
+        whole("tries", 0, 5),
+        flag("quiet"),
+        word("match", &["word", "exact"]),
+        objects("replies", 2, &[text("keyword", 5).required()]),
+    ];
+
+    fn faults(configuration: &str) -> Vec<(String, String)> {
+        check(KNOWN, configuration).into_iter().map(|fault| (fault.path.join("/"), fault.why)).collect()
+    }
+
+    #[test]
+    fn what_the_table_says_is_taken_and_nothing_has_to_be_set() {
+        assert_eq!(faults("{}"), []);
+        let whole = r#"{"per_minute":100,"tries":0,"quiet":true,"match":"exact","replies":[{"keyword":"hours"}]}"#;
+        assert_eq!(faults(whole), []);
+        assert_eq!(faults(r#"{"per_minute":null,"replies":[]}"#), []);
+    }
+
+    #[test]
+    fn a_fault_names_the_place_the_value_and_the_limit() {
+        let expected = "a whole number from 1 to 100, or null for no limit, is expected";
+        for (value, shown) in [("0", "0"), ("-3", "-3"), ("101", "101"), ("1.5", "1.5"), ("\"10\"", "\"10\"")] {
+            let found = faults(&format!(r#"{{"per_minute":{value}}}"#));
+            assert_eq!(found, [("per_minute".to_owned(), format!("is {shown}; {expected}"))]);
+        }
+        for (configuration, place, why) in [
+            (r#"{"per_minut":1}"#, "per_minut", "is not known; there are: per_minute, tries, quiet, match, replies"),
+            (r#"{"tries":null}"#, "tries", "is null; a whole number from 0 to 5 is expected"),
+            (r#"{"quiet":"yes"}"#, "quiet", "is \"yes\"; true or false is expected"),
+            (r#"{"match":"sounds"}"#, "match", "is \"sounds\"; one of word, exact is expected"),
+            (r#"{"replies":{}}"#, "replies", "is {}; a list of at most 2 objects is expected"),
+            (r#"{"replies":[{},{"keyword":"x"}]}"#, "replies/0/keyword", "is required: a text of 1 to 5 characters"),
+            (r#"{"replies":[{"keyword":" "}]}"#, "replies/0/keyword", "is \" \"; a text of 1 to 5 characters is expected"),
+            ("[]", "", "is []; an object is expected"),
+        ] {
+            assert_eq!(faults(configuration), [(place.to_owned(), why.to_owned())]);
+        }
+        assert!(faults("{")[0].1.starts_with("is not JSON"));
+    }
+
+    #[test]
+    fn every_fault_is_told_and_long_values_are_cut() {
+        let long = "x".repeat(200);
+        let found = faults(&format!(r#"{{"match":"{long}","tries":9,"nope":1}}"#));
+        assert_eq!(found.iter().map(|(place, _)| place.as_str()).collect::<Vec<_>>(), ["match", "nope", "tries"]);
+        assert!(found[0].1.chars().count() < 130 && found[0].1.contains('…'), "{}", found[0].1);
+    }
+}
