@@ -3,6 +3,8 @@
 use serde_json::Value;
 use switchboard::http::{LocalAnswer, LocalClient};
 
+use crate::schema::is;
+
 /// The document of a host.
 pub struct Contract(Value);
 
@@ -93,18 +95,5 @@ impl Contract {
         let own = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| self.required(part));
         own.chain(parts).collect()
-    }
-}
-
-fn is(name: &str, value: &Value) -> bool {
-    match name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => panic!("{name} is not a type"),
     }
 }

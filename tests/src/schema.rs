@@ -60,7 +60,8 @@ fn types(wanted: &Value) -> impl Iterator<Item = &str> {
     one.into_iter().chain(many)
 }
 
-fn is(name: &str, value: &Value) -> bool {
+/// Whether `value` has the type `name`, as schemas call types.
+pub(crate) fn is(name: &str, value: &Value) -> bool {
     match name {
         "object" => value.is_object(),
         "array" => value.is_array(),

@@ -95,10 +95,14 @@ fn holds_for(owner: TenantId, tenant: TenantId) -> bool {
     owner == TenantId::OPERATOR || owner == tenant
 }
 
+fn unordered_policies(generation: &Generation, tenant: TenantId) -> impl Iterator<Item = &Arc<ActivePlugin>> {
+    let plugins = generation.plugins.iter();
+    plugins.filter(move |plugin| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE))
+}
+
 /// The policies that hold for a tenant, in the order in which they are asked.
 fn policies(generation: &Generation, tenant: TenantId) -> Vec<&Arc<ActivePlugin>> {
-    let holds = |plugin: &&Arc<ActivePlugin>| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE);
-    let mut found: Vec<_> = generation.plugins.iter().filter(holds).collect();
+    let mut found: Vec<_> = unordered_policies(generation, tenant).collect();
     found.sort_by_key(|plugin| {
         let order = plugin.record.config.get(ORDER).and_then(serde_json::Value::as_i64).unwrap_or_default();
         (plugin.record.tenant != TenantId::OPERATOR, order, plugin.record.name.clone())
@@ -112,10 +116,7 @@ impl Policies for PluginGuards {
         let Some(plugins) = self.plugins() else { return true };
         let generation = plugins.generation();
         let lost = generation.lost_policies.iter().any(|(owner, _)| holds_for(*owner, tenant));
-        lost || generation
-            .plugins
-            .iter()
-            .any(|plugin| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE))
+        lost || unordered_policies(&generation, tenant).next().is_some()
     }
 
     async fn judge(&self, tenant: TenantId, question: &Question<'_>) -> Result<(), PolicyRefusal> {

@@ -525,23 +525,23 @@ fn own_headers<'a>(
     payload: &'a Payload,
     timestamp_s: u64,
 ) -> Result<Vec<(&'a str, String)>, String> {
-    if matches!(payload.signing, PayloadSigning::Standard | PayloadSigning::None) {
-        return Ok(Vec::new());
-    }
-    let newest = newest.ok_or("there is no secret to sign with")?;
-    if !endpoint.public_keys.is_empty() {
-        return Err(format!("format {} signs with a shared secret, and this endpoint has none", endpoint.format));
-    }
+    let shared = || {
+        if !endpoint.public_keys.is_empty() {
+            return Err(format!("format {} signs with a shared secret, and this endpoint has none", endpoint.format));
+        }
+        newest.ok_or_else(|| "there is no secret to sign with".to_owned())
+    };
     match &payload.signing {
         PayloadSigning::SecretIn(_) if !endpoint.reveal_secret => {
             Err(format!("format {} shows the secret, and this endpoint does not reveal it", endpoint.format))
         }
-        PayloadSigning::SecretIn(header) => Ok(vec![(header, newest.to_owned())]),
+        PayloadSigning::SecretIn(header) => Ok(vec![(header, shared()?.to_owned())]),
         PayloadSigning::Hmac(HmacHeader { header, prefix, content, timestamp_header }) => {
+            let secret = shared()?;
             let signature = match content {
-                HmacContent::Body => hex_signature(newest, &[&payload.body]),
+                HmacContent::Body => hex_signature(secret, &[&payload.body]),
                 HmacContent::TimestampAndBody => {
-                    hex_signature(newest, &[format!("{timestamp_s}.").as_bytes(), &payload.body])
+                    hex_signature(secret, &[format!("{timestamp_s}.").as_bytes(), &payload.body])
                 }
             };
             let mut headers = vec![(header.as_str(), format!("{prefix}{signature}"))];

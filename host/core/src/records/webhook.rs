@@ -8,6 +8,8 @@ use crate::clock::Timestamp;
 
 /// The format that the host itself shapes: `{"type","timestamp","data"}`. Every other name is that of a plugin.
 pub const STANDARD_FORMAT: &str = "standard";
+/// What an endpoint names that wants events of every type.
+pub const EVERY_EVENT: &str = "*";
 /// The number of the first delivery of a test; below it, a delivery has the number of its event.
 pub const TEST_NUMBER_FIRST: u64 = 1 << 62;
 
@@ -68,6 +70,33 @@ pub struct WebhookEndpoint {
     pub created_at: Timestamp,
     /// When its record last changed.
     pub updated_at: Timestamp,
+}
+
+impl WebhookEndpoint {
+    /// A place that gets every event of its tenant in the host's own words, signed with HMAC.
+    pub fn new(id: WebhookId, tenant: TenantId, url: String, at: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            session: None,
+            name: String::new(),
+            url,
+            events: vec![EVERY_EVENT.to_owned()],
+            format: STANDARD_FORMAT.to_owned(),
+            ordered: false,
+            signing: SigningMethod::Hmac,
+            public_keys: Vec::new(),
+            header_names: Vec::new(),
+            settings: Map::new(),
+            reveal_secret: false,
+            active: true,
+            disabled_reason: None,
+            failing_since: None,
+            failures: 0,
+            created_at: at,
+            updated_at: at,
+        }
+    }
 }
 
 /// A secret that requests are signed with.

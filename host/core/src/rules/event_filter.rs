@@ -2,6 +2,7 @@
 //! everything. What takes no event that there is, is refused: it was meant to be something else.
 
 use crate::records::event::EVENT_TYPES;
+use crate::records::webhook::EVERY_EVENT;
 
 /// Filters that are given together.
 pub const FILTERS_MAX: usize = 64;
@@ -42,7 +43,7 @@ fn families() -> Vec<String> {
 
 /// Whether a filter takes an event that there is.
 fn is_filter(text: &str) -> bool {
-    text == "*" || EVENT_TYPES.contains(&text) || families().iter().any(|family| family == text)
+    text == EVERY_EVENT || EVENT_TYPES.contains(&text) || families().iter().any(|family| family == text)
 }
 
 /// The filters, each once.

@@ -15,7 +15,8 @@ use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{SessionId, TenantId, WebhookId, draw_public_number};
 use switchboard_core::records::webhook::{
-    Attempt, Delivery, STANDARD_FORMAT, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret,
+    Attempt, Delivery, EVERY_EVENT, STANDARD_FORMAT, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal,
+    WebhookSecret,
 };
 use switchboard_core::rules::webhook_fields::{FieldError, URL_CHARS_MAX, checked_events, checked_headers, checked_name};
 use switchboard_core::rules::webhook_signature::{SecretError, check_secret, draw_secret, public_key};
@@ -138,12 +139,9 @@ impl Webhooks {
         let secret = self.new_secret(signing, wish.secret, now)?;
         let headers = checked_headers(wish.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
         let mut endpoint = WebhookEndpoint {
-            id: WebhookId(0),
-            tenant,
             session,
             name: checked_name(&wish.name.unwrap_or_default())?,
-            url: self.checked_url(&wish.url)?,
-            events: checked_events(&wish.events.unwrap_or_else(|| vec!["*".to_owned()]))?,
+            events: checked_events(&wish.events.unwrap_or_else(|| vec![EVERY_EVENT.to_owned()]))?,
             format: self.checked_format(tenant, wish.format.unwrap_or_else(|| STANDARD_FORMAT.to_owned()))?,
             ordered: wish.ordered,
             signing,
@@ -152,11 +150,7 @@ impl Webhooks {
             settings: wish.settings,
             reveal_secret: wish.reveal_secret,
             active: !wish.inactive,
-            disabled_reason: None,
-            failing_since: None,
-            failures: 0,
-            created_at: now,
-            updated_at: now,
+            ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url)?, now)
         };
         let shown = (signing == SigningMethod::Hmac).then(|| secret.text.clone());
         let seal = WebhookSeal { secrets: vec![secret], headers };

@@ -13,9 +13,7 @@ use crate::flow::delivery_worker::{
 };
 use crate::records::event::Event;
 use crate::records::id::WebhookId;
-use crate::records::webhook::{
-    Attempt, Delivery, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret,
-};
+use crate::records::webhook::{Attempt, Delivery, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret};
 use crate::rules::delivery::TRIES_MAX;
 use crate::rules::event_json::{standard_body, test_body};
 use crate::rules::webhook_signature::sign;
@@ -135,27 +133,8 @@ fn hmac(content: HmacContent, timestamp_header: Option<String>) -> PayloadSignin
 }
 
 pub(super) fn endpoint(id: WebhookId) -> WebhookEndpoint {
-    WebhookEndpoint {
-        id,
-        tenant: TENANT,
-        session: None,
-        name: "shop".to_owned(),
-        url: format!("https://shop.example/{id}"),
-        events: vec!["message.*".to_owned()],
-        format: "standard".to_owned(),
-        ordered: false,
-        signing: SigningMethod::Hmac,
-        public_keys: Vec::new(),
-        header_names: Vec::new(),
-        settings: serde_json::Map::new(),
-        reveal_secret: false,
-        active: true,
-        disabled_reason: None,
-        failing_since: None,
-        failures: 0,
-        created_at: Timestamp(0),
-        updated_at: Timestamp(0),
-    }
+    let url = format!("https://shop.example/{id}");
+    WebhookEndpoint { events: vec!["message.*".to_owned()], ..WebhookEndpoint::new(id, TENANT, url, Timestamp(0)) }
 }
 
 fn secret(text: &str, expires_at: Option<Timestamp>) -> WebhookSecret {

@@ -6,9 +6,7 @@ use crate::records::blob::{Blob, BlobFacts, BlobId, BlobKind};
 use crate::records::id::{SessionId, WebhookId};
 use crate::records::message::Message;
 use crate::records::once::{KeptAnswer, ONCE_KEPT, Once, OnceKey};
-use crate::records::webhook::{
-    Attempt, Delivery, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret,
-};
+use crate::records::webhook::{Attempt, Delivery, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret};
 use crate::rules::calendar::WindowKind;
 use crate::rules::quota::{Charge, Scope};
 use crate::storage::{Acceptance, OwedDelivery, Replay, Settlement};
@@ -139,27 +137,8 @@ fn some<'a, T>(all: &'a [T], dice: &SeededEntropy) -> Option<&'a T> {
 }
 
 fn endpoint(n: u64, session: Option<SessionId>) -> WebhookEndpoint {
-    WebhookEndpoint {
-        id: WebhookId(50_000 + n),
-        tenant: TENANT,
-        session,
-        name: "shop".to_owned(),
-        url: "https://shop.example/".to_owned(),
-        events: vec!["*".to_owned()],
-        format: "standard".to_owned(),
-        ordered: false,
-        signing: SigningMethod::Hmac,
-        public_keys: Vec::new(),
-        header_names: Vec::new(),
-        settings: serde_json::Map::new(),
-        reveal_secret: false,
-        active: true,
-        disabled_reason: None,
-        failing_since: None,
-        failures: 0,
-        created_at: at(n),
-        updated_at: at(n),
-    }
+    let url = "https://shop.example/".to_owned();
+    WebhookEndpoint { session, ..WebhookEndpoint::new(WebhookId(50_000 + n), TENANT, url, at(n)) }
 }
 
 fn seal(n: u64) -> WebhookSeal {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::records::id::WebhookId;
 use crate::records::plugin::{Plugin, Work};
-use crate::records::webhook::{Attempt, Delivery, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal};
+use crate::records::webhook::{Attempt, Delivery, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal};
 use crate::storage::cleanup::CLEANUP_ROWS_MAX;
 use crate::storage::{DeviceTable, Replay, RunEffects, Settlement};
 
@@ -217,27 +217,7 @@ async fn a_cleanup_that_another_has_finished_removes_nothing_of_what_came_since(
 }
 
 fn endpoint(id: WebhookId) -> WebhookEndpoint {
-    WebhookEndpoint {
-        id,
-        tenant: ACME,
-        session: None,
-        name: "shop".to_owned(),
-        url: "https://shop.example/".to_owned(),
-        events: vec!["*".to_owned()],
-        format: "standard".to_owned(),
-        ordered: false,
-        signing: SigningMethod::Hmac,
-        public_keys: Vec::new(),
-        header_names: Vec::new(),
-        settings: serde_json::Map::new(),
-        reveal_secret: false,
-        active: true,
-        disabled_reason: None,
-        failing_since: None,
-        failures: 0,
-        created_at: NOW,
-        updated_at: NOW,
-    }
+    WebhookEndpoint::new(id, ACME, "https://shop.example/".to_owned(), NOW)
 }
 
 fn attempt(owed: &crate::storage::OwedDelivery) -> Attempt {

@@ -5,33 +5,14 @@ use crate::records::content::{Person, Poll, PollVote};
 use crate::records::event::{CONTACT_CHANGED, Fact, KnownPoll, NewFact, SESSION_QR};
 use crate::records::id::WebhookId;
 use crate::records::people::Learned;
-use crate::records::webhook::{SigningMethod, WebhookEndpoint, WebhookSeal};
+use crate::records::webhook::{WebhookEndpoint, WebhookSeal};
 use crate::storage::OptionTally;
 
 const HOOK: WebhookId = WebhookId(50_001);
 
 fn endpoint(id: WebhookId, session: Option<SessionId>, events: &[&str]) -> WebhookEndpoint {
-    WebhookEndpoint {
-        id,
-        tenant: ACME,
-        session,
-        name: "shop".to_owned(),
-        url: "https://shop.example/".to_owned(),
-        events: events.iter().map(ToString::to_string).collect(),
-        format: "standard".to_owned(),
-        ordered: false,
-        signing: SigningMethod::Hmac,
-        public_keys: Vec::new(),
-        header_names: Vec::new(),
-        settings: serde_json::Map::new(),
-        reveal_secret: false,
-        active: true,
-        disabled_reason: None,
-        failing_since: None,
-        failures: 0,
-        created_at: NOW,
-        updated_at: NOW,
-    }
+    let events = events.iter().map(ToString::to_string).collect();
+    WebhookEndpoint { session, events, ..WebhookEndpoint::new(id, ACME, "https://shop.example/".to_owned(), NOW) }
 }
 
 async fn hook(storage: &Storage, id: WebhookId, session: Option<SessionId>, events: &[&str]) {
