@@ -6,6 +6,7 @@ use switchboard_guest_sdk::media_at;
 use switchboard_guest_sdk::types::{ContactCard, Content, Media, Poll};
 
 type ContentOf = fn(Media) -> Content;
+type Read = fn(&mut Fields) -> Option<Content>;
 
 /// The media types: nested name, flat name, and the content that comes of it.
 const MEDIA: &[(&str, &str, ContentOf)] = &[
@@ -17,7 +18,7 @@ const MEDIA: &[(&str, &str, ContentOf)] = &[
 ];
 
 /// The types that are objects.
-const OBJECTS: &[(&str, fn(&mut Fields) -> Option<Content>)] = &[
+const OBJECTS: &[(&str, Read)] = &[
     ("location", |inner| payload::location(inner, "latitude", "longitude").map(Content::Location)),
     ("contact", |inner| Some(Content::Contacts(vec![contact(inner)]))),
     ("poll", |inner| Some(Content::Poll(poll(inner)))),
