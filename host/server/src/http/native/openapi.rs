@@ -44,12 +44,13 @@ fn document() -> Result<Value, serde_json::Error> {
             }
         }
     }
+    refuse_bad_requests(&mut paths);
     Ok(json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Switchboard",
             "summary": "A self-hosted WhatsApp gateway: the host's own API.",
-            "description": "Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Lists come in pages: ask for the next one with `cursor` set to `next_cursor`, until that is null; a page may be short, or empty, and have a next one all the same.",
+            "description": "Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Lists come in pages: ask for the next one with `cursor` set to `next_cursor`, until that is null; a page may be short, or empty, and have a next one all the same. A parameter of a query that an operation does not know, or one that is given twice, is refused with 400.",
             "version": env!("CARGO_PKG_VERSION"),
         },
         "servers": [{ "url": "/switchboard/v1" }],
@@ -65,6 +66,14 @@ fn document() -> Result<Value, serde_json::Error> {
             "schemas": schemas,
         },
     }))
+}
+
+/// Every operation refuses parameters that it does not know; those that take a body say themselves what else it refuses so.
+fn refuse_bad_requests(paths: &mut Map<String, Value>) {
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for answers in operations.filter_map(|operation| operation.get_mut("responses")?.as_object_mut()) {
+        answers.entry("400").or_insert_with(|| json!({ "$ref": "#/components/responses/BadRequest" }));
+    }
 }
 
 impl FrontDoor {

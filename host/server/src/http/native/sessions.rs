@@ -22,14 +22,14 @@ const SESSIONS_MAX: usize = 500;
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "sessions", |door, call| Box::pin(door.list_sessions(call))),
+    route("GET", "sessions", |door, call| Box::pin(door.list_sessions(call))).asked(&["limit", "cursor"]),
     route("POST", "sessions", |door, call| Box::pin(door.make_session(call))),
     route("GET", "sessions/{session}", |door, call| Box::pin(door.show_session(call))),
     route("PATCH", "sessions/{session}", |door, call| Box::pin(door.edit_session(call))),
     route("DELETE", "sessions/{session}", |door, call| Box::pin(door.remove_session(call))),
     route("POST", "sessions/{session}/connect", |door, call| Box::pin(door.connect(call))),
     route("POST", "sessions/{session}/disconnect", |door, call| Box::pin(door.disconnect(call))),
-    route("GET", "sessions/{session}/qr", |door, call| Box::pin(door.show_qr(call))),
+    route("GET", "sessions/{session}/qr", |door, call| Box::pin(door.show_qr(call))).asked(&["format"]),
     route("POST", "sessions/{session}/pairing-code", |door, call| Box::pin(door.draw_pairing_code(call))),
 ];
 

@@ -26,7 +26,7 @@ const PAGE_MAX: usize = 200;
 const DRAW_TRIES_MAX: u32 = 8;
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "templates", |door, call| Box::pin(door.list_templates(call))),
+    route("GET", "templates", |door, call| Box::pin(door.list_templates(call))).asked(&["name", "cursor", "limit"]),
     route("POST", "templates", |door, call| Box::pin(door.create_template(call))),
     route("GET", "templates/settings", |door, call| Box::pin(door.show_template_settings(call))),
     route("PUT", "templates/settings", |door, call| Box::pin(door.set_template_settings(call))),

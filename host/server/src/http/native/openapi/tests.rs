@@ -85,6 +85,21 @@ fn the_names_in_a_path_are_its_parameters() {
     }
 }
 
+#[test]
+fn the_parameters_of_a_query_are_those_that_the_routing_table_takes() {
+    let document = document().unwrap();
+    for route in ROUTES.iter().copied().flatten() {
+        let operation = &document["paths"][format!("/{}", route.path)][route.method.to_lowercase()];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let written: Vec<&str> = parameters
+            .filter(|parameter| parameter["in"] == "query")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(written, route.query, "{} {}", route.method, route.path);
+        assert!(operation["responses"]["400"].is_object(), "{} {}", route.method, route.path);
+    }
+}
+
 fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| match member {
