@@ -77,9 +77,24 @@ async fn what_cannot_be_stored_is_refused_by_its_place() {
     for (name, language, definition, place, why) in [
         ("Welcome", "en", json!({ "body": "x" }), "#/name", "a-z"),
         ("welcome", "english", json!({ "body": "x" }), "#/language", "en_US"),
-        ("welcome", "en", json!({ "body": "{{x" }), "#/definition", "without }}"),
+        ("welcome", "en", json!({ "body": "{{x" }), "#/definition/body", "without }}"),
         ("welcome", "en", json!({ "body": "{{1}} {{name}}" }), "#/definition", "one or the other"),
-        ("welcome", "en", json!({ "text": "x" }), "#/definition", "unknown field"),
+        (
+            "welcome",
+            "en",
+            json!({ "text": "x" }),
+            "#/definition/text",
+            "is not a field; there are: header, body, footer, buttons",
+        ),
+        ("welcome", "en", json!({ "body": 5 }), "#/definition/body", "is 5; a string is expected"),
+        ("welcome", "en", json!({ "body": "x", "buttons": [{ "type": "reply" }] }), "#/definition/buttons/0/title", "required"),
+        (
+            "welcome",
+            "en",
+            json!({ "body": "x", "header": { "type": "image", "url": "a" } }),
+            "#/definition/header/url",
+            "does not begin with https:// or http://",
+        ),
         ("welcome", "en", big, "#/definition", "the limit is 32768"),
     ] {
         let refused = store(&account, name, language, definition).await;
@@ -111,6 +126,8 @@ async fn a_template_is_tried_out_without_sending_anything() {
     let missing = ask(&account, "POST", &path, Some(json!({ "parameters": { "1": "Ada" } }))).await;
     assert_eq!((missing.status, &missing.json()["code"]), (422, &json!("missing_parameter")), "{missing:?}");
     assert_eq!(missing.json()["parameter"], "2");
+    let wrong = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", []] }))).await;
+    assert!(wrong.json()["errors"][0]["pointer"].as_str().unwrap().starts_with("#/parameters"), "{wrong:?}");
     let long = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "x".repeat(21)] }))).await;
     assert!(long.json()["detail"].as_str().unwrap().contains("the limit is 20"), "{long:?}");
     assert_eq!(account.events().await, Vec::<Value>::new());
