@@ -24,6 +24,10 @@ pub const FIGURE_NAMES: [&str; 7] = [
 pub const MEDIA_BYTES: &str = "media_bytes";
 /// The figure of a tenant that says for how many days its media is kept.
 pub const MEDIA_DAYS: &str = "media_days";
+/// The fewest days that it may be.
+pub const MEDIA_DAYS_MIN: u64 = 1;
+/// The most.
+pub const MEDIA_DAYS_MAX: u64 = 3650;
 /// The setting of a session that holds its own rules.
 pub const PACING_SETTING: &str = "pacing";
 
@@ -89,6 +93,16 @@ pub enum PlanError {
         /// The most it may be.
         max: u64,
     },
+    /// The value is below what the figure may be.
+    #[error("{name} is {value}; at least {min} is needed")]
+    TooSmall {
+        /// The figure.
+        name: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least it may be.
+        min: u64,
+    },
     /// No plan has this name.
     #[error("{0:?} is not a plan; there are: {names}", names = PLANS.map(|(name, _)| name).join(", "))]
     UnknownPlan(String),
@@ -107,7 +121,7 @@ impl PlanError {
     pub fn place(&self) -> Vec<&str> {
         match self {
             Self::Rules { place, .. } => place.iter().map(String::as_str).collect(),
-            Self::TooLarge { name, .. } => vec![*name],
+            Self::TooLarge { name, .. } | Self::TooSmall { name, .. } => vec![*name],
             Self::UnknownFigure(_) | Self::UnknownPlan(_) => Vec::new(),
         }
     }
@@ -138,6 +152,13 @@ pub fn check_limit(name: &str, value: u64) -> Result<(), PlanError> {
     match name {
         "gap_ms" => check_gap("gap_ms", value),
         "jitter_ms" => check_gap("jitter_ms", value),
+        // A file that is over as it comes is never sent and never shown: who may keep none has `media_bytes` 0.
+        MEDIA_DAYS if value < MEDIA_DAYS_MIN => {
+            Err(PlanError::TooSmall { name: MEDIA_DAYS, value, min: MEDIA_DAYS_MIN })
+        }
+        MEDIA_DAYS if value > MEDIA_DAYS_MAX => {
+            Err(PlanError::TooLarge { name: MEDIA_DAYS, value, max: MEDIA_DAYS_MAX })
+        }
         _ => Ok(()),
     }
 }
@@ -371,6 +392,16 @@ mod tests {
         assert!(check_limit("gap_ms", GAP_MS_MAX).is_ok());
         let refused = check_limit("jitter_ms", GAP_MS_MAX + 1).unwrap_err();
         assert_eq!(refused.to_string(), "jitter_ms is 3600001; the limit is 3600000");
+    }
+
+    #[test]
+    fn media_is_kept_for_a_day_at_least_and_for_ten_years_at_most() {
+        for days in [MEDIA_DAYS_MIN, MEDIA_DAYS_MAX] {
+            assert_eq!(check_limit(MEDIA_DAYS, days), Ok(()));
+        }
+        assert_eq!(check_limit(MEDIA_DAYS, 0).unwrap_err().to_string(), "media_days is 0; at least 1 is needed");
+        assert_eq!(check_limit(MEDIA_DAYS, 3651).unwrap_err().to_string(), "media_days is 3651; the limit is 3650");
+        assert_eq!(check_limit(MEDIA_BYTES, 0), Ok(()), "who may keep nothing");
     }
 
     #[test]
