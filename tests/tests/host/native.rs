@@ -62,7 +62,8 @@ async fn a_session_is_made_changed_linked_taken_off_line_and_removed() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
     let client = Client::of(&stage, &account).await;
-    let wish = json!({ "name": "Desk", "phone_number": "+49 1510 000001", "settings": { "fetch_media": true, "sending": null } });
+    let wish =
+        json!({ "name": "Desk", "phone_number": "+49 1510 000001", "settings": { "fetch_media": true, "sending": null } });
     let made = client.post("/sessions", &[], wish, 201).await;
     assert_eq!(
         (&made["state"], &made["phone_number"], &made["settings"]),

@@ -20,16 +20,8 @@ async fn a_parameter_that_an_endpoint_does_not_know_is_refused_with_those_that_i
     let get = async |path: &str, key: &str| account.get(&format!("{BASE}{path}"), key).await;
     let key = &*account.tenant_key;
     for (path, name, why) in [
-        (
-            "/messages?sesion_id=5",
-            "sesion_id",
-            "is not a parameter; there are: limit, cursor, session_id, chat, state",
-        ),
-        (
-            "/events/stream?order=desc",
-            "order",
-            "is not a parameter; there are: after, session_id, chat, type",
-        ),
+        ("/messages?sesion_id=5", "sesion_id", "is not a parameter; there are: limit, cursor, session_id, chat, state"),
+        ("/events/stream?order=desc", "order", "is not a parameter; there are: after, session_id, chat, type"),
         ("/usage?plan", "plan", "is not a parameter; there are none"),
         ("/sessions?limit=1&limit=2", "limit", "is given twice"),
         ("/messages?LIMIT=1", "LIMIT", "is not a parameter; there are: limit, cursor, session_id, chat, state"),
@@ -47,7 +39,8 @@ async fn a_parameter_that_an_endpoint_does_not_know_is_refused_with_those_that_i
     let refused = account.post(&format!("{BASE}/sessions?name=x"), key, json!({ "name": "x" })).await;
     assert_eq!(refused.status, 400, "{refused:?}");
     assert_eq!(get("/sessions", key).await.json()["sessions"], json!([]), "what is refused makes nothing");
-    for path in ["/messages?limit=1&chat=%2B491510000001&state=sent", "/events?order=desc&limit=2&type=message.*", "/usage?"] {
+    for path in ["/messages?limit=1&chat=%2B491510000001&state=sent", "/events?order=desc&limit=2&type=message.*", "/usage?"]
+    {
         assert_eq!(get(path, key).await.status, 200, "{path}");
     }
     stage.stop().await;

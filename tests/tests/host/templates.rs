@@ -87,7 +87,13 @@ async fn what_cannot_be_stored_is_refused_by_its_place() {
             "is not a field; there are: header, body, footer, buttons",
         ),
         ("welcome", "en", json!({ "body": 5 }), "#/definition/body", "is 5; a string is expected"),
-        ("welcome", "en", json!({ "body": "x", "buttons": [{ "type": "reply" }] }), "#/definition/buttons/0/title", "required"),
+        (
+            "welcome",
+            "en",
+            json!({ "body": "x", "buttons": [{ "type": "reply" }] }),
+            "#/definition/buttons/0/title",
+            "required",
+        ),
         (
             "welcome",
             "en",

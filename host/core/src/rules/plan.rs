@@ -153,12 +153,8 @@ pub fn check_limit(name: &str, value: u64) -> Result<(), PlanError> {
         "gap_ms" => check_gap("gap_ms", value),
         "jitter_ms" => check_gap("jitter_ms", value),
         // A file that is over as it comes is never sent and never shown: who may keep none has `media_bytes` 0.
-        MEDIA_DAYS if value < MEDIA_DAYS_MIN => {
-            Err(PlanError::TooSmall { name: MEDIA_DAYS, value, min: MEDIA_DAYS_MIN })
-        }
-        MEDIA_DAYS if value > MEDIA_DAYS_MAX => {
-            Err(PlanError::TooLarge { name: MEDIA_DAYS, value, max: MEDIA_DAYS_MAX })
-        }
+        MEDIA_DAYS if value < MEDIA_DAYS_MIN => Err(PlanError::TooSmall { name: MEDIA_DAYS, value, min: MEDIA_DAYS_MIN }),
+        MEDIA_DAYS if value > MEDIA_DAYS_MAX => Err(PlanError::TooLarge { name: MEDIA_DAYS, value, max: MEDIA_DAYS_MAX }),
         _ => Ok(()),
     }
 }

@@ -30,21 +30,43 @@ const PARTS: [&str; 10] = [
     include_str!("../openapi/webhooks.json"),
     include_str!("../openapi/usage.json"),
 ];
+/// The same of the simulated network, in a build that has one.
+const SIM_PART: Option<&str> = if cfg!(feature = "sim") { Some(include_str!("../openapi/sim.json")) } else { None };
 
-/// The document.
-fn document() -> Result<Value, serde_json::Error> {
-    let (mut paths, mut schemas, mut responses, mut webhooks) = (Map::new(), Map::new(), Map::new(), Map::new());
-    for part in PARTS {
+/// What parts are put together from.
+#[derive(Default)]
+struct Parts {
+    paths: Map<String, Value>,
+    schemas: Map<String, Value>,
+    responses: Map<String, Value>,
+    webhooks: Map<String, Value>,
+}
+
+impl Parts {
+    fn add(&mut self, part: &str) -> Result<(), serde_json::Error> {
         let mut part: Map<String, Value> = serde_json::from_str(part)?;
-        let places =
-            [("paths", &mut paths), ("schemas", &mut schemas), ("responses", &mut responses), ("webhooks", &mut webhooks)];
-        for (name, into) in places {
+        for (name, into) in [
+            ("paths", &mut self.paths),
+            ("schemas", &mut self.schemas),
+            ("responses", &mut self.responses),
+            ("webhooks", &mut self.webhooks),
+        ] {
             if let Some(Value::Object(entries)) = part.remove(name) {
                 into.extend(entries);
             }
         }
+        Ok(())
     }
-    refuse_bad_requests(&mut paths);
+}
+
+/// The document.
+fn document() -> Result<Value, serde_json::Error> {
+    let mut parts = Parts::default();
+    PARTS.into_iter().try_for_each(|part| parts.add(part))?;
+    refuse_bad_requests(&mut parts.paths);
+    // What it takes and refuses is the network's own.
+    SIM_PART.into_iter().try_for_each(|part| parts.add(part))?;
+    let Parts { paths, schemas, responses, webhooks } = parts;
     Ok(json!({
         "openapi": "3.1.0",
         "info": {

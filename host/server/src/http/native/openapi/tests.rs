@@ -53,7 +53,9 @@ fn every_route_is_in_the_document_and_every_path_of_the_document_is_served() {
     let document = document().unwrap();
     let written: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
     let line = |route: &Route| format!("{} /{}", route.method.to_lowercase(), route.path);
-    let served: BTreeSet<String> = ROUTES.iter().copied().flatten().map(line).collect();
+    let mut served: BTreeSet<String> = ROUTES.iter().copied().flatten().map(line).collect();
+    #[cfg(feature = "sim")]
+    served.extend(switchboard_simnet::CONTROL_ROUTES.map(|(method, path)| format!("{} /sim/{path}", method.to_lowercase())));
     assert_eq!(written, served);
 }
 
