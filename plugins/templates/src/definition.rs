@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use switchboard_guest_sdk::template::{DefinitionFault, TemplateError};
-use switchboard_guest_sdk::types::{Button, ButtonAction, Content, Interactive, Media, MediaSource, Parameter};
+use switchboard_guest_sdk::types::{
+    Attachment, Button, ButtonAction, Content, Interactive, Location, Media, MediaSource, Parameter,
+};
 
 use crate::reading::{Object, fault, shortened};
 use crate::text::{Place, fill, fixed_chars, names, opens_with};
@@ -18,10 +20,20 @@ const ID_CHARS_MAX: usize = 256;
 /// Most characters above and below buttons, and in between.
 const EDGE_CHARS_MAX: usize = 60;
 const BODY_CHARS_MAX: usize = 1024;
+/// Most degrees north or south, and east or west.
+const LATITUDE_MAX: f64 = 90.0;
+const LONGITUDE_MAX: f64 = 180.0;
 
 /// What headers there are, with their fields.
-const HEADERS: [(&str, &[&str]); 4] =
-    [("text", &["text"]), ("image", &["url"]), ("video", &["url"]), ("document", &["url", "file_name"])];
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("text", &["text"]),
+    ("image", &["url"]),
+    ("video", &["url"]),
+    ("document", &["url", "file_name"]),
+    ("location", &["latitude", "longitude", "name", "address"]),
+];
+/// Most characters of the name or the address of a place.
+const PLACE_CHARS_MAX: usize = 1000;
 /// The same of buttons.
 const BUTTONS: [(&str, &[&str]); 4] =
     [("reply", &["id", "title"]), ("url", &["title", "url"]), ("phone", &["title", "phone"]), ("copy", &["title", "code"])];
@@ -38,6 +50,7 @@ enum Header {
     Image { url: String },
     Video { url: String },
     Document { url: String, file_name: Option<String> },
+    Location { latitude: String, longitude: String, name: Option<String>, address: Option<String> },
 }
 
 enum Pressed {
@@ -54,15 +67,51 @@ impl Header {
             "image" => Self::Image { url: header.text("url")? },
             "video" => Self::Video { url: header.text("url")? },
             "document" => Self::Document { url: header.text("url")?, file_name: header.optional_text("file_name")? },
+            "location" => Self::read_place(&header)?,
             _ => Self::Text { text: header.text("text")? },
         };
         match &read {
-            Self::Text { .. } => Ok(read),
+            Self::Text { .. } | Self::Location { .. } => Ok(read),
             Self::Image { url } | Self::Video { url } | Self::Document { url, .. } => {
                 check_url(&["header", "url"], url).map(|()| read)
             }
         }
     }
+}
+
+impl Header {
+    fn read_place(header: &Object<'_>) -> Result<Self, DefinitionFault> {
+        for name in ["name", "address"] {
+            if let Some(text) = header.optional_text(name)? {
+                check_length(&header.place(name), &text, PLACE_CHARS_MAX)?;
+            }
+        }
+        Ok(Self::Location {
+            latitude: read_degrees(header, "latitude", LATITUDE_MAX)?,
+            longitude: read_degrees(header, "longitude", LONGITUDE_MAX)?,
+            name: header.optional_text("name")?,
+            address: header.optional_text("address")?,
+        })
+    }
+}
+
+/// Degrees: a number, a text that is one, or a text with parameters.
+fn read_degrees(header: &Object<'_>, name: &str, limit: f64) -> Result<String, DefinitionFault> {
+    let text = match header.get(name) {
+        Some(Value::Number(number)) => number.to_string(),
+        _ => header.text(name)?,
+    };
+    let place = header.place(name);
+    if names(&text).map_err(|why| fault(&place, why))?.is_empty() {
+        degrees(&text, limit).map_err(|why| fault(&place, why))?;
+    }
+    Ok(text)
+}
+
+/// The number that a text is, at most `limit` on either side of 0.
+fn degrees(text: &str, limit: f64) -> Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok().filter(|number| number.abs() <= limit);
+    number.ok_or_else(|| format!("is {:?}; a number from -{limit} to {limit} is expected", shortened(text)))
 }
 
 impl Pressed {
@@ -129,16 +178,17 @@ impl Definition {
         let read = Self { header, body, footer, buttons };
         if !read.buttons.is_empty() {
             read.check_around_buttons()?;
+        } else if matches!(read.header, Some(Header::Location { .. })) {
+            let why = "a place needs buttons below: without them WhatsApp shows no text with a place";
+            return Err(fault(&["header"], why));
         }
         Ok(read)
     }
 
     /// What WhatsApp wants of a message with buttons.
     fn check_around_buttons(&self) -> Result<(), DefinitionFault> {
-        match &self.header {
-            None => {}
-            Some(Header::Text { text }) => check_length(&["header", "text"], text, EDGE_CHARS_MAX)?,
-            Some(_) => return Err(fault(&["buttons"], "buttons cannot stand below a file")),
+        if let Some(Header::Text { text }) = &self.header {
+            check_length(&["header", "text"], text, EDGE_CHARS_MAX)?;
         }
         check_length(&["body"], &self.body, BODY_CHARS_MAX)?;
         if let Some(footer) = &self.footer {
@@ -172,6 +222,15 @@ impl Definition {
                 add(&["header", "url"], url);
                 if let Some(name) = file_name {
                     add(&["header", "file_name"], name);
+                }
+            }
+            Some(Header::Location { latitude, longitude, name, address }) => {
+                add(&["header", "latitude"], latitude);
+                add(&["header", "longitude"], longitude);
+                for (field, text) in [("name", name), ("address", address)] {
+                    if let Some(text) = text {
+                        add(&["header", field], text);
+                    }
                 }
             }
         }
@@ -216,26 +275,53 @@ impl Definition {
         let filled = |text: &str, place| fill(text, place, parameters);
         let body = filled(&self.body, Place::Lines)?;
         let footer = self.footer.as_deref().map(|footer| filled(footer, Place::Line)).transpose()?;
-        let file = |url: &str, file_name: Option<String>, caption: String| {
-            Ok(file_at(filled(url, Place::Url)?, file_name, caption))
-        };
-        let below = || joined([None, Some(body.clone()), footer.clone()]);
-        let header = match &self.header {
-            Some(Header::Image { url }) => return file(url, None, below()).map(Content::Image),
-            Some(Header::Video { url }) => return file(url, None, below()).map(Content::Video),
-            Some(Header::Document { url, file_name }) => {
-                let name = file_name.as_deref().map(|name| filled(name, Place::Line)).transpose()?;
-                return file(url, name, below()).map(Content::Document);
-            }
-            Some(Header::Text { text }) => Some(filled(text, Place::Line)?),
-            None => None,
+        let (header, attachment) = match &self.header {
+            Some(Header::Text { text }) => (Some(filled(text, Place::Line)?), None),
+            Some(header) => (None, header.attachment(parameters)?),
+            None => (None, None),
         };
         if self.buttons.is_empty() {
-            return Ok(Content::Text(joined([header, Some(body), footer])));
+            let below = joined([header, Some(body), footer]);
+            let captioned = |file| Media { caption: Some(below.clone()), ..file };
+            return Ok(match attachment {
+                None | Some(Attachment::Location(_)) => Content::Text(below),
+                Some(Attachment::Image(file)) => Content::Image(captioned(file)),
+                Some(Attachment::Video(file)) => Content::Video(captioned(file)),
+                Some(Attachment::Document(file)) => Content::Document(captioned(file)),
+            });
         }
         let buttons = self.buttons.iter().map(|button| button.render(parameters)).collect::<Result<_, _>>()?;
         let (sections, list_button, plain_text) = (Vec::new(), None, false);
-        Ok(Content::Interactive(Interactive { header, body, footer, buttons, sections, list_button, plain_text }))
+        let asked = Interactive { header, attachment, body, footer, buttons, sections, list_button, plain_text };
+        Ok(Content::Interactive(asked))
+    }
+}
+
+impl Header {
+    /// The file or the place that it is.
+    fn attachment(&self, parameters: &[Parameter]) -> Result<Option<Attachment>, TemplateError> {
+        let line = |text: &String| fill(text, Place::Line, parameters);
+        let file = |url: &str| fill(url, Place::Url, parameters).map(file_at);
+        Ok(Some(match self {
+            Self::Text { .. } => return Ok(None),
+            Self::Image { url } => Attachment::Image(file(url)?),
+            Self::Video { url } => Attachment::Video(file(url)?),
+            Self::Document { url, file_name } => {
+                let file_name = file_name.as_ref().map(line).transpose()?;
+                Attachment::Document(Media { file_name, ..file(url)? })
+            }
+            Self::Location { latitude, longitude, name, address } => {
+                let number = |name: &str, text: &String, limit| {
+                    degrees(&line(text)?, limit).map_err(|why| TemplateError::Invalid(format!("header.{name} {why}")))
+                };
+                Attachment::Location(Location {
+                    latitude: number("latitude", latitude, LATITUDE_MAX)?,
+                    longitude: number("longitude", longitude, LONGITUDE_MAX)?,
+                    name: name.as_ref().map(line).transpose()?,
+                    address: address.as_ref().map(line).transpose()?,
+                })
+            }
+        }))
     }
 }
 
@@ -258,12 +344,12 @@ fn joined(parts: [Option<String>; 3]) -> String {
     there.join("\n\n")
 }
 
-fn file_at(url: String, file_name: Option<String>, caption: String) -> Media {
+fn file_at(url: String) -> Media {
     Media {
         source: MediaSource::Url(url),
         mime: None,
-        caption: Some(caption),
-        file_name,
+        caption: None,
+        file_name: None,
         voice_note: false,
         gif: false,
         size: None,
@@ -329,6 +415,38 @@ mod tests {
     }
 
     #[test]
+    fn a_file_or_a_place_stands_above_buttons() {
+        let below = |header: &str| {
+            let json =
+                format!(r#"{{"header":{header},"body":"Well?","buttons":[{{"type":"reply","id":"a","title":"Yes"}}]}}"#);
+            match rendered(&json, &[("n", "4/5"), ("lat", "52.5"), ("shop", "Ada's")]) {
+                Content::Interactive(asked) if asked.header.is_none() && asked.body == "Well?" => asked.attachment,
+                other => panic!("{other:?}"),
+            }
+        };
+        let Some(Attachment::Document(file)) =
+            below(r#"{"type":"document","url":"https://a.example/{{n}}.pdf","file_name":"{{n}}.pdf"}"#)
+        else {
+            panic!("no document")
+        };
+        assert!(matches!(&file.source, MediaSource::Url(url) if url == "https://a.example/4%2F5.pdf"));
+        assert_eq!((file.file_name.as_deref(), file.caption), (Some("4/5.pdf"), None));
+        assert!(matches!(below(r#"{"type":"image","url":"https://a.example/p.png"}"#), Some(Attachment::Image(_))));
+        let place = r#"{"type":"location","latitude":"{{lat}}","longitude":13.4,"name":"{{shop}}","address":"Here 1"}"#;
+        let Some(Attachment::Location(place)) = below(place) else { panic!("no place") };
+        assert_eq!((place.latitude, place.longitude), (52.5, 13.4));
+        assert_eq!((place.name.as_deref(), place.address.as_deref()), (Some("Ada's"), Some("Here 1")));
+    }
+
+    #[test]
+    fn a_place_that_a_parameter_leads_off_the_earth_is_no_message() {
+        let json = r#"{"header":{"type":"location","latitude":"{{1}}","longitude":"0"},"body":"x",
+            "buttons":[{"type":"reply","id":"a","title":"Yes"}]}"#;
+        let refused = Definition::read(json).map(|read| read.render(&given(&[("1", "91")])));
+        assert!(matches!(refused, Ok(Err(TemplateError::Invalid(why))) if why.contains("header.latitude is \"91\"")));
+    }
+
+    #[test]
     fn the_parameters_of_every_part_are_named_once() {
         let names = |json: &str| Definition::read(json).and_then(|read| read.parameters()).map_err(|fault| fault.why);
         let json = r#"{"header":{"type":"image","url":"https://a/{{pic}}"},"body":"{{name}} {{name}}","footer":"{{foot}}"}"#;
@@ -343,7 +461,7 @@ mod tests {
         let refused = |json: &str| Definition::read(json).and_then(|read| read.parameters()).unwrap_err();
         let buttons = |buttons: &str| format!(r#"{{"body":"x","buttons":[{buttons}]}}"#);
         let reply = r#"{"type":"reply","id":"a","title":"t"}"#;
-        let below_a_file = format!(r#"{{"body":"x","header":{{"type":"image","url":"https://a"}},"buttons":[{reply}]}}"#);
+        let place = |fields: &str| format!(r#"{{"body":"x","header":{{"type":"location",{fields}}},"buttons":[{reply}]}}"#);
         for (json, place, why) in [
             ("[]", "", "is an array; an object is expected"),
             ("{", "", "is not JSON"),
@@ -370,7 +488,15 @@ mod tests {
             (r#"{"body":"x","footer":"{{y"}"#, "footer", "has {{ without }}"),
             (r#"{"body":"{{1}} {{name}}"}"#, "", "use one or the other"),
             (r#"{"body":"{{0}}"}"#, "body", "numbers begin with 1"),
-            (&below_a_file, "buttons", "below a file"),
+            (&place(r#""latitude":1"#), "header/longitude", "is required"),
+            (&place(r#""latitude":91,"longitude":1"#), "header/latitude", "is \"91\"; a number from -90 to 90 is expected"),
+            (&place(r#""latitude":1,"longitude":"east""#), "header/longitude", "is \"east\"; a number from -180 to 180"),
+            (&place(r#""latitude":1,"longitude":1,"name":" ""#), "header/name", "is empty"),
+            (
+                r#"{"body":"x","header":{"type":"location","latitude":1,"longitude":1}}"#,
+                "header",
+                "a place needs buttons below",
+            ),
         ] {
             let DefinitionFault { place: at, why: told } = refused(json);
             assert_eq!(at.join("/"), place, "{json}: {told}");

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Parameters stand in double braces and are either named or numbered from 1. `{{{{` and `}}}}` are the braces themselves. A header is
-//! a text, or an image, a video or a document by URL. Buttons are `reply`, `url`, `phone` or `copy`.
+//! a text, or an image, a video or a document by URL, or above buttons a place: `{"type": "location", "latitude": 52.5, "longitude": 13.4,
+//! "name": "Shop", "address": "Street 1"}`. Buttons are `reply`, `url`, `phone` or `copy`.
 
 mod definition;
 mod reading;
