@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
 use switchboard_tests::account::Account;
+use switchboard_tests::contract::Contract;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const BASE: &str = "/switchboard/v1";
@@ -18,7 +19,7 @@ async fn a_parameter_that_an_endpoint_does_not_know_is_refused_with_those_that_i
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
     let get = async |path: &str, key: &str| account.get(&format!("{BASE}{path}"), key).await;
-    let key = &*account.tenant_key;
+    let (key, contract) = (&*account.tenant_key, Contract::of(stage.http()).await);
     for (path, name, why) in [
         ("/messages?sesion_id=5", "sesion_id", "is not a parameter; there are: limit, cursor, session_id, chat, state"),
         ("/events/stream?order=desc", "order", "is not a parameter; there are: after, session_id, chat, type"),
@@ -29,6 +30,7 @@ async fn a_parameter_that_an_endpoint_does_not_know_is_refused_with_those_that_i
     ] {
         let refused = get(path, key).await;
         assert_eq!(refused.status, 400, "{path}: {refused:?}");
+        contract.check("get", path.split('?').next().unwrap(), &refused);
         assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
         let body = refused.json();
         assert_eq!(fault(&body, "parameter"), (name, why), "{path}");
