@@ -90,7 +90,7 @@ pub mod auth_policy {
 /// The interface `template`: name and parameters → message content.
 pub mod template {
     pub use crate::bindings::template_world::exports::switchboard::plugin::template::{
-        Guest, StoredTemplate, TemplateError,
+        DefinitionFault, Guest, StoredTemplate, TemplateError,
     };
 }
 

@@ -1,5 +1,7 @@
 //! Between the core's records and the WIT package's.
 
+mod interactive;
+
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::{KeyKind, Principal};
@@ -8,6 +10,7 @@ use switchboard_core::records::event::{Call, ChatActivity, ContactChange, Event,
 use switchboard_core::records::message::{Message, MessageState};
 use switchboard_core::records::session::{Session, SessionState};
 
+use self::interactive::{core_interactive, interactive};
 use crate::bindings::switchboard::plugin::types as wit;
 use crate::verbs::{LimitStanding, VerbError};
 
@@ -210,66 +213,18 @@ fn core_live_location(place: wit::LiveLocation) -> core::LiveLocation {
     }
 }
 
-fn button(button: &core::Button) -> wit::Button {
-    let action = button.action.as_ref().map(|action| match action {
-        core::ButtonAction::Url(url) => wit::ButtonAction::Url(url.clone()),
-        core::ButtonAction::Call(number) => wit::ButtonAction::Call(number.clone()),
-        core::ButtonAction::Copy(code) => wit::ButtonAction::Copy(code.clone()),
-    });
-    wit::Button { id: button.id.clone(), title: button.title.clone(), action }
+fn location(place: &core::Location) -> wit::Location {
+    let core::Location { latitude, longitude, name, address } = place.clone();
+    wit::Location { latitude, longitude, name, address }
 }
 
-fn core_button(button: wit::Button) -> core::Button {
-    let action = button.action.map(|action| match action {
-        wit::ButtonAction::Url(url) => core::ButtonAction::Url(url),
-        wit::ButtonAction::Call(number) => core::ButtonAction::Call(number),
-        wit::ButtonAction::Copy(code) => core::ButtonAction::Copy(code),
-    });
-    core::Button { id: button.id, title: button.title, action }
-}
-
-fn row(row: &core::ListRow) -> wit::ListRow {
-    wit::ListRow { id: row.id.clone(), title: row.title.clone(), description: row.description.clone() }
-}
-
-fn core_row(row: wit::ListRow) -> core::ListRow {
-    core::ListRow { id: row.id, title: row.title, description: row.description }
+fn core_location(place: wit::Location) -> core::Location {
+    let wit::Location { latitude, longitude, name, address } = place;
+    core::Location { latitude, longitude, name, address }
 }
 
 fn contact_card(card: &core::ContactCard) -> wit::ContactCard {
     wit::ContactCard { display_name: card.display_name.clone(), phones: card.phones.clone(), vcard: card.vcard.clone() }
-}
-
-fn interactive(interactive: &core::Interactive) -> wit::Interactive {
-    let section = |section: &core::ListSection| wit::ListSection {
-        title: section.title.clone(),
-        rows: section.rows.iter().map(row).collect(),
-    };
-    wit::Interactive {
-        header: interactive.header.clone(),
-        body: interactive.body.clone(),
-        footer: interactive.footer.clone(),
-        buttons: interactive.buttons.iter().map(button).collect(),
-        sections: interactive.sections.iter().map(section).collect(),
-        list_button: interactive.list_button.clone(),
-        plain_text: interactive.plain_text,
-    }
-}
-
-fn core_interactive(interactive: wit::Interactive) -> core::Interactive {
-    let section = |section: wit::ListSection| core::ListSection {
-        title: section.title,
-        rows: section.rows.into_iter().map(core_row).collect(),
-    };
-    core::Interactive {
-        header: interactive.header,
-        body: interactive.body,
-        footer: interactive.footer,
-        buttons: interactive.buttons.into_iter().map(core_button).collect(),
-        sections: interactive.sections.into_iter().map(section).collect(),
-        list_button: interactive.list_button,
-        plain_text: interactive.plain_text,
-    }
 }
 
 pub(crate) fn template(call: &core::TemplateCall) -> wit::TemplateCall {
@@ -290,12 +245,7 @@ pub(crate) fn content(content: &core::Content) -> wit::Content {
         core::Content::Document(document) => wit::Content::Document(media(document)),
         core::Content::Sticker(sticker) => wit::Content::Sticker(media(sticker)),
         core::Content::File(file) => wit::Content::File(media(file)),
-        core::Content::Location(place) => wit::Content::Location(wit::Location {
-            latitude: place.latitude,
-            longitude: place.longitude,
-            name: place.name.clone(),
-            address: place.address.clone(),
-        }),
+        core::Content::Location(place) => wit::Content::Location(location(place)),
         core::Content::LiveLocation(place) => wit::Content::LiveLocation(live_location(place)),
         core::Content::Contacts(cards) => wit::Content::Contacts(cards.iter().map(contact_card).collect()),
         core::Content::Poll(poll) => wit::Content::Poll(wit::Poll {
@@ -349,12 +299,7 @@ pub(crate) fn core_content(content: wit::Content) -> core::Content {
         wit::Content::Document(document) => core::Content::Document(core_media(document)),
         wit::Content::Sticker(sticker) => core::Content::Sticker(core_media(sticker)),
         wit::Content::File(file) => core::Content::File(core_media(file)),
-        wit::Content::Location(place) => core::Content::Location(core::Location {
-            latitude: place.latitude,
-            longitude: place.longitude,
-            name: place.name,
-            address: place.address,
-        }),
+        wit::Content::Location(place) => core::Content::Location(core_location(place)),
         wit::Content::LiveLocation(place) => core::Content::LiveLocation(core_live_location(place)),
         wit::Content::Contacts(cards) => {
             let card = |card: wit::ContactCard| core::ContactCard {

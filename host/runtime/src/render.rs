@@ -1,6 +1,6 @@
 //! Calls the `template` interface: a name and parameters become the content of a message.
 
-use switchboard_core::flow::guards::RenderRefusal;
+use switchboard_core::flow::guards::{DefinitionFault, RenderRefusal};
 use switchboard_core::records::content::{Content, TemplateCall};
 
 use crate::bindings::template_world::exports::switchboard::plugin::template as wit_template;
@@ -11,6 +11,9 @@ use crate::runtime::{CallContext, LoadedPlugin, Runtime, not_served};
 
 /// Most parameters that one template may need.
 const PARAMETERS_MAX: usize = 100;
+/// Most steps to what is wrong with a definition, and characters of one.
+const STEPS_MAX: usize = 16;
+const STEP_CHARS_MAX: usize = 60;
 
 /// A template as a plugin is given it.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +43,7 @@ impl Runtime {
         plugin: &LoadedPlugin,
         context: &CallContext,
         template: GivenTemplate<'_>,
-    ) -> Called<Result<Vec<String>, String>> {
+    ) -> Called<Result<Vec<String>, DefinitionFault>> {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let stored = template.wit();
         let called = self
@@ -52,10 +55,14 @@ impl Runtime {
         called.and_then(|checked| match checked {
             Ok(names) if names.len() > PARAMETERS_MAX => {
                 let why = format!("needs {} parameters; the limit is {PARAMETERS_MAX}", names.len());
-                Outcome::Reply(Err(why))
+                Outcome::Reply(Err(DefinitionFault { place: Vec::new(), why }))
             }
             Ok(names) => Outcome::Reply(Ok(names.iter().map(|name| short_words(name)).collect())),
-            Err(why) => Outcome::Reply(Err(short_words(&why))),
+            Err(wit_template::DefinitionFault { place, why }) => {
+                let step = |step: &String| short_words(step).chars().take(STEP_CHARS_MAX).collect();
+                let place = place.iter().take(STEPS_MAX).map(step).collect();
+                Outcome::Reply(Err(DefinitionFault { place, why: short_words(&why) }))
+            }
         })
     }
 

@@ -218,7 +218,8 @@ impl Accounts {
         NewKey::new(record, text)
     }
 
-    /// Makes a key. Its text is in the answer and, but for session keys, nowhere else.
+    /// Makes a key. Its text is in the answer and nowhere else: one that is bound to a session is not the session's own, which is
+    /// drawn with it.
     ///
     /// # Errors
     /// [`AccountError`].

@@ -163,7 +163,7 @@ impl Renderer for PluginGuards {
         let context = plugin.context(None, self.clock.now().0);
         let given = GivenTemplate { name, language, definition };
         let called = plugins.runtime().check_template(&plugin.loaded, &context, given).await;
-        let called = called.and_then(|checked| Outcome::Reply(checked.map_err(RenderRefusal::Invalid)));
+        let called = called.and_then(|checked| Outcome::Reply(checked.map_err(RenderRefusal::Definition)));
         Self::rendered(&plugins, &plugin, "check", called)
     }
 

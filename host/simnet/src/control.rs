@@ -10,6 +10,9 @@ mod groups;
 mod newsletters;
 mod own_devices;
 mod phones;
+mod routes;
+
+pub use routes::CONTROL_ROUTES;
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ use state_log::StateLog;
 use tls::{StoredTls, Tls};
 
 pub use blobs::BlobError;
-pub use control::ControlAnswer;
+pub use control::{CONTROL_ROUTES, ControlAnswer};
 pub use journal::JournalError;
 pub use listener::CONTROL_BODY_BYTES_MAX;
 pub use media::SpoolError;

@@ -139,6 +139,7 @@ fn interactive(inner: &mut Fields) -> Option<Interactive> {
     let kind = inner.required_text("kind");
     let mut asked = Interactive {
         header: inner.text("header"),
+        attachment: None,
         body: inner.required_text("body"),
         footer: inner.text("footer"),
         buttons: Vec::new(),

@@ -2,36 +2,56 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde_json::Value;
 use switchboard_guest_sdk::media_at;
-use switchboard_guest_sdk::template::TemplateError;
-use switchboard_guest_sdk::types::{Button, ButtonAction, Content, Interactive, Media, Parameter};
+use switchboard_guest_sdk::template::{DefinitionFault, TemplateError};
+use switchboard_guest_sdk::types::{Attachment, Button, ButtonAction, Content, Interactive, Location, Media, Parameter};
 
-use crate::text::{Place, fill, names};
+use crate::reading::{Object, fault, shortened};
+use crate::text::{Place, fill, fixed_chars, names, opens_with};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Most buttons that answer, and most that do something else.
+const REPLY_BUTTONS_MAX: usize = 3;
+const ACTION_BUTTONS_MAX: usize = 2;
+/// Most characters of what a button says, and of what comes back from it.
+const TITLE_CHARS_MAX: usize = 20;
+const ID_CHARS_MAX: usize = 256;
+/// Most characters above and below buttons, and in between.
+const EDGE_CHARS_MAX: usize = 60;
+const BODY_CHARS_MAX: usize = 1024;
+/// Most degrees north or south, and east or west.
+const LATITUDE_MAX: f64 = 90.0;
+const LONGITUDE_MAX: f64 = 180.0;
+
+/// What headers there are, with their fields.
+const HEADERS: [(&str, &[&str]); 5] = [
+    ("text", &["text"]),
+    ("image", &["url"]),
+    ("video", &["url"]),
+    ("document", &["url", "file_name"]),
+    ("location", &["latitude", "longitude", "name", "address"]),
+];
+/// Most characters of the name or the address of a place.
+const PLACE_CHARS_MAX: usize = 1000;
+/// The same of buttons.
+const BUTTONS: [(&str, &[&str]); 4] =
+    [("reply", &["id", "title"]), ("url", &["title", "url"]), ("phone", &["title", "phone"]), ("copy", &["title", "code"])];
+
 pub struct Definition {
-    #[serde(default)]
     header: Option<Header>,
     body: String,
-    #[serde(default)]
     footer: Option<String>,
-    #[serde(default)]
     buttons: Vec<Pressed>,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Header {
     Text { text: String },
     Image { url: String },
     Video { url: String },
     Document { url: String, file_name: Option<String> },
+    Location { latitude: String, longitude: String, name: Option<String>, address: Option<String> },
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Pressed {
     Reply { id: String, title: String },
     Url { title: String, url: String },
@@ -39,58 +59,211 @@ enum Pressed {
     Copy { title: String, code: String },
 }
 
-impl Definition {
-    pub fn read(json: &str) -> Result<Self, String> {
-        let read: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        if read.body.trim().is_empty() {
-            return Err("body is empty".to_owned());
+impl Header {
+    fn read(value: &Value) -> Result<Self, DefinitionFault> {
+        let header = Object::of(value, &["header"])?;
+        let read = match header.kind(&HEADERS)?.as_str() {
+            "image" => Self::Image { url: header.text("url")? },
+            "video" => Self::Video { url: header.text("url")? },
+            "document" => Self::Document { url: header.text("url")?, file_name: header.optional_text("file_name")? },
+            "location" => Self::read_place(&header)?,
+            _ => Self::Text { text: header.text("text")? },
+        };
+        match &read {
+            Self::Text { .. } | Self::Location { .. } => Ok(read),
+            Self::Image { url } | Self::Video { url } | Self::Document { url, .. } => {
+                check_url(&["header", "url"], url).map(|()| read)
+            }
         }
-        if !read.buttons.is_empty() && !matches!(read.header, None | Some(Header::Text { .. })) {
-            return Err("buttons cannot stand below a file".to_owned());
+    }
+}
+
+impl Header {
+    fn read_place(header: &Object<'_>) -> Result<Self, DefinitionFault> {
+        for name in ["name", "address"] {
+            if let Some(text) = header.optional_text(name)? {
+                check_length(&header.place(name), &text, PLACE_CHARS_MAX)?;
+            }
+        }
+        Ok(Self::Location {
+            latitude: read_degrees(header, "latitude", LATITUDE_MAX)?,
+            longitude: read_degrees(header, "longitude", LONGITUDE_MAX)?,
+            name: header.optional_text("name")?,
+            address: header.optional_text("address")?,
+        })
+    }
+}
+
+/// Degrees: a number, a text that is one, or a text with parameters.
+fn read_degrees(header: &Object<'_>, name: &str, limit: f64) -> Result<String, DefinitionFault> {
+    let text = match header.get(name) {
+        Some(Value::Number(number)) => number.to_string(),
+        _ => header.text(name)?,
+    };
+    let place = header.place(name);
+    if names(&text).map_err(|why| fault(&place, why))?.is_empty() {
+        degrees(&text, limit).map_err(|why| fault(&place, why))?;
+    }
+    Ok(text)
+}
+
+/// The number that a text is, at most `limit` on either side of 0.
+fn degrees(text: &str, limit: f64) -> Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok().filter(|number| number.abs() <= limit);
+    number.ok_or_else(|| format!("is {:?}; a number from -{limit} to {limit} is expected", shortened(text)))
+}
+
+impl Pressed {
+    fn read(value: &Value, at: usize) -> Result<Self, DefinitionFault> {
+        let button = Object::of(value, &["buttons", &at.to_string()])?;
+        let kind = button.kind(&BUTTONS)?;
+        let title = button.text("title")?;
+        check_length(&button.place("title"), &title, TITLE_CHARS_MAX)?;
+        Ok(match kind.as_str() {
+            "url" => {
+                let url = button.text("url")?;
+                check_url(&button.place("url"), &url)?;
+                Self::Url { title, url }
+            }
+            "phone" => Self::Phone { title, phone: button.text("phone")? },
+            "copy" => Self::Copy { title, code: button.text("code")? },
+            _ => {
+                let id = button.text("id")?;
+                check_length(&button.place("id"), &id, ID_CHARS_MAX)?;
+                Self::Reply { id, title }
+            }
+        })
+    }
+
+    fn answers(&self) -> bool {
+        matches!(self, Self::Reply { .. })
+    }
+}
+
+/// A text that says something, and not too much: what parameters add is not known yet.
+fn check_length(place: &[&str], text: &str, chars_max: usize) -> Result<(), DefinitionFault> {
+    if text.trim().is_empty() {
+        return Err(fault(place, "is empty"));
+    }
+    let chars = fixed_chars(text).map_err(|why| fault(place, why))?;
+    if chars > chars_max {
+        return Err(fault(place, format!("has {chars} characters, parameters left out; the limit is {chars_max}")));
+    }
+    Ok(())
+}
+
+/// An address of the web, unless a parameter says what it begins with.
+fn check_url(place: &[&str], url: &str) -> Result<(), DefinitionFault> {
+    let start = opens_with(url).map_err(|why| fault(place, why))?;
+    if start.is_none_or(|start| start.starts_with("https://") || start.starts_with("http://")) {
+        return Ok(());
+    }
+    Err(fault(place, format!("{:?} does not begin with https:// or http://", shortened(url))))
+}
+
+impl Definition {
+    pub fn read(json: &str) -> Result<Self, DefinitionFault> {
+        let value: Value = serde_json::from_str(json).map_err(|error| fault(&[], format!("is not JSON: {error}")))?;
+        let whole = Object::of(&value, &[])?;
+        whole.only(&["header", "body", "footer", "buttons"])?;
+        let body = whole.text("body")?;
+        if body.trim().is_empty() {
+            return Err(fault(&["body"], "is empty"));
+        }
+        let header = whole.get("header").map(Header::read).transpose()?;
+        let footer = whole.optional_text("footer")?;
+        let buttons = whole.list("buttons")?.iter().enumerate();
+        let buttons = buttons.map(|(at, button)| Pressed::read(button, at)).collect::<Result<Vec<_>, _>>()?;
+        let read = Self { header, body, footer, buttons };
+        if !read.buttons.is_empty() {
+            read.check_around_buttons()?;
+        } else if matches!(read.header, Some(Header::Location { .. })) {
+            let why = "a place needs buttons below: without them WhatsApp shows no text with a place";
+            return Err(fault(&["header"], why));
         }
         Ok(read)
     }
 
-    /// Every text that may have parameters, by what it is called.
-    fn texts(&self) -> Vec<(&'static str, &str)> {
-        let mut texts = vec![("body", self.body.as_str())];
-        texts.extend(self.footer.as_deref().map(|footer| ("footer", footer)));
-        match &self.header {
-            None => {}
-            Some(Header::Text { text }) => texts.push(("header", text)),
-            Some(Header::Image { url } | Header::Video { url }) => texts.push(("header", url)),
-            Some(Header::Document { url, file_name }) => {
-                texts.push(("header", url));
-                texts.extend(file_name.as_deref().map(|name| ("header", name)));
+    /// What WhatsApp wants of a message with buttons.
+    fn check_around_buttons(&self) -> Result<(), DefinitionFault> {
+        if let Some(Header::Text { text }) = &self.header {
+            check_length(&["header", "text"], text, EDGE_CHARS_MAX)?;
+        }
+        check_length(&["body"], &self.body, BODY_CHARS_MAX)?;
+        if let Some(footer) = &self.footer {
+            check_length(&["footer"], footer, EDGE_CHARS_MAX)?;
+        }
+        let replies = self.buttons.iter().filter(|button| button.answers()).count();
+        for (what, count, most) in [
+            ("reply buttons", replies, REPLY_BUTTONS_MAX),
+            ("buttons that do something else", self.buttons.len() - replies, ACTION_BUTTONS_MAX),
+        ] {
+            if count > most {
+                return Err(fault(&["buttons"], format!("has {count} {what}; the limit is {most}")));
             }
         }
-        for button in &self.buttons {
-            let both: [&str; 2] = match button {
-                Pressed::Reply { id, title } => [id, title],
-                Pressed::Url { title, url } => [title, url],
-                Pressed::Phone { title, phone } => [title, phone],
-                Pressed::Copy { title, code } => [title, code],
+        Ok(())
+    }
+
+    /// Every text that may have parameters, with the way to it.
+    fn texts(&self) -> Vec<(Vec<String>, &str)> {
+        let mut texts: Vec<(Vec<String>, &str)> = Vec::new();
+        let mut add = |place: &[&str], text| texts.push((place.iter().map(ToString::to_string).collect(), text));
+        add(&["body"], self.body.as_str());
+        if let Some(footer) = &self.footer {
+            add(&["footer"], footer);
+        }
+        match &self.header {
+            None => {}
+            Some(Header::Text { text }) => add(&["header", "text"], text),
+            Some(Header::Image { url } | Header::Video { url }) => add(&["header", "url"], url),
+            Some(Header::Document { url, file_name }) => {
+                add(&["header", "url"], url);
+                if let Some(name) = file_name {
+                    add(&["header", "file_name"], name);
+                }
+            }
+            Some(Header::Location { latitude, longitude, name, address }) => {
+                add(&["header", "latitude"], latitude);
+                add(&["header", "longitude"], longitude);
+                for (field, text) in [("name", name), ("address", address)] {
+                    if let Some(text) = text {
+                        add(&["header", field], text);
+                    }
+                }
+            }
+        }
+        for (at, button) in self.buttons.iter().enumerate() {
+            let both: [(&str, &str); 2] = match button {
+                Pressed::Reply { id, title } => [("id", id), ("title", title)],
+                Pressed::Url { title, url } => [("title", title), ("url", url)],
+                Pressed::Phone { title, phone } => [("title", title), ("phone", phone)],
+                Pressed::Copy { title, code } => [("title", title), ("code", code)],
             };
-            texts.extend(both.map(|text| ("buttons", text)));
+            for (field, text) in both {
+                add(&["buttons", &at.to_string(), field], text);
+            }
         }
         texts
     }
 
     /// The names of the parameters, each once: numbered ones in their order, others by the alphabet.
-    pub fn parameters(&self) -> Result<Vec<String>, String> {
+    pub fn parameters(&self) -> Result<Vec<String>, DefinitionFault> {
         let (mut numbered, mut named) = (BTreeSet::new(), BTreeSet::new());
         for (place, text) in self.texts() {
-            for name in names(text).map_err(|why| format!("{place} {why}"))? {
+            let wrong = |why| DefinitionFault { place: place.clone(), why };
+            for name in names(text).map_err(wrong)? {
                 match name.parse::<u32>() {
                     Ok(number) if number.to_string() == name && number > 0 => drop(numbered.insert(number)),
-                    Ok(_) => return Err(format!("{place} has a parameter {name}; numbers begin with 1")),
+                    Ok(_) => return Err(wrong(format!("has a parameter {name}; numbers begin with 1"))),
                     Err(_) => drop(named.insert(name.to_owned())),
                 }
             }
         }
         match (numbered.first(), named.first()) {
             (Some(number), Some(name)) => {
-                Err(format!("has numbered parameters ({number}) and named ones ({name}); use one or the other"))
+                let why = format!("has numbered parameters ({number}) and named ones ({name}); use one or the other");
+                Err(fault(&[], why))
             }
             _ => Ok(numbered.iter().map(u32::to_string).chain(named).collect()),
         }
@@ -101,26 +274,53 @@ impl Definition {
         let filled = |text: &str, place| fill(text, place, parameters);
         let body = filled(&self.body, Place::Lines)?;
         let footer = self.footer.as_deref().map(|footer| filled(footer, Place::Line)).transpose()?;
-        let file = |url: &str, file_name: Option<String>, caption: String| {
-            Ok(Media { caption: Some(caption), file_name, ..media_at(filled(url, Place::Url)?) })
-        };
-        let below = || joined([None, Some(body.clone()), footer.clone()]);
-        let header = match &self.header {
-            Some(Header::Image { url }) => return file(url, None, below()).map(Content::Image),
-            Some(Header::Video { url }) => return file(url, None, below()).map(Content::Video),
-            Some(Header::Document { url, file_name }) => {
-                let name = file_name.as_deref().map(|name| filled(name, Place::Line)).transpose()?;
-                return file(url, name, below()).map(Content::Document);
-            }
-            Some(Header::Text { text }) => Some(filled(text, Place::Line)?),
-            None => None,
+        let (header, attachment) = match &self.header {
+            Some(Header::Text { text }) => (Some(filled(text, Place::Line)?), None),
+            Some(header) => (None, header.attachment(parameters)?),
+            None => (None, None),
         };
         if self.buttons.is_empty() {
-            return Ok(Content::Text(joined([header, Some(body), footer])));
+            let below = joined([header, Some(body), footer]);
+            let captioned = |file| Media { caption: Some(below.clone()), ..file };
+            return Ok(match attachment {
+                None | Some(Attachment::Location(_)) => Content::Text(below),
+                Some(Attachment::Image(file)) => Content::Image(captioned(file)),
+                Some(Attachment::Video(file)) => Content::Video(captioned(file)),
+                Some(Attachment::Document(file)) => Content::Document(captioned(file)),
+            });
         }
         let buttons = self.buttons.iter().map(|button| button.render(parameters)).collect::<Result<_, _>>()?;
         let (sections, list_button, plain_text) = (Vec::new(), None, false);
-        Ok(Content::Interactive(Interactive { header, body, footer, buttons, sections, list_button, plain_text }))
+        let asked = Interactive { header, attachment, body, footer, buttons, sections, list_button, plain_text };
+        Ok(Content::Interactive(asked))
+    }
+}
+
+impl Header {
+    /// The file or the place that it is.
+    fn attachment(&self, parameters: &[Parameter]) -> Result<Option<Attachment>, TemplateError> {
+        let line = |text: &String| fill(text, Place::Line, parameters);
+        let file = |url: &str| fill(url, Place::Url, parameters).map(file_at);
+        Ok(Some(match self {
+            Self::Text { .. } => return Ok(None),
+            Self::Image { url } => Attachment::Image(file(url)?),
+            Self::Video { url } => Attachment::Video(file(url)?),
+            Self::Document { url, file_name } => {
+                let file_name = file_name.as_ref().map(line).transpose()?;
+                Attachment::Document(Media { file_name, ..file(url)? })
+            }
+            Self::Location { latitude, longitude, name, address } => {
+                let number = |name: &str, text: &String, limit| {
+                    degrees(&line(text)?, limit).map_err(|why| TemplateError::Invalid(format!("header.{name} {why}")))
+                };
+                Attachment::Location(Location {
+                    latitude: number("latitude", latitude, LATITUDE_MAX)?,
+                    longitude: number("longitude", longitude, LONGITUDE_MAX)?,
+                    name: name.as_ref().map(line).transpose()?,
+                    address: address.as_ref().map(line).transpose()?,
+                })
+            }
+        }))
     }
 }
 
@@ -198,8 +398,40 @@ mod tests {
     }
 
     #[test]
+    fn a_file_or_a_place_stands_above_buttons() {
+        let below = |header: &str| {
+            let json =
+                format!(r#"{{"header":{header},"body":"Well?","buttons":[{{"type":"reply","id":"a","title":"Yes"}}]}}"#);
+            match rendered(&json, &[("n", "4/5"), ("lat", "52.5"), ("shop", "Ada's")]) {
+                Content::Interactive(asked) if asked.header.is_none() && asked.body == "Well?" => asked.attachment,
+                other => panic!("{other:?}"),
+            }
+        };
+        let Some(Attachment::Document(file)) =
+            below(r#"{"type":"document","url":"https://a.example/{{n}}.pdf","file_name":"{{n}}.pdf"}"#)
+        else {
+            panic!("no document")
+        };
+        assert!(matches!(&file.source, MediaSource::Url(url) if url == "https://a.example/4%2F5.pdf"));
+        assert_eq!((file.file_name.as_deref(), file.caption), (Some("4/5.pdf"), None));
+        assert!(matches!(below(r#"{"type":"image","url":"https://a.example/p.png"}"#), Some(Attachment::Image(_))));
+        let place = r#"{"type":"location","latitude":"{{lat}}","longitude":13.4,"name":"{{shop}}","address":"Here 1"}"#;
+        let Some(Attachment::Location(place)) = below(place) else { panic!("no place") };
+        assert_eq!((place.latitude, place.longitude), (52.5, 13.4));
+        assert_eq!((place.name.as_deref(), place.address.as_deref()), (Some("Ada's"), Some("Here 1")));
+    }
+
+    #[test]
+    fn a_place_that_a_parameter_leads_off_the_earth_is_no_message() {
+        let json = r#"{"header":{"type":"location","latitude":"{{1}}","longitude":"0"},"body":"x",
+            "buttons":[{"type":"reply","id":"a","title":"Yes"}]}"#;
+        let refused = Definition::read(json).map(|read| read.render(&given(&[("1", "91")])));
+        assert!(matches!(refused, Ok(Err(TemplateError::Invalid(why))) if why.contains("header.latitude is \"91\"")));
+    }
+
+    #[test]
     fn the_parameters_of_every_part_are_named_once() {
-        let names = |json: &str| Definition::read(json)?.parameters();
+        let names = |json: &str| Definition::read(json).and_then(|read| read.parameters()).map_err(|fault| fault.why);
         let json = r#"{"header":{"type":"image","url":"https://a/{{pic}}"},"body":"{{name}} {{name}}","footer":"{{foot}}"}"#;
         assert_eq!(names(json), Ok(vec!["foot".to_owned(), "name".to_owned(), "pic".to_owned()]));
         assert_eq!(names(r#"{"body":"{{10}} {{2}} {{1}}"}"#), Ok(vec!["1".to_owned(), "2".to_owned(), "10".to_owned()]));
@@ -210,21 +442,48 @@ mod tests {
     #[test]
     fn what_is_no_template_is_refused_with_its_place() {
         let refused = |json: &str| Definition::read(json).and_then(|read| read.parameters()).unwrap_err();
-        for (json, why) in [
-            ("{}", "body"),
-            (r#"{"body":" "}"#, "body is empty"),
-            (r#"{"body":"x","colour":"red"}"#, "colour"),
-            (r#"{"body":"x","header":{"type":"hologram"}}"#, "hologram"),
-            (r#"{"body":"x","buttons":[{"type":"reply","title":"t"}]}"#, "id"),
-            (r#"{"body":"x","footer":"{{y"}"#, "footer has {{"),
-            (r#"{"body":"{{1}} {{name}}"}"#, "one or the other"),
-            (r#"{"body":"{{0}}"}"#, "numbers begin with 1"),
+        let buttons = |buttons: &str| format!(r#"{{"body":"x","buttons":[{buttons}]}}"#);
+        let reply = r#"{"type":"reply","id":"a","title":"t"}"#;
+        let place = |fields: &str| format!(r#"{{"body":"x","header":{{"type":"location",{fields}}},"buttons":[{reply}]}}"#);
+        for (json, place, why) in [
+            ("[]", "", "is an array; an object is expected"),
+            ("{", "", "is not JSON"),
+            ("{}", "body", "is required"),
+            (r#"{"body":5}"#, "body", "is 5; a string is expected"),
+            (r#"{"body":" "}"#, "body", "is empty"),
+            (r#"{"body":"x","colour":"red"}"#, "colour", "is not a field; there are: header, body, footer, buttons"),
+            (r#"{"body":"x","header":"H"}"#, "header", "is \"H\"; an object is expected"),
+            (r#"{"body":"x","header":{"text":"H"}}"#, "header/type", "is required"),
+            (r#"{"body":"x","header":{"type":"hologram"}}"#, "header/type", "\"hologram\" is none of: text, image, video, "),
+            (r#"{"body":"x","header":{"type":"text","url":"u"}}"#, "header/url", "is not a field; there are: type, text"),
+            (r#"{"body":"x","header":{"type":"image"}}"#, "header/url", "is required"),
+            (r#"{"body":"x","header":{"type":"image","url":"ftp://a"}}"#, "header/url", "\"ftp://a\" does not begin with"),
+            (r#"{"body":"x","buttons":{}}"#, "buttons", "is an object; an array is expected"),
+            (&buttons(r#"{"type":"reply","title":"t"}"#), "buttons/0/id", "is required"),
+            (&buttons(&format!("{reply},5")), "buttons/1", "is 5; an object is expected"),
+            (&buttons(r#"{"type":"url","title":"t","url":"u"}"#), "buttons/0/url", "\"u\" does not begin with https://"),
             (
-                r#"{"body":"x","header":{"type":"image","url":"u"},"buttons":[{"type":"reply","id":"a","title":"t"}]}"#,
-                "below a file",
+                &buttons(&reply.replace("\"t\"", "\"a title that is too long {{1}}\"")),
+                "buttons/0/title",
+                "has 25 characters, parameters left out; the limit is 20",
+            ),
+            (&buttons(&[reply; 4].join(",")), "buttons", "has 4 reply buttons; the limit is 3"),
+            (r#"{"body":"x","footer":"{{y"}"#, "footer", "has {{ without }}"),
+            (r#"{"body":"{{1}} {{name}}"}"#, "", "use one or the other"),
+            (r#"{"body":"{{0}}"}"#, "body", "numbers begin with 1"),
+            (&place(r#""latitude":1"#), "header/longitude", "is required"),
+            (&place(r#""latitude":91,"longitude":1"#), "header/latitude", "is \"91\"; a number from -90 to 90 is expected"),
+            (&place(r#""latitude":1,"longitude":"east""#), "header/longitude", "is \"east\"; a number from -180 to 180"),
+            (&place(r#""latitude":1,"longitude":1,"name":" ""#), "header/name", "is empty"),
+            (
+                r#"{"body":"x","header":{"type":"location","latitude":1,"longitude":1}}"#,
+                "header",
+                "a place needs buttons below",
             ),
         ] {
-            assert!(refused(json).contains(why), "{json}: {}", refused(json));
+            let DefinitionFault { place: at, why: told } = refused(json);
+            assert_eq!(at.join("/"), place, "{json}: {told}");
+            assert!(told.contains(why), "{json}: {told}");
         }
     }
 }

@@ -74,6 +74,25 @@ pub fn names(text: &str) -> Result<Vec<&str>, String> {
     Ok(parts(text)?.into_iter().filter_map(name).collect())
 }
 
+/// How many characters a text has without its parameters.
+pub fn fixed_chars(text: &str) -> Result<usize, String> {
+    let chars = |part: &Part<'_>| match part {
+        Part::Plain(plain) => plain.chars().count(),
+        Part::Parameter(_) => 0,
+    };
+    Ok(parts(text)?.iter().map(chars).sum())
+}
+
+/// What a text begins with; `None` where a parameter says that.
+pub fn opens_with(text: &str) -> Result<Option<&str>, String> {
+    let mut parts = parts(text)?.into_iter().filter(|part| !matches!(part, Part::Plain("")));
+    Ok(match parts.next() {
+        Some(Part::Parameter(_)) => None,
+        Some(Part::Plain(plain)) => Some(plain),
+        None => Some(""),
+    })
+}
+
 /// The text with the parameters' values. A value is put in as it is: braces in it open nothing.
 pub fn fill(text: &str, place: Place, parameters: &[Parameter]) -> Result<String, TemplateError> {
     let mut filled = String::with_capacity(text.len());

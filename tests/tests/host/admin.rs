@@ -188,3 +188,23 @@ async fn a_good_key_of_the_wrong_kind_is_told_which_kind_is_needed() {
     assert_eq!((mine.status, &mine.json()["code"]), (403, &json!("wrong_kind_of_key")));
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_operator_makes_for_a_session_stands_beside_the_sessions_own() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let session = account.session("Desk").await;
+    let path = format!("/api/v1/whatsapp-sessions/{}", session.id);
+    let another = account.key(json!({ "kind": "session", "session_id": session.id })).await;
+    let opens = async |key: &str| account.get("/api/v1/status", key).await.status == 200;
+    let shown = async || account.get(&path, &account.token).await.json()["data"]["api_key"].clone();
+    assert!(opens(&another).await && opens(&session.key).await);
+    assert_eq!(shown().await, session.key);
+
+    let renewed = account.post(&format!("{path}/regenerate-key"), &account.token, json!({})).await.json();
+    let renewed = renewed["api_key"].as_str().unwrap().to_owned();
+    assert_eq!(shown().await, renewed);
+    assert!(!opens(&session.key).await, "what was shown before opens nothing");
+    assert!(opens(&renewed).await && opens(&another).await, "what the operator made stays until it is revoked");
+    stage.stop().await;
+}

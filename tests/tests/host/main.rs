@@ -29,6 +29,7 @@ mod sessions;
 mod start;
 mod stop;
 mod streams;
+mod strict;
 mod templates;
 mod test_keys;
 mod webhooks;

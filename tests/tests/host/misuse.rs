@@ -115,16 +115,17 @@ async fn a_session_is_named_in_every_spelling_of_its_id_and_nothing_else_names_i
 async fn rules_of_pacing_that_cannot_be_kept_are_refused_in_plain_words() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
-    for (pacing, why) in [
-        (json!({ "gap": 5 }), "pacing: \"gap\" is not a rule; there are: messages_per_minute, "),
-        (json!({ "gap_ms": "5" }), "pacing: gap_ms is \"5\"; a whole number from 0 up is expected"),
-        (json!([5]), "pacing: an object is expected, with any of: messages_per_minute, "),
+    for (pacing, place, why) in [
+        (json!({ "gap": 5 }), "/gap", "pacing.gap: \"gap\" is not a rule; there are: messages_per_minute, "),
+        (json!({ "gap_ms": "5" }), "/gap_ms", "pacing.gap_ms: gap_ms is \"5\"; a whole number from 0 up is expected"),
+        (json!({ "typing": { "slow": 1 } }), "/typing/slow", "pacing.typing.slow: typing: \"slow\" is not a rule"),
+        (json!([5]), "", "pacing: an object is expected, with any of: messages_per_minute, "),
     ] {
         let wish = json!({ "name": "Till", "settings": { "pacing": pacing } });
         let refused = account.post("/switchboard/v1/sessions", &account.tenant_key, wish).await;
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(refused.status == 422 && detail.contains(why), "{detail}");
-        assert_eq!(refused.json()["errors"][0]["pointer"], "#/settings/pacing", "{refused:?}");
+        assert_eq!(refused.json()["errors"][0]["pointer"], format!("#/settings/pacing{place}"), "{refused:?}");
     }
     stage.stop().await;
 }

@@ -62,16 +62,17 @@ async fn a_session_is_made_changed_linked_taken_off_line_and_removed() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
     let client = Client::of(&stage, &account).await;
-    let wish = json!({ "name": "Desk", "phone_number": "+49 1510 000001", "settings": { "typing": true, "none": null } });
+    let wish =
+        json!({ "name": "Desk", "phone_number": "+49 1510 000001", "settings": { "fetch_media": true, "sending": null } });
     let made = client.post("/sessions", &[], wish, 201).await;
     assert_eq!(
         (&made["state"], &made["phone_number"], &made["settings"]),
-        (&json!("created"), &json!(SHOP), &json!({ "typing": true }))
+        (&json!("created"), &json!(SHOP), &json!({ "fetch_media": true }))
     );
     let id = &made["id"];
-    let edit = json!({ "name": "Front desk", "settings": { "typing": null, "gap_ms": 500 } });
+    let edit = json!({ "name": "Front desk", "settings": { "fetch_media": null, "pacing": { "gap_ms": 500 } } });
     let changed = client.call("PATCH", "/sessions/{session}", &[id], "", Some(edit)).await.json();
-    assert_eq!((&changed["name"], &changed["settings"]), (&json!("Front desk"), &json!({ "gap_ms": 500 })));
+    assert_eq!((&changed["name"], &changed["settings"]), (&json!("Front desk"), &json!({ "pacing": { "gap_ms": 500 } })));
     assert_eq!(client.get("/sessions/{session}", &[id], "").await, changed);
 
     assert_eq!(client.call("GET", "/sessions/{session}/qr", &[id], "", None).await.status, 409);
@@ -283,7 +284,7 @@ async fn a_wrong_field_of_a_body_is_told_with_its_place_the_value_and_what_is_al
         assert!(error["detail"].as_str().unwrap().contains(words), "{more}: {refused}");
     }
     let settings = json!({ "name": "x", "settings": { "pacing": { "gap_ms": "x" } } });
-    assert_eq!(client.post("/sessions", &[], settings, 422).await["errors"][0]["pointer"], "#/settings/pacing");
+    assert_eq!(client.post("/sessions", &[], settings, 422).await["errors"][0]["pointer"], "#/settings/pacing/gap_ms");
     let refused = client.call("GET", "/messages", &[], "?limit=0", None).await.json();
     assert_eq!((&refused["errors"][0]["parameter"], &refused["errors"][0]["pointer"]), (&json!("limit"), &json!(null)));
     stage.stop().await;

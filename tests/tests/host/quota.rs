@@ -201,3 +201,40 @@ async fn who_guesses_keys_is_stopped_and_neither_a_right_key_nor_a_neighbour_beh
     assert_eq!(right.status, 200, "{right:?}");
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_trusted_proxy_gains_nothing_by_saying_whom_it_speaks_for() {
+    let settings = HttpSettings {
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        failed_credentials_per_minute: 1,
+        ..HttpSettings::default()
+    };
+    let stage = Stage::start_behind(settings).await;
+    let account = stage.account("Shop").await;
+    for path in ["/api/v1/whatsapp-sessions", "/switchboard/v1/usage"] {
+        let mut guesses = Vec::new();
+        for from in ["203.0.113.7", "198.51.100.1", "10.0.0.1", "192.0.2.3, 10.0.0.1"] {
+            guesses.extend(tries(&account, path, from).await);
+        }
+        // Whenever a minute of the calendar ends, one more guess is answered with 401.
+        let stopped = guesses.iter().filter(|status| **status == 429).count();
+        assert!(guesses[0] == 401 && stopped >= guesses.len() - 2, "{path}: one address, whatever it says: {guesses:?}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_cannot_be_told_to_keep_media_for_no_day_at_all() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let path = format!("/switchboard/v1/tenants/{}", account.tenant);
+    let set = async |days: u64| {
+        let limits = json!({ "limits": { "media_days": days } });
+        account.http.json("PATCH", &path, Some(ADMIN_KEY), Some(&limits)).await.unwrap()
+    };
+    let refused = set(0).await;
+    assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/limits")), "{refused:?}");
+    assert_eq!(refused.json()["detail"], "limits: media_days is 0; at least 1 is needed");
+    assert_eq!(set(1).await.json()["limits"], json!({ "media_days": 1 }));
+    stage.stop().await;
+}

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
 use switchboard_tests::account::{Account, TestSession, phone};
 use switchboard_tests::contract::Contract;
+use switchboard_tests::files::{picture, serve};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const CUSTOMER: &str = "491520000001";
@@ -77,9 +78,30 @@ async fn what_cannot_be_stored_is_refused_by_its_place() {
     for (name, language, definition, place, why) in [
         ("Welcome", "en", json!({ "body": "x" }), "#/name", "a-z"),
         ("welcome", "english", json!({ "body": "x" }), "#/language", "en_US"),
-        ("welcome", "en", json!({ "body": "{{x" }), "#/definition", "without }}"),
+        ("welcome", "en", json!({ "body": "{{x" }), "#/definition/body", "without }}"),
         ("welcome", "en", json!({ "body": "{{1}} {{name}}" }), "#/definition", "one or the other"),
-        ("welcome", "en", json!({ "text": "x" }), "#/definition", "unknown field"),
+        (
+            "welcome",
+            "en",
+            json!({ "text": "x" }),
+            "#/definition/text",
+            "is not a field; there are: header, body, footer, buttons",
+        ),
+        ("welcome", "en", json!({ "body": 5 }), "#/definition/body", "is 5; a string is expected"),
+        (
+            "welcome",
+            "en",
+            json!({ "body": "x", "buttons": [{ "type": "reply" }] }),
+            "#/definition/buttons/0/title",
+            "required",
+        ),
+        (
+            "welcome",
+            "en",
+            json!({ "body": "x", "header": { "type": "image", "url": "a" } }),
+            "#/definition/header/url",
+            "does not begin with https:// or http://",
+        ),
         ("welcome", "en", big, "#/definition", "the limit is 32768"),
     ] {
         let refused = store(&account, name, language, definition).await;
@@ -111,6 +133,8 @@ async fn a_template_is_tried_out_without_sending_anything() {
     let missing = ask(&account, "POST", &path, Some(json!({ "parameters": { "1": "Ada" } }))).await;
     assert_eq!((missing.status, &missing.json()["code"]), (422, &json!("missing_parameter")), "{missing:?}");
     assert_eq!(missing.json()["parameter"], "2");
+    let wrong = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", []] }))).await;
+    assert!(wrong.json()["errors"][0]["pointer"].as_str().unwrap().starts_with("#/parameters"), "{wrong:?}");
     let long = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "x".repeat(21)] }))).await;
     assert!(long.json()["detail"].as_str().unwrap().contains("the limit is 20"), "{long:?}");
     assert_eq!(account.events().await, Vec::<Value>::new());
@@ -162,5 +186,42 @@ async fn a_tenants_own_way_to_render_comes_before_the_one_that_is_carried() {
     assert_eq!(again.status, 422, "{again:?}");
     let other = stage.account("B").await;
     assert_eq!(store(&other, "plain", "en", json!({ "body": "x" })).await.status, 201, "others have the carried one");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buttons_arrive_below_a_file_or_a_place() {
+    let (stage, account, session) = start().await;
+    let files = serve().await;
+    let buttons = json!([{ "type": "reply", "id": "yes", "title": "Yes" }]);
+    let header = json!({ "type": "image", "url": "{{1}}" });
+    let definition = json!({ "header": header, "body": "Lunch?", "footer": "until noon", "buttons": buttons });
+    assert_eq!(store(&account, "lunch", "en", definition).await.status, 201);
+    let header = json!({ "type": "location", "latitude": "{{1}}", "longitude": 13.4, "name": "{{2}}", "address": "Here 1" });
+    let definition = json!({ "header": header, "body": "Meet here?", "buttons": buttons });
+    assert_eq!(store(&account, "meet", "en", definition).await.status, 201);
+
+    let url = files.url("photo.png");
+    let sent = send(&account, &session, json!({ "name": "lunch", "parameters": [url] })).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let kept = &sent.json()["content"]["value"]["attachment"];
+    assert_eq!((&kept["type"], kept["value"]["source"]["blob"].is_string()), (&json!("image"), true), "{sent:?}");
+    let shown = stage.phone_shows(CUSTOMER, |shown| shown["text"] == "Lunch?").await;
+    let asked = &shown["interactive"];
+    assert_eq!((&asked["header"]["kind"], &asked["footer"]), (&json!("image"), &json!("until noon")), "{shown}");
+    assert_eq!(asked["buttons"][0]["params"], json!({ "display_text": "Yes", "id": "yes" }), "{shown}");
+    let path = format!("/switchboard/v1/sim/phones/{CUSTOMER}/messages/{}/media", shown["n"]);
+    let file = stage.control().json("GET", &path, Some(ADMIN_KEY), None).await.unwrap();
+    assert_eq!((file.status, file.body), (200, picture()), "the phone opens it");
+
+    let sent = send(&account, &session, json!({ "name": "meet", "parameters": ["52.5", "Shop"] })).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let shown = stage.phone_shows(CUSTOMER, |shown| shown["text"] == "Meet here?").await;
+    let place = json!({ "latitude": 52.5, "longitude": 13.4, "name": "Shop", "address": "Here 1" });
+    assert_eq!(shown["interactive"]["header"], json!({ "kind": "location", "location": place }), "{shown}");
+    let lost = send(&account, &session, json!({ "name": "meet", "parameters": ["91", "Shop"] })).await;
+    assert!(lost.status == 422 && lost.json()["detail"].as_str().unwrap().contains("-90 to 90"), "{lost:?}");
+    let gone = send(&account, &session, json!({ "name": "lunch", "parameters": [files.url("gone.png")] })).await;
+    assert_eq!(gone.status, 422, "a file that is not there is no message: {gone:?}");
     stage.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Policies and what renders templates: what they say is passed on, and what they do wrong is an outcome of that call alone.
 
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::guards::{Question, RenderRefusal};
+use switchboard_core::flow::guards::{DefinitionFault, Question, RenderRefusal};
 use switchboard_core::records::content::{Content, Extras, TemplateCall};
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_runtime::{GivenTemplate, Limit, LoadedPlugin, Outcome, Owner, Runtime, Verdict};
@@ -79,7 +79,12 @@ async fn what_a_template_needs_is_asked_before_it_is_stored() {
     let checked = runtime.check_template(&plugin, &context(None, "{}"), given(r#"{"says":"x"}"#)).await.outcome;
     assert_eq!(checked, Outcome::Reply(Ok(vec!["to".to_owned()])));
     let checked = runtime.check_template(&plugin, &context(None, "{}"), given("[]")).await.outcome;
-    assert_eq!(checked, Outcome::Reply(Err("says is missing".to_owned())));
+    let fault = DefinitionFault { place: vec!["says".to_owned()], why: "says is missing".to_owned() };
+    assert_eq!(checked, Outcome::Reply(Err(fault)));
+    let endless = GivenTemplate { name: "endless", ..given("[]") };
+    let checked = runtime.check_template(&plugin, &context(None, "{}"), endless).await.outcome;
+    let place = vec!["x".repeat(60); 16];
+    assert_eq!(checked, Outcome::Reply(Err(DefinitionFault { place, why: "says is missing".to_owned() })));
 }
 
 #[tokio::test]

@@ -65,6 +65,15 @@ pub trait Policies: Send + Sync {
     async fn judge(&self, tenant: TenantId, question: &Question<'_>) -> Result<(), PolicyRefusal>;
 }
 
+/// What is wrong with a template's definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionFault {
+    /// Names and indexes on the way there, the outermost first; none for the definition itself.
+    pub place: Vec<String>,
+    /// What is wrong there. The words are for the customer.
+    pub why: String,
+}
+
 /// Why a template does not become a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RenderRefusal {
@@ -72,6 +81,8 @@ pub enum RenderRefusal {
     MissingParameter(String),
     /// It, or a parameter, will not do. The words are for the customer.
     Invalid(String),
+    /// Its definition cannot be stored.
+    Definition(DefinitionFault),
     /// Whoever renders templates could not be asked.
     Failed(String),
 }
@@ -111,7 +122,9 @@ impl From<RenderRefusal> for IntakeError {
     fn from(refusal: RenderRefusal) -> Self {
         match refusal {
             RenderRefusal::MissingParameter(name) => Self::MissingParameter(name),
-            RenderRefusal::Invalid(why) => Self::Invalid { field: "template", why },
+            RenderRefusal::Invalid(why) | RenderRefusal::Definition(DefinitionFault { why, .. }) => {
+                Self::Invalid { field: "template", why }
+            }
             RenderRefusal::Failed(why) => Self::GuardFailed(why),
         }
     }

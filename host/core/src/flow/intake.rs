@@ -13,7 +13,7 @@ use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::account::Principal;
-use crate::records::content::{Content, Extras, Media};
+use crate::records::content::{Content, Extras, Interactive, Media};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
 use crate::records::message::{ApiLimits, BatchRecord, Message, MessageState, Schedule};
 use crate::records::once::{Once, OnceMark, OnceStep};
@@ -461,6 +461,11 @@ impl Intake {
             | Content::File(media) => {
                 check_media(media)?;
                 Ok(self.media.as_ref().ok_or_else(not_yet)?.check(content)?)
+            }
+            Content::Interactive(Interactive { attachment: Some(attachment), .. }) => {
+                check_content(content)?;
+                // A place was looked at with the rest.
+                if attachment.media().is_some() { self.check_content(&attachment.clone().into()) } else { Ok(()) }
             }
             _ => check_content(content),
         }

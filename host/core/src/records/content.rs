@@ -255,11 +255,60 @@ pub struct ListSection {
     pub rows: Vec<ListRow>,
 }
 
+/// What stands above the text of a message with buttons, in place of a line of text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "value", rename_all = "snake_case")]
+pub enum Attachment {
+    /// A picture.
+    Image(Media),
+    /// A film.
+    Video(Media),
+    /// A file.
+    Document(Media),
+    /// A place.
+    Location(Location),
+}
+
+impl Attachment {
+    /// The same of content; `None` of what cannot stand there.
+    pub fn of(content: Content) -> Option<Self> {
+        Some(match content {
+            Content::Image(media) => Self::Image(media),
+            Content::Video(media) => Self::Video(media),
+            Content::Document(media) => Self::Document(media),
+            Content::Location(place) => Self::Location(place),
+            _ => return None,
+        })
+    }
+
+    /// Its file, unless it is a place.
+    pub fn media(&self) -> Option<&Media> {
+        match self {
+            Self::Image(media) | Self::Video(media) | Self::Document(media) => Some(media),
+            Self::Location(_) => None,
+        }
+    }
+}
+
+impl From<Attachment> for Content {
+    fn from(attachment: Attachment) -> Self {
+        match attachment {
+            Attachment::Image(media) => Self::Image(media),
+            Attachment::Video(media) => Self::Video(media),
+            Attachment::Document(media) => Self::Document(media),
+            Attachment::Location(place) => Self::Location(place),
+        }
+    }
+}
+
 /// A message with buttons or a list: one of both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interactive {
     /// What stands above.
     pub header: Option<String>,
+    /// A file or a place in its stead, above buttons.
+    #[serde(default)]
+    pub attachment: Option<Attachment>,
     /// The text.
     pub body: String,
     /// What stands below.

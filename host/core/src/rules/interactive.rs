@@ -1,7 +1,7 @@
 //! Buttons and lists: their limits, WhatsApp's own, and what they are as a plain text.
 
-use super::content_limits::ContentRefusal;
-use crate::records::content::{Button, ButtonAction, Content, Interactive, ListSection};
+use super::content_limits::{self, ContentRefusal};
+use crate::records::content::{Attachment, Button, ButtonAction, Content, Interactive, ListSection};
 
 /// Most reply buttons of one message.
 pub const REPLY_BUTTONS_MAX: usize = 3;
@@ -57,11 +57,42 @@ pub fn check(asked: &Interactive) -> Result<(), ContentRefusal> {
     for (field, place, text) in edges {
         at_most(field, place, text.as_deref().unwrap_or_default(), EDGE_CHARS_MAX)?;
     }
+    if let Some(attachment) = &asked.attachment {
+        check_attachment(asked, attachment)?;
+    }
     match (asked.buttons.is_empty(), asked.sections.is_empty()) {
         (false, true) => check_buttons(&asked.buttons),
         (true, false) => check_list(asked),
         (true, true) => refuse("interactive.buttons", "/buttons", "there are neither buttons nor sections of a list"),
         (false, false) => refuse("interactive.buttons", "/buttons", "buttons cannot stand beside sections of a list"),
+    }
+}
+
+/// Whether a file or a place can stand above. Its file is looked at with all files.
+fn check_attachment(asked: &Interactive, attachment: &Attachment) -> Result<(), ContentRefusal> {
+    let field = "interactive.attachment";
+    for (is_so, why) in [
+        (asked.header.is_some(), "cannot stand beside a header"),
+        (!asked.sections.is_empty(), "cannot stand above a list"),
+        (asked.plain_text, "cannot be sent as a plain text"),
+    ] {
+        if is_so {
+            return refuse(field, "/attachment", why);
+        }
+    }
+    match attachment {
+        Attachment::Location(place) => {
+            content_limits::check(&Content::Location(place.clone())).map_err(|refusal| match refusal {
+                ContentRefusal::Invalid { place, why, .. } => {
+                    ContentRefusal::Invalid { field, place: format!("/attachment/value{place}"), why }
+                }
+                ContentRefusal::NotYet => ContentRefusal::NotYet,
+            })
+        }
+        Attachment::Image(media) | Attachment::Video(media) | Attachment::Document(media) if media.caption.is_some() => {
+            refuse(field, "/attachment/value/caption", "is not shown: the body is what stands below it")
+        }
+        Attachment::Image(_) | Attachment::Video(_) | Attachment::Document(_) => Ok(()),
     }
 }
 
@@ -207,7 +238,7 @@ fn button_line(button: &Button) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::content::ListRow;
+    use crate::records::content::{ListRow, Location, Media, MediaSource};
 
     fn reply(id: &str, title: &str) -> Button {
         Button { id: id.to_owned(), title: title.to_owned(), action: None }
@@ -284,6 +315,38 @@ mod tests {
                 list(vec![("", vec![row("1", "x", Some(&"x".repeat(73)))])]),
                 "/sections/0/rows/0/description",
                 "has 73 characters; the limit is 72",
+            ),
+        ] {
+            let Err(ContentRefusal::Invalid { place: at, why: told, .. }) = check(&asked) else { panic!("{asked:?}") };
+            assert_eq!((at.as_str(), told.as_str()), (place, why));
+        }
+    }
+
+    fn picture(caption: Option<&str>) -> Attachment {
+        let source = MediaSource::Url("https://a.example/p.png".to_owned());
+        Attachment::Image(Media { caption: caption.map(str::to_owned), ..Media::at(source) })
+    }
+
+    #[test]
+    fn a_file_or_a_place_stands_above_buttons_alone_and_in_place_of_a_header() {
+        let place = |latitude| Attachment::Location(Location { latitude, longitude: 13.4, name: None, address: None });
+        let below = |attachment| Interactive { attachment: Some(attachment), ..buttons(vec![reply("a", "Yes")]) };
+        for asked in [below(picture(None)), below(place(52.5))] {
+            assert_eq!(check(&asked), Ok(()), "{asked:?}");
+        }
+        for (asked, place, why) in [
+            (below(place(91.0)), "/attachment/value/latitude", "is 91; -90 to 90 are allowed"),
+            (below(picture(Some("x"))), "/attachment/value/caption", "is not shown: the body is what stands below it"),
+            (
+                Interactive { header: Some("H".to_owned()), ..below(picture(None)) },
+                "/attachment",
+                "cannot stand beside a header",
+            ),
+            (Interactive { plain_text: true, ..below(picture(None)) }, "/attachment", "cannot be sent as a plain text"),
+            (
+                Interactive { attachment: Some(picture(None)), ..list(vec![("", vec![row("1", "x", None)])]) },
+                "/attachment",
+                "cannot stand above a list",
             ),
         ] {
             let Err(ContentRefusal::Invalid { place: at, why: told, .. }) = check(&asked) else { panic!("{asked:?}") };

@@ -24,6 +24,10 @@ pub const FIGURE_NAMES: [&str; 7] = [
 pub const MEDIA_BYTES: &str = "media_bytes";
 /// The figure of a tenant that says for how many days its media is kept.
 pub const MEDIA_DAYS: &str = "media_days";
+/// The fewest days that it may be.
+pub const MEDIA_DAYS_MIN: u64 = 1;
+/// The most.
+pub const MEDIA_DAYS_MAX: u64 = 3650;
 /// The setting of a session that holds its own rules.
 pub const PACING_SETTING: &str = "pacing";
 
@@ -89,12 +93,38 @@ pub enum PlanError {
         /// The most it may be.
         max: u64,
     },
+    /// The value is below what the figure may be.
+    #[error("{name} is {value}; at least {min} is needed")]
+    TooSmall {
+        /// The figure.
+        name: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least it may be.
+        min: u64,
+    },
     /// No plan has this name.
     #[error("{0:?} is not a plan; there are: {names}", names = PLANS.map(|(name, _)| name).join(", "))]
     UnknownPlan(String),
     /// The rules of a session are not what rules look like.
-    #[error("{0}")]
-    Rules(String),
+    #[error("{why}")]
+    Rules {
+        /// Names on the way to what is wrong, from the rules on; none for the rules themselves.
+        place: Vec<String>,
+        /// What is wrong, with its name.
+        why: String,
+    },
+}
+
+impl PlanError {
+    /// Where among the rules of a session it is: names on the way there.
+    pub fn place(&self) -> Vec<&str> {
+        match self {
+            Self::Rules { place, .. } => place.iter().map(String::as_str).collect(),
+            Self::TooLarge { name, .. } | Self::TooSmall { name, .. } => vec![*name],
+            Self::UnknownFigure(_) | Self::UnknownPlan(_) => Vec::new(),
+        }
+    }
 }
 
 /// At most 40 characters: an error must not repeat a megabyte.
@@ -122,6 +152,9 @@ pub fn check_limit(name: &str, value: u64) -> Result<(), PlanError> {
     match name {
         "gap_ms" => check_gap("gap_ms", value),
         "jitter_ms" => check_gap("jitter_ms", value),
+        // A file that is over as it comes is never sent and never shown: who may keep none has `media_bytes` 0.
+        MEDIA_DAYS if value < MEDIA_DAYS_MIN => Err(PlanError::TooSmall { name: MEDIA_DAYS, value, min: MEDIA_DAYS_MIN }),
+        MEDIA_DAYS if value > MEDIA_DAYS_MAX => Err(PlanError::TooLarge { name: MEDIA_DAYS, value, max: MEDIA_DAYS_MAX }),
         _ => Ok(()),
     }
 }
@@ -202,8 +235,8 @@ const TYPING_NAMES: [&str; 4] = ["ms_per_char", "least_ms", "most_ms", "jitter_p
 
 /// The rules that a JSON value says.
 fn read_rules(value: &Value) -> Result<SessionRules, PlanError> {
-    let fields = named_fields("", value, &RULE_NAMES)?;
-    let number = |name| whole_number("", fields, name);
+    let fields = named_fields(&[], value, &RULE_NAMES)?;
+    let number = |name| whole_number(&[], fields, name);
     let sends_per_minute = number("sends_per_minute")?;
     let sends_per_minute = sends_per_minute.map(|sends| {
         let max = u64::from(u32::MAX);
@@ -221,8 +254,8 @@ fn read_rules(value: &Value) -> Result<SessionRules, PlanError> {
 }
 
 fn read_typing(value: &Value) -> Result<Typing, PlanError> {
-    let fields = named_fields("typing", value, &TYPING_NAMES)?;
-    let (usual, number) = (Typing::default(), |name| whole_number("typing.", fields, name));
+    let fields = named_fields(&["typing"], value, &TYPING_NAMES)?;
+    let (usual, number) = (Typing::default(), |name| whole_number(&["typing"], fields, name));
     Ok(Typing {
         ms_per_char: number("ms_per_char")?.unwrap_or(usual.ms_per_char),
         least_ms: number("least_ms")?.unwrap_or(usual.least_ms),
@@ -231,29 +264,33 @@ fn read_typing(value: &Value) -> Result<Typing, PlanError> {
     })
 }
 
-/// The fields of an object that has none but these.
-fn named_fields<'a>(place: &str, value: &'a Value, names: &[&str]) -> Result<&'a Map<String, Value>, PlanError> {
-    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+/// A refusal of what lies at `place`, and `name` below it.
+fn refused(place: &[&str], name: Option<&str>, why: String) -> PlanError {
+    PlanError::Rules { place: place.iter().copied().chain(name).map(shortened).collect(), why }
+}
+
+/// The fields of an object at `place` that has none but these.
+fn named_fields<'a>(place: &[&str], value: &'a Value, names: &[&str]) -> Result<&'a Map<String, Value>, PlanError> {
+    let within: String = place.iter().map(|step| format!("{step}: ")).collect();
     let Some(fields) = value.as_object() else {
-        return Err(PlanError::Rules(format!("{place}an object is expected, with any of: {}", names.join(", "))));
+        let why = format!("{within}an object is expected, with any of: {}", names.join(", "));
+        return Err(refused(place, None, why));
     };
     match fields.keys().find(|name| !names.contains(&name.as_str())) {
         Some(unknown) => {
-            let unknown: String = unknown.chars().take(40).collect();
-            Err(PlanError::Rules(format!("{place}{unknown:?} is not a rule; there are: {}", names.join(", "))))
+            let why = format!("{within}{:?} is not a rule; there are: {}", shortened(unknown), names.join(", "));
+            Err(refused(place, Some(unknown), why))
         }
         None => Ok(fields),
     }
 }
 
 /// A whole number from 0 up; `None` where there is none or it is null.
-fn whole_number(place: &str, fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, PlanError> {
+fn whole_number(place: &[&str], fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, PlanError> {
     let Some(value) = fields.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
-    let shown = || value.to_string().chars().take(40).collect::<String>();
-    value
-        .as_u64()
-        .map(Some)
-        .ok_or_else(|| PlanError::Rules(format!("{place}{name} is {}; a whole number from 0 up is expected", shown())))
+    let within: String = place.iter().map(|step| format!("{step}.")).collect();
+    let why = || format!("{within}{name} is {}; a whole number from 0 up is expected", shortened(&value.to_string()));
+    value.as_u64().map(Some).ok_or_else(|| refused(place, Some(name), why()))
 }
 
 impl SessionRules {
@@ -354,6 +391,16 @@ mod tests {
     }
 
     #[test]
+    fn media_is_kept_for_a_day_at_least_and_for_ten_years_at_most() {
+        for days in [MEDIA_DAYS_MIN, MEDIA_DAYS_MAX] {
+            assert_eq!(check_limit(MEDIA_DAYS, days), Ok(()));
+        }
+        assert_eq!(check_limit(MEDIA_DAYS, 0).unwrap_err().to_string(), "media_days is 0; at least 1 is needed");
+        assert_eq!(check_limit(MEDIA_DAYS, 3651).unwrap_err().to_string(), "media_days is 3651; the limit is 3650");
+        assert_eq!(check_limit(MEDIA_BYTES, 0), Ok(()), "who may keep nothing");
+    }
+
+    #[test]
     fn a_plan_that_this_version_does_not_know_is_no_way_around_limits() {
         assert_eq!(effective(&tenant("of the future", &[])), plan("free").unwrap());
     }
@@ -382,6 +429,21 @@ mod tests {
         ] {
             let refused = rules(value).unwrap_err().to_string();
             assert!(refused.contains(why), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_rule_that_is_refused_is_told() {
+        for (value, place) in [
+            (json!("slow"), ""),
+            (json!({ "gap": 1 }), "gap"),
+            (json!({ "gap_ms": -1 }), "gap_ms"),
+            (json!({ "gap_ms": 3_600_001 }), "gap_ms"),
+            (json!({ "typing": 1 }), "typing"),
+            (json!({ "typing": { "speed": 1 } }), "typing/speed"),
+            (json!({ "typing": { "most_ms": 1.5 } }), "typing/most_ms"),
+        ] {
+            assert_eq!(rules(value).unwrap_err().place().join("/"), place);
         }
     }
 }

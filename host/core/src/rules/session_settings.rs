@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::address::{JidServer, parse_recipient};
+use super::plan::PACING_SETTING;
 
 /// Whether files of messages are fetched as they come in: `true` or `false`.
 pub const FETCH_MEDIA: &str = "fetch_media";
@@ -10,6 +11,8 @@ pub const FETCH_MEDIA: &str = "fetch_media";
 pub const WATCH_PRESENCE: &str = "watch_presence";
 /// Whether the session sends: `true` or `false`. One that does not accepts nothing.
 pub const SENDING: &str = "sending";
+/// Every setting that the host heeds.
+pub const HEEDED: [&str; 4] = [FETCH_MEDIA, PACING_SETTING, SENDING, WATCH_PRESENCE];
 /// Most people of whom that is told.
 pub const WATCHED_MAX: usize = 100;
 
@@ -21,6 +24,13 @@ pub struct SettingError {
     pub setting: &'static str,
     /// Why, for the customer.
     pub why: String,
+}
+
+/// The first of these settings that the host does not heed and that `kept` does not have: it would be kept and do nothing. What
+/// is kept already was set by a dialect, which heeds it.
+pub fn unheeded<'a>(settings: &'a Map<String, Value>, kept: &Map<String, Value>) -> Option<&'a str> {
+    let mut names = settings.keys().map(String::as_str);
+    names.find(|name| !HEEDED.contains(name) && !kept.contains_key(*name))
 }
 
 /// Whether files are fetched as they come in.
@@ -94,6 +104,15 @@ mod tests {
         assert_eq!(fetches_media(&Map::new()), Ok(false));
         let error = fetches_media(&settings(FETCH_MEDIA, json!("yes"))).unwrap_err();
         assert_eq!((error.setting, error.to_string().as_str()), (FETCH_MEDIA, "\"yes\": true or false is needed"));
+    }
+
+    #[test]
+    fn a_setting_that_nobody_heeds_is_found() {
+        let kept = settings("webhook_url", json!(""));
+        for name in HEEDED.into_iter().chain(["webhook_url"]) {
+            assert_eq!(unheeded(&settings(name, json!(1)), &kept), None, "{name}");
+        }
+        assert_eq!(unheeded(&settings("fetch_medai", json!(true)), &kept), Some("fetch_medai"));
     }
 
     #[test]

@@ -79,17 +79,15 @@ impl Storage {
         Err(StorageError::Conflict)
     }
 
-    /// Keeps a new key: its record and its hash, and for a session's own key the sealed text, which the session shows from then on.
-    /// A test key is not shown in the place of a live one: clients that read it there would send no more.
+    /// Keeps a new key: its record and its hash. It is one more: what a session shows stays its own key, which is drawn with it
+    /// and renewed by [`Self::renew_session_key`], so that clients that read it there are not moved to a key of the operator's,
+    /// and its renewal takes no other key away.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when its id is taken or its session is gone; else when the engine fails.
     pub async fn create_key(&self, new: &NewKey) -> Result<(), StorageError> {
         let mut batch = Batch::default();
         self.put_key(&mut batch, new)?;
-        if !new.record.test {
-            self.show_key(&mut batch, new);
-        }
         if let Some(session) = new.record.session {
             batch.check(Self::owner_check(new.record.tenant, session));
         }
@@ -186,7 +184,7 @@ impl Storage {
         Err(StorageError::Conflict)
     }
 
-    /// Gives a session a new key of its own; the one that it had opens nothing any more.
+    /// Gives a session a new key of its own; the one that it had opens nothing any more. Others that are bound to it stay.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when the new one's id is taken, the session is gone, or another one was made meanwhile; else
@@ -223,7 +221,7 @@ impl Storage {
         batch.check(Check::Equals { key: key.clone(), value });
         batch.put(key.clone(), encode(&key, &record)?);
         if let Some(session) = record.session {
-            // A session shows its newest key: the one that is revoked must not be shown any longer.
+            // The key that the session shows must not be shown any longer once it is revoked.
             let shown = self.session_key(tenant, session).await?;
             let is_shown = shown.is_some_and(|text| hex::encode(Sha256::digest(text.as_bytes())) == record.sha256);
             if is_shown {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::media::{MediaDesk, MediaRefusal, Moment};
 use switchboard_core::records::blob::Blob;
-use switchboard_core::records::content::{Content, Media, MediaSource};
+use switchboard_core::records::content::{Attachment, Content, Media, MediaSource};
 use switchboard_core::records::id::TenantId;
 use switchboard_media::{Facts, Kind};
 
@@ -58,6 +58,9 @@ fn with_whatsapp() -> MediaRefusal {
 #[async_trait]
 impl MediaDesk for MediaRoom {
     fn check(&self, content: &Content) -> Result<(), MediaRefusal> {
+        if let Content::Interactive(asked) = content {
+            return asked.attachment.clone().map_or(Ok(()), |attachment| self.check(&attachment.into()));
+        }
         let mut content = content.clone();
         let Some((_, media)) = file_of(&mut content) else { return Ok(()) };
         match &media.source {
@@ -79,6 +82,13 @@ impl MediaDesk for MediaRoom {
         needed_until: Timestamp,
     ) -> Result<Content, MediaRefusal> {
         self.check(&content)?;
+        if let Content::Interactive(asked) = &mut content {
+            if let Some(attachment) = asked.attachment.take() {
+                let ready = self.prepare(tenant, attachment.into(), moment, needed_until).await?;
+                asked.attachment = Attachment::of(ready);
+            }
+            return Ok(content);
+        }
         let Some((sent_as, media)) = file_of(&mut content) else { return Ok(content) };
         let said = Said { mime: media.mime.clone(), file_name: media.file_name.clone() };
         let found = match &media.source {

@@ -4,7 +4,7 @@ use whatsapp_rust::buffa::MessageField;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use switchboard_core::records::content::{ContactCard, Content, Extras, Location, Poll, Quote};
+use switchboard_core::records::content::{ContactCard, Content, Extras, Interactive, Location, Poll, Quote};
 use switchboard_core::records::message::Message;
 use switchboard_core::rules::vcard;
 
@@ -32,7 +32,7 @@ pub(super) fn to_protobuf(message: &Message, bearings: &Bearings) -> Option<wa::
         Content::Location(place) => location(place),
         Content::Contacts(cards) => contacts(cards),
         Content::Poll(asked) => poll(asked, bearings.poll_secret.clone()?),
-        Content::Interactive(asked) => interactive::to_protobuf(asked),
+        Content::Interactive(asked) => interactive::to_protobuf(asked, None),
         Content::Reaction(reaction) => {
             let reaction = wa::message::ReactionMessage {
                 key: MessageField::some(key(message, &reaction.message_id, bearings)),
@@ -68,6 +68,15 @@ pub(super) fn to_protobuf(message: &Message, bearings: &Bearings) -> Option<wa::
     Some(protobuf)
 }
 
+/// The protobuf of a message with buttons below a file; `file` names the file as a message of its own would.
+pub(super) fn below_file(asked: &Interactive, file: &wa::Message, context: Option<wa::ContextInfo>) -> wa::Message {
+    let mut protobuf = interactive::to_protobuf(asked, Some(file));
+    if let Some(context) = context {
+        protobuf.set_context_info(context);
+    }
+    protobuf
+}
+
 /// The same each time that the message is sent.
 fn milliseconds(message: &Message) -> i64 {
     i64::try_from(message.accepted_at.0).unwrap_or_default()
@@ -100,15 +109,18 @@ pub(super) fn context_info(extras: &Extras, bearings: &Bearings) -> wa::ContextI
     context
 }
 
-fn location(place: &Location) -> wa::Message {
-    let place = wa::message::LocationMessage {
+fn location(at: &Location) -> wa::Message {
+    wa::Message { location_message: MessageField::some(place(at)), ..Default::default() }
+}
+
+fn place(place: &Location) -> wa::message::LocationMessage {
+    wa::message::LocationMessage {
         degrees_latitude: Some(place.latitude),
         degrees_longitude: Some(place.longitude),
         name: place.name.clone(),
         address: place.address.clone(),
         ..Default::default()
-    };
-    wa::Message { location_message: MessageField::some(place), ..Default::default() }
+    }
 }
 
 fn contacts(cards: &[ContactCard]) -> wa::Message {
@@ -153,9 +165,7 @@ fn poll(poll: &Poll, secret: Vec<u8>) -> wa::Message {
 #[cfg(test)]
 mod tests {
     use switchboard_core::clock::Timestamp;
-    use switchboard_core::records::content::{
-        Button, ButtonAction, Edit, Interactive, ListRow, ListSection, Reaction, Revoke,
-    };
+    use switchboard_core::records::content::{Button, ButtonAction, Edit, ListRow, ListSection, Reaction, Revoke};
     use switchboard_core::records::id::{MessageId, SessionId};
     use switchboard_core::records::message::{MessageState, Schedule};
 

@@ -25,7 +25,7 @@ use switchboard_core::records::content::{Content, Media, MediaSource};
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::message::Message;
 
-use super::content::{Bearings, context_info};
+use super::content::{Bearings, below_file, context_info};
 use crate::blobs::Scratch;
 use crate::media::MediaRoom;
 
@@ -79,7 +79,9 @@ impl Uploader {
         // A single message has its bytes since it was accepted; one of a batch gets them now.
         let until = self.clock.now();
         let content = self.room.prepare(tenant, sent.content.clone(), Moment::Turn, until).await?;
-        let (media, kind) = kind_of(&content).ok_or_else(|| UploadFault::Refused("there is no file in it".to_owned()))?;
+        let file = above_buttons(&content);
+        let file = file.as_ref().unwrap_or(&content);
+        let (media, kind) = kind_of(file).ok_or_else(|| UploadFault::Refused("there is no file in it".to_owned()))?;
         let MediaSource::Blob(id) = &media.source else {
             return Err(UploadFault::Later("the file is not kept".to_owned()));
         };
@@ -91,7 +93,11 @@ impl Uploader {
         let uploaded = uploaded.map_err(|error| UploadFault::Later(format!("the file could not be uploaded: {error}")))?;
         let has_context = sent.extras.quote.is_some() || !sent.extras.mentions.is_empty();
         let context = has_context.then(|| context_info(&sent.extras, bearings));
-        let file = Named { content: &content, media, blob: &blob, view_once: sent.extras.view_once };
+        if let Content::Interactive(asked) = &content {
+            let named = Named { content: file, media, blob: &blob, view_once: false };
+            return Ok(below_file(asked, &plain_message(&named, None, uploaded), context));
+        }
+        let file = Named { content: file, media, blob: &blob, view_once: sent.extras.view_once };
         Ok(message(&file, context, uploaded))
     }
 }
@@ -145,7 +151,15 @@ pub(super) fn kind_of(content: &Content) -> Option<(&Media, MediaType)> {
 
 /// Whether content brings a file along.
 pub(super) fn has_file(content: &Content) -> bool {
-    kind_of(content).is_some()
+    kind_of(content).is_some() || above_buttons(content).is_some_and(|file| kind_of(&file).is_some())
+}
+
+/// What stands above the buttons of a message, as content of its own.
+fn above_buttons(content: &Content) -> Option<Content> {
+    match content {
+        Content::Interactive(asked) => asked.attachment.clone().map(Content::from),
+        _ => None,
+    }
 }
 
 /// A file that was uploaded, and what it is to be.

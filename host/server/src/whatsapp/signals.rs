@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::types::events::{Event, EventHandler};
 
@@ -104,8 +105,14 @@ impl Signals {
     }
 
     fn life(&self, life: Life) {
-        if let Err(error) = self.life.try_send(life) {
-            tracing::error!(%error, limit = LIFE_SIGNALS_MAX, "a change of a session was not handled in time");
+        match self.life.try_send(life) {
+            Ok(()) => {}
+            // A client outlives its session's task for a moment, and tells what nobody needs to know any more: that it is off
+            // line, or the next QR code.
+            Err(TrySendError::Closed(_)) => tracing::debug!("a client says something after its session is over"),
+            Err(error @ TrySendError::Full(_)) => {
+                tracing::error!(%error, limit = LIFE_SIGNALS_MAX, "a change of a session was not handled in time");
+            }
         }
     }
 }
@@ -136,5 +143,67 @@ impl EventHandler for Signals {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use switchboard_core::clock::{ManualClock, Timestamp};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// A log to read.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is logged as an error meanwhile.
+    fn errors(act: impl FnOnce()) -> String {
+        let log = Log::default();
+        let told = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_writer(log.clone()).finish();
+        tracing::subscriber::with_default(told, act);
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn signals() -> (Signals, SignalQueues) {
+        Signals::new(Arc::new(Barrier::new(Arc::new(ManualClock::at(Timestamp(0))))))
+    }
+
+    #[test]
+    fn what_a_client_says_after_its_session_is_over_is_no_error() {
+        let (signals, queues) = signals();
+        drop(queues);
+        let qr = || signals.life(Life::Qr("the next code".to_owned(), Duration::from_secs(20)));
+        assert_eq!(errors(qr), "");
+    }
+
+    #[test]
+    fn what_a_session_does_not_take_in_time_is_an_error() {
+        let (signals, _queues) = signals();
+        let fill = || (0..LIFE_SIGNALS_MAX).for_each(|_| signals.life(Life::Connected));
+        assert_eq!(errors(fill), "");
+        assert!(errors(|| signals.life(Life::Connected)).contains("not handled in time"));
     }
 }

@@ -5,17 +5,18 @@ use waproto::whatsapp::Message;
 use waproto::whatsapp::hydrated_template_button::HydratedButton;
 use waproto::whatsapp::message::buttons_message::Header;
 use waproto::whatsapp::message::buttons_response_message::Response;
-use waproto::whatsapp::message::interactive_message::InteractiveMessage as Payload;
+use waproto::whatsapp::message::interactive_message::header::Media as HeaderMedia;
+use waproto::whatsapp::message::interactive_message::{Header as TopHeader, InteractiveMessage as Payload};
 use waproto::whatsapp::message::interactive_response_message::InteractiveResponseMessage as Answer;
 use waproto::whatsapp::message::template_message::{Format, HydratedFourRowTemplate, hydrated_four_row_template::Title};
 use waproto::whatsapp::message::{
     ButtonsMessage, InteractiveMessage, InteractiveResponseMessage, ListMessage, ListResponseMessage, TemplateMessage,
 };
 
-use super::content::set;
+use super::content::{location, media, set};
 use super::shapes::{
-    ShownButton, ShownButtons, ShownChoice, ShownFlow, ShownInteractive, ShownList, ShownRow, ShownSection, ShownTemplate,
-    ShownTemplateButton,
+    ShownButton, ShownButtons, ShownChoice, ShownFlow, ShownHeader, ShownInteractive, ShownList, ShownMedia, ShownRow,
+    ShownSection, ShownTemplate, ShownTemplateButton,
 };
 use super::shown::{ReceivedMessage, present};
 
@@ -175,6 +176,7 @@ fn shown_interactive(message: &InteractiveMessage) -> ShownInteractive {
 fn shown_card(message: &InteractiveMessage) -> ShownInteractive {
     let mut shown = ShownInteractive {
         title: message.header.as_option().and_then(|header| present(header.title.as_deref())),
+        header: message.header.as_option().and_then(shown_header),
         text: message.body.as_option().and_then(|body| present(body.text.as_deref())),
         footer: message.footer.as_option().and_then(|footer| present(footer.text.as_deref())),
         ..ShownInteractive::default()
@@ -189,6 +191,30 @@ fn shown_card(message: &InteractiveMessage) -> ShownInteractive {
         shown.params = flow.message_params_json.as_deref().filter(|json| !json.is_empty()).map(|json| params(Some(json)));
     }
     shown
+}
+
+/// The file or the place above; other things are not drawn.
+fn shown_header(header: &TopHeader) -> Option<ShownHeader> {
+    macro_rules! file {
+        ($kind:expr, $file:expr) => {{
+            let (kind, file) = ($kind.to_owned(), $file);
+            let shown = media(file.mimetype.as_deref(), file.file_length, file.file_sha256.as_deref());
+            ShownHeader { kind, media: Some(shown), location: None }
+        }};
+    }
+    Some(match header.media.as_ref()? {
+        HeaderMedia::ImageMessage(image) => file!("image", image),
+        HeaderMedia::VideoMessage(video) => file!("video", video),
+        HeaderMedia::DocumentMessage(document) => {
+            let shown = file!("document", document);
+            let file_name = present(document.file_name.as_deref());
+            ShownHeader { media: shown.media.map(|media| ShownMedia { file_name, ..media }), ..shown }
+        }
+        HeaderMedia::LocationMessage(place) => {
+            ShownHeader { kind: "location".to_owned(), media: None, location: Some(location(place)) }
+        }
+        HeaderMedia::JpegThumbnail(_) | HeaderMedia::ProductMessage(_) => return None,
+    })
 }
 
 fn shown_flow_answer(choice: &InteractiveResponseMessage) -> Option<ShownFlow> {

@@ -140,7 +140,7 @@ fn sound_or_file(entry: &mut ReceivedMessage, message: &Message) -> bool {
     true
 }
 
-fn media(mime: Option<&str>, size: Option<u64>, sha256: Option<&[u8]>) -> ShownMedia {
+pub(super) fn media(mime: Option<&str>, size: Option<u64>, sha256: Option<&[u8]>) -> ShownMedia {
     ShownMedia {
         mime: mime.unwrap_or_default().to_owned(),
         size: size.unwrap_or(0),
@@ -170,7 +170,7 @@ fn place(entry: &mut ReceivedMessage, message: &Message) -> bool {
     }
 }
 
-fn location(place: &LocationMessage) -> ShownLocation {
+pub(super) fn location(place: &LocationMessage) -> ShownLocation {
     ShownLocation {
         latitude: degrees(place.degrees_latitude),
         longitude: degrees(place.degrees_longitude),

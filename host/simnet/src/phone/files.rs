@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use waproto::whatsapp::Message;
+use waproto::whatsapp::message::interactive_message::header::Media as HeaderMedia;
 
 use super::error::PhoneError;
 use super::media::{self, MediaKind};
@@ -184,6 +185,13 @@ fn named_in(message: &Message) -> Option<Named<'_>> {
         Some(named!(MediaKind::Sticker, sticker))
     } else if let Some(pack) = message.sticker_pack_message.as_option() {
         Some(named!(MediaKind::StickerPack, pack))
+    } else if let Some(asked) = message.interactive_message.as_option() {
+        match asked.header.as_option()?.media.as_ref()? {
+            HeaderMedia::ImageMessage(image) => Some(named!(MediaKind::Image, image)),
+            HeaderMedia::VideoMessage(video) => Some(named!(MediaKind::Video, video)),
+            HeaderMedia::DocumentMessage(document) => Some(named!(MediaKind::Document, document)),
+            _ => None,
+        }
     } else {
         Some(named!(MediaKind::History, history?))
     }

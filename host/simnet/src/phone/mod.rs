@@ -72,8 +72,8 @@ pub use pairing_code::PairingCode;
 pub use screen::HeardReceipt;
 pub use shapes::{
     Attendance, ShownButton, ShownButtons, ShownChoice, ShownContact, ShownEphemeral, ShownEvent, ShownEventResponse,
-    ShownFlow, ShownGroupInvite, ShownInteractive, ShownKeep, ShownList, ShownLocation, ShownMedia, ShownPin, ShownPoll,
-    ShownPollVote, ShownPreview, ShownReaction, ShownRow, ShownSection, ShownTemplate, ShownTemplateButton,
+    ShownFlow, ShownGroupInvite, ShownHeader, ShownInteractive, ShownKeep, ShownList, ShownLocation, ShownMedia, ShownPin,
+    ShownPoll, ShownPollVote, ShownPreview, ShownReaction, ShownRow, ShownSection, ShownTemplate, ShownTemplateButton,
 };
 pub use shown::ReceivedMessage;
 pub use state_actions::{CONTACTS_MAX, StateAction};

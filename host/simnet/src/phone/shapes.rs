@@ -312,6 +312,20 @@ pub struct ShownRow {
     pub description: Option<String>,
 }
 
+/// A file or a place above native-flow buttons.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShownHeader {
+    /// `image`, `video`, `document` or `location`.
+    pub kind: String,
+    /// The file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<ShownMedia>,
+    /// The place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<ShownLocation>,
+}
+
 /// A message with native-flow buttons, or one of its cards.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -319,6 +333,9 @@ pub struct ShownInteractive {
     /// The line above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// What is above in its stead. Shown alone: phones send none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<ShownHeader>,
     /// The text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -3,14 +3,17 @@
 
 use serde_json::Value;
 use switchboard_guest_sdk::export_template;
-use switchboard_guest_sdk::template::{Guest, StoredTemplate, TemplateError};
+use switchboard_guest_sdk::template::{DefinitionFault, Guest, StoredTemplate, TemplateError};
 use switchboard_guest_sdk::types::{Content, TemplateCall};
 
 struct Letterhead;
 
 impl Guest for Letterhead {
-    fn check(stored: StoredTemplate) -> Result<Vec<String>, String> {
-        says(&stored).map(|_| vec!["to".to_owned()])
+    fn check(stored: StoredTemplate) -> Result<Vec<String>, DefinitionFault> {
+        // Somebody who keeps to no measure says where it is, too.
+        let place = |long: bool| if long { vec!["x".repeat(500); 50] } else { vec!["says".to_owned()] };
+        let wrong = |why| DefinitionFault { place: place(stored.name == "endless"), why };
+        says(&stored).map(|_| vec!["to".to_owned()]).map_err(wrong)
     }
 
     fn render(stored: StoredTemplate, call: TemplateCall) -> Result<Content, TemplateError> {

@@ -102,12 +102,18 @@ async fn a_sessions_own_key_is_not_shown_again_after_it_was_deleted() {
 }
 
 #[tokio::test]
-async fn a_new_own_key_is_shown_in_place_of_the_old_one_even_when_the_old_one_is_deleted_later() {
+async fn another_key_of_a_session_is_never_shown_and_outlives_the_renewal_of_its_own() {
     let storage = storage_with_session().await;
-    storage.create_key(&key(ACME, 7, KeyKind::Session, Some(SESSION), "ses_live_new")).await.unwrap();
-    assert!(storage.revoke_key(ACME, KeyId(SESSION.0), NOW).await.unwrap());
-    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap().as_deref(), Some("ses_live_new"));
-    assert!(storage.resolve_key("ses_live_new").await.unwrap().is_some());
+    let another = key(ACME, 7, KeyKind::Session, Some(SESSION), "ses_live_another");
+    storage.create_key(&another).await.unwrap();
+    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap(), Some(own_key_text(ACME, SESSION)));
+    let renewed = key(ACME, 8, KeyKind::Session, Some(SESSION), "ses_live_renewed");
+    storage.renew_session_key(&renewed, NOW).await.unwrap();
+    let old = storage.resolve_key(&own_key_text(ACME, SESSION)).await.unwrap().unwrap();
+    assert_eq!(old.revoked_at, Some(NOW));
+    assert_eq!(storage.resolve_key("ses_live_another").await.unwrap().unwrap().revoked_at, None);
+    assert!(storage.revoke_key(ACME, KeyId(7), NOW).await.unwrap());
+    assert_eq!(storage.session_key(ACME, SESSION).await.unwrap().as_deref(), Some("ses_live_renewed"));
 }
 
 #[tokio::test]

@@ -12,8 +12,21 @@ use super::filter::EventFilter;
 use super::{Answered, Call, Route, route, shortened};
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "events", |door, call| Box::pin(door.list_events(call))),
-    route("GET", "events/stream", |door, call| Box::pin(door.stream_events(call))),
+    route("GET", "events", |door, call| Box::pin(door.list_events(call))).asked(&[
+        "limit",
+        "cursor",
+        "after",
+        "order",
+        "session_id",
+        "chat",
+        "type",
+    ]),
+    route("GET", "events/stream", |door, call| Box::pin(door.stream_events(call))).asked(&[
+        "after",
+        "session_id",
+        "chat",
+        "type",
+    ]),
 ];
 
 impl FrontDoor {

@@ -34,7 +34,7 @@ const LINK_SECONDS: u64 = 3600;
 const LINK_SECONDS_MAX: u64 = 7 * 86_400;
 
 pub(super) const ROUTES: &[Route] = &[
-    route("POST", "media", |door, call| Box::pin(door.add_media(call))),
+    route("POST", "media", |door, call| Box::pin(door.add_media(call))).asked(&["file_name", "as"]),
     route("GET", "media/{id}", |door, call| Box::pin(door.show_media(call))),
     route("DELETE", "media/{id}", |door, call| Box::pin(door.delete_media(call))),
     route("GET", "media/{id}/content", |door, call| Box::pin(door.media_content(call))),

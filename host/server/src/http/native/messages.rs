@@ -32,7 +32,13 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MESSAGES_MAX: usize = 200;
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "messages", |door, call| Box::pin(door.list_messages(call))),
+    route("GET", "messages", |door, call| Box::pin(door.list_messages(call))).asked(&[
+        "limit",
+        "cursor",
+        "session_id",
+        "chat",
+        "state",
+    ]),
     route("POST", "messages", |door, call| Box::pin(door.send_message(call))),
     route("POST", "messages/batch", |door, call| Box::pin(door.send_batch(call))),
     route("GET", "messages/{message}", |door, call| Box::pin(door.show_message(call))),

@@ -74,14 +74,43 @@ struct Route {
     /// Below [`BASE`]; a name in braces stands for one segment.
     path: &'static str,
     handler: Handler,
+    /// The parameters that its query may have; any other is refused.
+    query: &'static [&'static str],
 }
 
-/// A line of the routing table.
+/// A line of the routing table, for an endpoint that knows no parameters.
 const fn route(method: &'static str, path: &'static str, handler: Handler) -> Route {
-    Route { method, path, handler }
+    Route { method, path, handler, query: &[] }
 }
 
 impl Route {
+    /// The same for an endpoint that knows these parameters.
+    const fn asked(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// Whether a query has nothing but parameters that are known here, each once: what is misspelt would be a filter that does
+    /// not filter.
+    fn check_query(&self, query: &Query) -> Result<(), Problem> {
+        let bad = |name: &str, why: &str| {
+            let mut problem = Problem::bad_parameter(&shortened(name), why);
+            problem.status = StatusCode::BAD_REQUEST;
+            Err(problem)
+        };
+        for (at, (name, _)) in query.0.iter().enumerate() {
+            if !self.query.contains(&name.as_str()) {
+                return match self.query {
+                    [] => bad(name, "is not a parameter; there are none"),
+                    known => bad(name, &format!("is not a parameter; there are: {}", known.join(", "))),
+                };
+            }
+            if query.0.iter().take(at).any(|(before, _)| before == name) {
+                return bad(name, "is given twice");
+            }
+        }
+        Ok(())
+    }
+
     /// What a request is about: what the last name in braces stands for; a session where there is none, since it can name
     /// nothing else by an id.
     fn subject(&self) -> &'static str {
@@ -249,7 +278,11 @@ impl FrontDoor {
         }
         match find(request.method().as_str(), below) {
             Found::Route(route, params) => {
-                let answered = (route.handler)(self, Call { request, params }).await;
+                let call = Call { request, params };
+                let answered = match route.check_query(&call.query()) {
+                    Ok(()) => (route.handler)(self, call).await,
+                    Err(problem) => Err(problem),
+                };
                 answered.unwrap_or_else(|problem| problem.about(route.subject()).answer())
             }
             Found::WrongMethod(allowed) => wrong_method(&allowed),

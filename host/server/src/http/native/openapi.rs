@@ -30,26 +30,49 @@ const PARTS: [&str; 10] = [
     include_str!("../openapi/webhooks.json"),
     include_str!("../openapi/usage.json"),
 ];
+/// The same of the simulated network, in a build that has one.
+const SIM_PART: Option<&str> = if cfg!(feature = "sim") { Some(include_str!("../openapi/sim.json")) } else { None };
 
-/// The document.
-fn document() -> Result<Value, serde_json::Error> {
-    let (mut paths, mut schemas, mut responses, mut webhooks) = (Map::new(), Map::new(), Map::new(), Map::new());
-    for part in PARTS {
+/// What parts are put together from.
+#[derive(Default)]
+struct Parts {
+    paths: Map<String, Value>,
+    schemas: Map<String, Value>,
+    responses: Map<String, Value>,
+    webhooks: Map<String, Value>,
+}
+
+impl Parts {
+    fn add(&mut self, part: &str) -> Result<(), serde_json::Error> {
         let mut part: Map<String, Value> = serde_json::from_str(part)?;
-        let places =
-            [("paths", &mut paths), ("schemas", &mut schemas), ("responses", &mut responses), ("webhooks", &mut webhooks)];
-        for (name, into) in places {
+        for (name, into) in [
+            ("paths", &mut self.paths),
+            ("schemas", &mut self.schemas),
+            ("responses", &mut self.responses),
+            ("webhooks", &mut self.webhooks),
+        ] {
             if let Some(Value::Object(entries)) = part.remove(name) {
                 into.extend(entries);
             }
         }
+        Ok(())
     }
+}
+
+/// The document.
+fn document() -> Result<Value, serde_json::Error> {
+    let mut parts = Parts::default();
+    PARTS.into_iter().try_for_each(|part| parts.add(part))?;
+    refuse_bad_requests(&mut parts.paths);
+    // What it takes and refuses is the network's own.
+    SIM_PART.into_iter().try_for_each(|part| parts.add(part))?;
+    let Parts { paths, schemas, responses, webhooks } = parts;
     Ok(json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Switchboard",
             "summary": "A self-hosted WhatsApp gateway: the host's own API.",
-            "description": "Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Lists come in pages: ask for the next one with `cursor` set to `next_cursor`, until that is null; a page may be short, or empty, and have a next one all the same.",
+            "description": "Times are milliseconds since 1970-01-01T00:00:00Z. Errors are problem details (RFC 9457). Lists come in pages: ask for the next one with `cursor` set to `next_cursor`, until that is null; a page may be short, or empty, and have a next one all the same. A parameter of a query that an operation does not know, or one that is given twice, is refused with 400.",
             "version": env!("CARGO_PKG_VERSION"),
         },
         "servers": [{ "url": "/switchboard/v1" }],
@@ -65,6 +88,14 @@ fn document() -> Result<Value, serde_json::Error> {
             "schemas": schemas,
         },
     }))
+}
+
+/// Every operation refuses parameters that it does not know; those that take a body say themselves what else it refuses so.
+fn refuse_bad_requests(paths: &mut Map<String, Value>) {
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    for answers in operations.filter_map(|operation| operation.get_mut("responses")?.as_object_mut()) {
+        answers.entry("400").or_insert_with(|| json!({ "$ref": "#/components/responses/BadRequest" }));
+    }
 }
 
 impl FrontDoor {

@@ -21,7 +21,7 @@ const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
 
 pub(super) const ROUTES: &[Route] = &[
     route("GET", "plugins", |door, call| Box::pin(door.list_plugins(call))),
-    route("POST", "plugins", |door, call| Box::pin(door.install_plugin(call))),
+    route("POST", "plugins", |door, call| Box::pin(door.install_plugin(call))).asked(&["name"]),
     route("GET", "plugins/{name}", |door, call| Box::pin(door.show_plugin(call))),
     route("DELETE", "plugins/{name}", |door, call| Box::pin(door.delete_plugin(call))),
     route("GET", "plugins/{name}/config", |door, call| Box::pin(door.show_plugin_config(call))),

@@ -10,11 +10,13 @@ use serde_json::{Map, Value, json};
 
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::session::Session;
+use switchboard_core::rules::plan::{PACING_SETTING, SessionRules};
+use switchboard_core::rules::session_settings::{HEEDED, unheeded};
 use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError, Verbs};
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Answer, Problem, json as json_answer, with_type};
-use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route};
+use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route, shortened};
 
 /// Sessions in one answer.
 const SESSIONS_MAX: usize = 500;
@@ -22,14 +24,14 @@ const SESSIONS_MAX: usize = 500;
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "sessions", |door, call| Box::pin(door.list_sessions(call))),
+    route("GET", "sessions", |door, call| Box::pin(door.list_sessions(call))).asked(&["limit", "cursor"]),
     route("POST", "sessions", |door, call| Box::pin(door.make_session(call))),
     route("GET", "sessions/{session}", |door, call| Box::pin(door.show_session(call))),
     route("PATCH", "sessions/{session}", |door, call| Box::pin(door.edit_session(call))),
     route("DELETE", "sessions/{session}", |door, call| Box::pin(door.remove_session(call))),
     route("POST", "sessions/{session}/connect", |door, call| Box::pin(door.connect(call))),
     route("POST", "sessions/{session}/disconnect", |door, call| Box::pin(door.disconnect(call))),
-    route("GET", "sessions/{session}/qr", |door, call| Box::pin(door.show_qr(call))),
+    route("GET", "sessions/{session}/qr", |door, call| Box::pin(door.show_qr(call))).asked(&["format"]),
     route("POST", "sessions/{session}/pairing-code", |door, call| Box::pin(door.draw_pairing_code(call))),
 ];
 
@@ -83,6 +85,18 @@ fn wish_problem(error: VerbError) -> Problem {
     }
 }
 
+/// Whether somebody heeds each of these settings. `kept` is what the session has already.
+fn check_settings(settings: &Map<String, Value>, kept: &Map<String, Value>) -> Result<(), Problem> {
+    if let Some(name) = unheeded(settings, kept) {
+        let why = format!("is not a setting; there are: {}", HEEDED.join(", "));
+        return Err(Problem::invalid_at(&["settings", &shortened(name)], why));
+    }
+    SessionRules::read(settings).map(|_| ()).map_err(|error| {
+        let place = [&["settings", PACING_SETTING][..], &error.place()].concat();
+        Problem::invalid_at(&place, error.to_string())
+    })
+}
+
 fn ok(session: &Session) -> Answer {
     json_answer(StatusCode::OK, &session_json(session))
 }
@@ -105,7 +119,9 @@ impl FrontDoor {
     async fn make_session(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
         let wish: SessionWish = call.json(JSON_BYTES_MAX).await?;
-        let settings = wish.settings.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null());
+        let settings = wish.settings.unwrap_or_default();
+        check_settings(&settings, &Map::new())?;
+        let settings = settings.into_iter().filter(|(_, value)| !value.is_null());
         let new = NewSession {
             name: wish.name,
             phone_number: wish.phone_number.unwrap_or_default(),
@@ -124,7 +140,10 @@ impl FrontDoor {
         let caller = self.tenant(call.headers(), "sessions", "write").await?;
         let id = call.session(0)?;
         let edit: SessionEdit = call.json(JSON_BYTES_MAX).await?;
-        let changed = self.verbs.change_session(&caller, id, edit.name, edit.settings.unwrap_or_default()).await;
+        let settings = edit.settings.unwrap_or_default();
+        let there = self.storage.session(caller.tenant, id).await?.filter(|_| caller.may_use(id));
+        check_settings(&settings, &there.ok_or_else(Problem::nothing_of_this_id)?.settings)?;
+        let changed = self.verbs.change_session(&caller, id, edit.name, settings).await;
         Ok(ok(&changed.map_err(wish_problem)?))
     }
 

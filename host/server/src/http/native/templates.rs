@@ -1,10 +1,12 @@
 //! Templates of messages: stored, listed, tried out and removed. They belong to the tenant as a whole.
 
+use std::iter;
+
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use switchboard_core::flow::guards::{RenderRefusal, Renderer};
+use switchboard_core::flow::guards::{DefinitionFault, RenderRefusal, Renderer};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::TemplateCall;
 use switchboard_core::records::id::{TemplateId, TenantId, draw_public_number};
@@ -14,6 +16,7 @@ use switchboard_core::rules::fact_json::content_json;
 use switchboard_core::rules::template::{self, DEFINITION_BYTES_MAX, TEMPLATES_MAX};
 use switchboard_core::storage::{StorageError, TemplateStored};
 
+use super::super::body::read_value;
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
 use super::{Answered, Call, JSON_BYTES_MAX, Route, no_content, route};
@@ -26,7 +29,7 @@ const PAGE_MAX: usize = 200;
 const DRAW_TRIES_MAX: u32 = 8;
 
 pub(super) const ROUTES: &[Route] = &[
-    route("GET", "templates", |door, call| Box::pin(door.list_templates(call))),
+    route("GET", "templates", |door, call| Box::pin(door.list_templates(call))).asked(&["name", "cursor", "limit"]),
     route("POST", "templates", |door, call| Box::pin(door.create_template(call))),
     route("GET", "templates/settings", |door, call| Box::pin(door.show_template_settings(call))),
     route("PUT", "templates/settings", |door, call| Box::pin(door.set_template_settings(call))),
@@ -98,12 +101,16 @@ fn stored(outcome: TemplateStored, template: &Template) -> Result<(), Problem> {
 }
 
 /// What is wrong with a template, or with what it was given.
-fn refused(refusal: RenderRefusal, place: &str) -> Problem {
+fn refused(refusal: RenderRefusal) -> Problem {
     match refusal {
         RenderRefusal::MissingParameter(name) => Problem::invalid("parameters", format!("{name:?} is missing"))
             .with("code", "missing_parameter")
             .with("parameter", name),
-        RenderRefusal::Invalid(why) => Problem::invalid(place, why),
+        RenderRefusal::Invalid(why) => Problem::invalid("definition", why),
+        RenderRefusal::Definition(DefinitionFault { place, why }) => {
+            let place: Vec<&str> = iter::once("definition").chain(place.iter().map(String::as_str)).collect();
+            Problem::invalid_at(&place, why)
+        }
         RenderRefusal::Failed(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
@@ -187,7 +194,7 @@ impl FrontDoor {
             return Err(Problem::invalid("definition", why));
         }
         let checked = self.verbs.guards.check(template.tenant, &template.name, &language, &definition).await;
-        let parameters = checked.map_err(|refusal| refused(refusal, "definition"))?;
+        let parameters = checked.map_err(refused)?;
         Ok(Template { language, parameters, ..template })
     }
 
@@ -230,10 +237,9 @@ impl FrontDoor {
         let given = json!({
             "name": template.name, "language": template.language, "parameters": wish.parameters.unwrap_or_else(|| json!({})),
         });
-        let parsed: Result<TemplateCall, _> = serde_json::from_value(given);
-        let parsed = parsed.map_err(|error| Problem::invalid("parameters", error.to_string()))?;
+        let parsed: TemplateCall = read_value(given)?;
         let content = self.verbs.guards.render(&template, &parsed).await;
-        let content = content.map_err(|refusal| refused(refusal, "definition"))?;
+        let content = content.map_err(refused)?;
         if let Err(ContentRefusal::Invalid { field, why, .. }) = content_limits::check(&content) {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it cannot be sent: {field}: {why}")));
         }

@@ -31,8 +31,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("POST", "webhooks/{id}/test", |door, call| Box::pin(door.test_webhook(call))),
     route("POST", "webhooks/{id}/rotate", |door, call| Box::pin(door.rotate_webhook(call))),
     route("POST", "webhooks/{id}/replay", |door, call| Box::pin(door.replay_webhook(call))),
-    route("GET", "webhooks/{id}/attempts", |door, call| Box::pin(door.list_attempts(call))),
-    route("GET", "webhooks/{id}/dead", |door, call| Box::pin(door.list_dead_deliveries(call))),
+    route("GET", "webhooks/{id}/attempts", |door, call| Box::pin(door.list_attempts(call))).asked(&["limit", "before"]),
+    route("GET", "webhooks/{id}/dead", |door, call| Box::pin(door.list_dead_deliveries(call))).asked(&["limit", "after"]),
 ];
 
 #[derive(Default, Deserialize)]

@@ -4,23 +4,24 @@ use serde_json::{Value, json};
 use whatsapp_rust::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp as wa;
 
-use switchboard_core::records::content::{Button, ButtonAction, Interactive, ListSection};
+use switchboard_core::records::content::{Attachment, Button, ButtonAction, Interactive, ListSection};
 
+use super::place;
+use wa::message::interactive_message::header::Media;
 use wa::message::interactive_message::native_flow_message::NativeFlowButton;
 use wa::message::interactive_message::{Body, Footer, Header, InteractiveMessage as Payload, NativeFlowMessage};
 
 /// Version of the parameters of native flows.
 const PARAMETERS_VERSION: i32 = 1;
 
-pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
+/// `file` is a message that names the file above, if there is one.
+pub(super) fn to_protobuf(asked: &Interactive, file: Option<&wa::Message>) -> wa::Message {
     let mut buttons: Vec<NativeFlowButton> = asked.buttons.iter().map(button).collect();
     if !asked.sections.is_empty() {
         buttons.push(list(asked));
     }
     let flow = NativeFlowMessage { buttons, message_version: Some(PARAMETERS_VERSION), ..Default::default() };
-    let header = asked.header.clone().map_or_else(MessageField::none, |title| {
-        MessageField::some(Header { title: Some(title), has_media_attachment: Some(false), ..Default::default() })
-    });
+    let header = header(asked, file);
     let footer = asked
         .footer
         .clone()
@@ -33,6 +34,21 @@ pub(super) fn to_protobuf(asked: &Interactive) -> wa::Message {
         ..Default::default()
     };
     wa::Message { interactive_message: MessageField::some(message), ..Default::default() }
+}
+
+fn header(asked: &Interactive, file: Option<&wa::Message>) -> MessageField<Header> {
+    let media = match &asked.attachment {
+        None => None,
+        Some(Attachment::Location(at)) => Some(Media::from(place(at))),
+        Some(Attachment::Image(_)) => file.and_then(|file| file.image_message.as_option()).cloned().map(Media::from),
+        Some(Attachment::Video(_)) => file.and_then(|file| file.video_message.as_option()).cloned().map(Media::from),
+        Some(Attachment::Document(_)) => file.and_then(|file| file.document_message.as_option()).cloned().map(Media::from),
+    };
+    if asked.header.is_none() && media.is_none() {
+        return MessageField::none();
+    }
+    let has_media_attachment = Some(media.is_some());
+    MessageField::some(Header { title: asked.header.clone(), has_media_attachment, media, ..Default::default() })
 }
 
 fn flow(name: &str, parameters: &Value) -> NativeFlowButton {

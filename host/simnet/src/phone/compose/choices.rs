@@ -124,6 +124,12 @@ pub(super) fn list_response(row: ShownRow, quoted: Option<&KnownMessage>) -> Res
 }
 
 pub(super) fn interactive(shown: ShownInteractive) -> Result<Message, ComposeFault> {
+    if shown.header.is_some() || shown.cards.iter().any(|card| card.header.is_some()) {
+        return Err(ComposeFault::field(
+            "interactive.header",
+            "phones send none here; `title` is the line above".to_owned(),
+        ));
+    }
     let message = if shown.cards.is_empty() {
         check_count("interactive.buttons", shown.buttons.len())?;
         card(shown)

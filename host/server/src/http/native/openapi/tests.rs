@@ -53,7 +53,9 @@ fn every_route_is_in_the_document_and_every_path_of_the_document_is_served() {
     let document = document().unwrap();
     let written: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
     let line = |route: &Route| format!("{} /{}", route.method.to_lowercase(), route.path);
-    let served: BTreeSet<String> = ROUTES.iter().copied().flatten().map(line).collect();
+    let mut served: BTreeSet<String> = ROUTES.iter().copied().flatten().map(line).collect();
+    #[cfg(feature = "sim")]
+    served.extend(switchboard_simnet::CONTROL_ROUTES.map(|(method, path)| format!("{} /sim/{path}", method.to_lowercase())));
     assert_eq!(written, served);
 }
 
@@ -82,6 +84,21 @@ fn the_names_in_a_path_are_its_parameters() {
             parameter["name"].as_str().unwrap()
         });
         assert_eq!(named.collect::<BTreeSet<_>>(), braced, "{place}");
+    }
+}
+
+#[test]
+fn the_parameters_of_a_query_are_those_that_the_routing_table_takes() {
+    let document = document().unwrap();
+    for route in ROUTES.iter().copied().flatten() {
+        let operation = &document["paths"][format!("/{}", route.path)][route.method.to_lowercase()];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let written: Vec<&str> = parameters
+            .filter(|parameter| parameter["in"] == "query")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(written, route.query, "{} {}", route.method, route.path);
+        assert!(operation["responses"]["400"].is_object(), "{} {}", route.method, route.path);
     }
 }
 

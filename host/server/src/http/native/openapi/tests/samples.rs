@@ -2,8 +2,8 @@
 
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::content::{
-    Button, ButtonAction, Choice, ContactCard, Content, Edit, Extras, Interactive, ListRow, ListSection, LiveLocation,
-    Location, Media, MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
+    Attachment, Button, ButtonAction, Choice, ContactCard, Content, Edit, Extras, Interactive, ListRow, ListSection,
+    LiveLocation, Location, Media, MediaSource, Person, Poll, PollVote, Quote, Reaction, Revoke, TemplateCall,
 };
 use switchboard_core::records::event::{Call, ChatActivity, ContactChange, Event, Fact, GroupChange, Incoming, StoredMedia};
 use switchboard_core::records::id::{MessageId, SessionId, WebhookId};
@@ -83,6 +83,7 @@ pub(super) fn contents() -> Vec<Content> {
         Content::PollVote(PollVote { poll_id: text(), author: Some(person()), options: Some(vec![text()]) }),
         Content::Interactive(Interactive {
             header: Some(text()),
+            attachment: Some(Attachment::Image(media(url()))),
             body: text(),
             footer: Some(text()),
             buttons: vec![
