@@ -300,7 +300,7 @@ impl Header {
     /// The file or the place that it is.
     fn attachment(&self, parameters: &[Parameter]) -> Result<Option<Attachment>, TemplateError> {
         let line = |text: &String| fill(text, Place::Line, parameters);
-        let file = |url: &str| fill(url, Place::Url, parameters).map(file_at);
+        let file = |url: &str| fill(url, Place::Url, parameters).map(media_at);
         Ok(Some(match self {
             Self::Text { .. } => return Ok(None),
             Self::Image { url } => Attachment::Image(file(url)?),
