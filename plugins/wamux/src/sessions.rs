@@ -8,7 +8,7 @@ use switchboard_guest_sdk::http::{empty, json as json_response, stream as live};
 use switchboard_guest_sdk::iso8601;
 use switchboard_guest_sdk::router::{LiveSource, Request, Response};
 use switchboard_guest_sdk::sessions::{self as host, NewSession, SessionChange};
-use switchboard_guest_sdk::types::{Session, SessionState, Setting};
+use switchboard_guest_sdk::types::{HostError, Session, SessionState, Setting};
 use switchboard_ids::{Kind, from_uuid, uuid};
 
 use crate::TOKEN;
@@ -151,5 +151,19 @@ pub fn change_settings(request: &Request) -> Result<Response, Failure> {
         Some(Setting { name: (*name).to_owned(), value })
     });
     let change = SessionChange { name: None, settings: set.collect() };
-    Ok(json_response(200, &settings_of(&host::change(id(request)?, &change).of(What::Session)?)))
+    let changed = host::change(id(request)?, &change).map_err(as_given).of(What::Session)?;
+    Ok(json_response(200, &settings_of(&changed)))
+}
+
+/// A refusal that names a setting as the caller did.
+fn as_given(error: HostError) -> HostError {
+    match error {
+        HostError::Invalid(mut field) => {
+            if let Some((ours, _)) = SETTINGS.iter().find(|(_, name)| *name == field.field) {
+                field.field = (*ours).to_owned();
+            }
+            HostError::Invalid(field)
+        }
+        other => other,
+    }
 }

@@ -45,6 +45,8 @@ pub fn detect(fields: &mut Fields) -> Option<Content> {
             return content;
         }
     }
+    // It says nothing of a text, but has its type all the same.
+    fields.text("fileName");
     Some(Content::Text(fields.required_text("text")))
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use switchboard_dialect::{Failure, Of, What, fields};
+use switchboard_dialect::{Failure, Of, What, done, fields};
 use switchboard_guest_sdk::router::{Request, Response};
 use switchboard_guest_sdk::{http, media};
 
@@ -32,8 +32,10 @@ const WRAPPERS: &[&str] = &[
 ];
 
 pub fn upload(request: &Request) -> Result<Response, Failure> {
-    // It says what is wrong with the JSON, if it is any.
-    fields(request)?;
+    // It says what is wrong with the JSON, if it is any. What the file is, its content tells.
+    let mut fields = fields(request)?;
+    fields.text("mimetype");
+    done(fields)?;
     let file = request.files.first().ok_or_else(|| Failure::field("base64", "or a file is required"))?;
     public(request, &file.blob, UPLOAD_SECONDS)
 }
