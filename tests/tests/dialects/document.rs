@@ -1,9 +1,9 @@
 //! The OpenAPI document of a dialect, as the host serves it: what is asked and answered in these tests is held against it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use switchboard::http::{LocalAnswer, LocalClient};
 use switchboard_core::records::id::TenantId;
 use switchboard_tests::schema::{fits, referred};
@@ -15,6 +15,17 @@ use crate::stage::Cast;
 pub struct Document {
     whole: Value,
     asked: Mutex<BTreeSet<String>>,
+}
+
+/// An endpoint, as its document has it.
+pub struct Endpoint {
+    /// Such as `GET /sessions/{id}`.
+    pub name: String,
+    /// Its parameters, and the members of its JSON body.
+    pub names: BTreeSet<String>,
+    pub takes_body: bool,
+    /// Whether an empty object is no body that it takes.
+    pub needs_field: bool,
 }
 
 impl Document {
@@ -81,6 +92,66 @@ impl Document {
         if given.ends_with("json") {
             fits(&self.whole, &schema["schema"], &answer.json()).unwrap_or_else(|why| panic!("{place}: {why}: {answer:?}"));
         }
+    }
+
+    /// The endpoint that this method and path mean, as the document calls it.
+    pub fn name_of(&self, method: &str, path: &str) -> Option<String> {
+        Some(self.operation(method, path)?.0)
+    }
+
+    /// Every endpoint, with what the columns of a table follow from.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        self.operations().map(|(name, operation)| {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let queried = parameters.map(|parameter| self.resolved(parameter)["name"].as_str().unwrap().to_owned());
+            let body = self.json_body(operation);
+            let mut members = BTreeMap::new();
+            body.into_iter().for_each(|schema| self.gather(schema, &mut members));
+            let names = queried.chain(members.keys().map(|name| (*name).to_owned())).collect();
+            let needs_field = body.is_some_and(|schema| fits(&self.whole, schema, &json!({})).is_err());
+            Endpoint { names, takes_body: operation.get("requestBody").is_some(), needs_field, name }
+        })
+    }
+
+    fn json_body<'a>(&'a self, operation: &'a Value) -> Option<&'a Value> {
+        self.resolved(operation.get("requestBody")?)["content"].get("application/json")?.get("schema")
+    }
+
+    /// Collects the members of an object with every schema that says something of them.
+    fn gather<'a>(&'a self, schema: &'a Value, members: &mut BTreeMap<&'a str, Vec<&'a Value>>) {
+        let schema = self.resolved(schema);
+        for (name, about) in schema["properties"].as_object().into_iter().flatten() {
+            members.entry(name).or_default().push(about);
+        }
+        for parts in ["allOf", "anyOf", "oneOf"] {
+            schema[parts].as_array().into_iter().flatten().for_each(|part| self.gather(part, members));
+        }
+    }
+
+    /// Members of the JSON body, each with a value that no schema allows for it. What may be anything is left out.
+    pub fn wrong_members(&self, method: &str, path: &str) -> Vec<(String, Value)> {
+        let Some(schema) = self.operation(method, path).and_then(|(_, operation)| self.json_body(operation)) else {
+            return Vec::new();
+        };
+        let mut members = BTreeMap::new();
+        self.gather(schema, &mut members);
+        let wrong = |(name, schemas): (&str, Vec<&Value>)| {
+            let refused = |value: &Value| schemas.iter().all(|schema| fits(&self.whole, schema, value).is_err());
+            let values = [json!({ "a": [5] }), json!(["a"]), json!(true), json!(5.5), json!("a b")];
+            Some((name.to_owned(), values.into_iter().find(refused)?))
+        };
+        members.into_iter().filter_map(wrong).collect()
+    }
+
+    /// Members that a JSON body must have in any case.
+    pub fn required_members(&self, method: &str, path: &str) -> BTreeSet<String> {
+        let Some(schema) = self.operation(method, path).and_then(|(_, operation)| self.json_body(operation)) else {
+            return BTreeSet::new();
+        };
+        let whole = self.resolved(schema);
+        let parts = whole["allOf"].as_array().into_iter().flatten().map(|part| self.resolved(part)).chain([whole]);
+        let names = parts.flat_map(|part| part["required"].as_array().into_iter().flatten());
+        names.map(|name| name.as_str().unwrap().to_owned()).collect()
     }
 
     /// Whether the document allows this JSON body; `None` where it has no such operation, or it takes none.

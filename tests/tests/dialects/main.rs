@@ -1,5 +1,6 @@
 //! The dialects: every endpoint of each with everything that callers do right and wrong, and what arrives on phones.
 
+mod columns;
 mod document;
 #[cfg(feature = "fuzz")]
 mod fuzz;

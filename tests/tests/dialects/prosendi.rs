@@ -1,6 +1,6 @@
 //! The dialect `prosendi`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use switchboard_tests::account::{phone, scan};
@@ -21,6 +21,7 @@ async fn api(cast: &Cast) -> Api {
         key_header: |key| ("x-api-key", key.to_owned()),
         key: cast.ours.tenant_key.clone(),
         spent_key: cast.spent.tenant_key.clone(),
+        throttled_key: cast.throttled.tenant_key.clone(),
         bad_keys: cast.bad_keys().await,
         known: BTreeMap::from([
             id(cast.connected.id, "<device>"),
@@ -29,6 +30,7 @@ async fn api(cast: &Cast) -> Api {
         ]),
         document: Document::of(cast.stage.http(), "prosendi").await,
         told: String::new(),
+        columns: BTreeSet::new(),
     }
 }
 
@@ -57,6 +59,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
         body: Some(json!({ "name": "My WhatsApp Device", "colour": "ignored" })),
         required: &["name"],
         typed: &[("name", json!(5))],
+        sends: true,
         wrong: &[("empty name", json!({ "name": " " })), ("name over the limit", json!({ "name": "x".repeat(256) }))],
         wrong_method: "PATCH",
         ..Row::default()
@@ -149,6 +152,7 @@ fn bulk_row<'a>(cast: &Cast) -> Row<'a> {
         foreign: about(cast.foreign.id),
         unknown: about(4),
         not_connected: about(cast.idle.id),
+        sends: true,
         wrong_method: "PATCH",
         path: path.clone(),
         ..Row::default()

@@ -1,6 +1,6 @@
 //! The dialect `sendapi`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ async fn api(cast: &Cast) -> Api {
         key_header: |key| ("authorization", format!("Bearer {key}")),
         key: cast.ours.tenant_key.clone(),
         spent_key: cast.spent.tenant_key.clone(),
+        throttled_key: cast.throttled.tenant_key.clone(),
         bad_keys: cast.bad_keys().await,
         known: BTreeMap::from([
             (cast.connected.id.to_string(), "<session>"),
@@ -30,6 +31,7 @@ async fn api(cast: &Cast) -> Api {
         ]),
         document: Document::of(cast.stage.http(), "sendapi").await,
         told: String::new(),
+        columns: BTreeSet::new(),
     }
 }
 
@@ -78,7 +80,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
     walk_choices(&cast, &mut api).await;
     walk_messages(&cast, &mut api).await;
     walk_groups(&cast, &mut api).await;
-    walk_webhooks(&mut api).await;
+    walk_webhooks(&cast, &mut api).await;
     let key = api.key.clone();
     api.tell("GET /nothing", "unknown path", api.ask("GET", "/v1/nothing", Some(&key), None).await);
     api.compare("sendapi");
@@ -92,8 +94,7 @@ async fn walk_sessions(cast: &Cast, api: &mut Api) {
     api.tell("GET /v1/whatsapp/sessions", "page over the limit", api.ask("GET", &per_page, Some(&key), None).await);
     let typed = [("name", json!(5))];
     let body = Some(json!({ "name": "Support" }));
-    let row =
-        Row { method: "POST", path, body, required: &["name"], typed: &typed, wrong_method: "PATCH", ..Row::default() };
+    let row = Row { method: "POST", path, body, sends: true, typed: &typed, wrong_method: "PATCH", ..Row::default() };
     api.walk(row).await;
     api.walk(of_session(cast, cast.connected.id, "GET", "")).await;
     api.walk(of_session(cast, cast.idle.id, "GET", "/qr")).await;
@@ -134,7 +135,13 @@ async fn walk_sending(cast: &Cast, api: &mut Api) {
         ("a recipient that is none", json!({ "recipients": ["12"], "text": "x" })),
         ("messages of which one has nobody", json!({ "messages": [{ "text": "x" }] })),
     ];
-    let row = Row { typed: &typed, wrong: &wrong, required: &["recipients", "text"], ..acting(cast, "POST", &bulk, body) };
+    let row = Row {
+        typed: &typed,
+        wrong: &wrong,
+        required: &["recipients", "text"],
+        sends: true,
+        ..acting(cast, "POST", &bulk, body)
+    };
     api.walk(row).await;
 }
 
@@ -154,16 +161,21 @@ async fn walk_messages(cast: &Cast, api: &mut Api) {
     let foreign = format!("{BASE}/messages?session_id={}", spelled(cast.foreign.id));
     let answer = api.ask("GET", &foreign, Some(&key), None).await;
     assert_eq!(answer.status, 404, "{answer:?}");
-    let listed = api.ask("GET", &format!("{BASE}/messages?per_page=1"), Some(&key), None).await.json();
+    cast.stage.phone_sends(CUSTOMER, SHOP, json!({ "text": "an answer" })).await;
+    cast.ours.event("message.received", |data| data.to_string().contains("an answer")).await;
+    let by = |query: &str| format!("{BASE}/messages?{query}session_id={}", spelled(cast.connected.id));
+    let of = |id: u64| Some((format!("{BASE}/messages?session_id={}", spelled(id)), None));
+    let (foreign, unknown) = (of(cast.foreign.id), of(4));
+    let row = Row { method: "GET", path: by("direction=in&"), wrong_method: "PATCH", ..Row::default() };
+    api.walk(Row { foreign, unknown, ..row }).await;
+    let listed = api.ask("GET", &by("direction=in&"), Some(&key), None).await.json();
     let id = listed["data"][0]["id"].as_str().unwrap().to_owned();
     api.known.insert(id.clone(), "<message>");
-    let answer = api.ask("GET", &format!("{BASE}/messages/{id}"), Some(&key), None).await;
-    assert_eq!((answer.status, &answer.json()["id"]), (200, &json!(id)), "{answer:?}");
-    for (what, path) in [
-        ("unknown id", "/messages/msg_4"),
-        ("id that is none", "/messages/first"),
-        ("unknown received", "/messages/msg_in999999"),
-    ] {
+    let of = |id: &str| (format!("{BASE}/messages/{id}"), None);
+    let foreign = Some(of(&format!("msg_{}", cast.strange_message().await)));
+    let row = Row { method: "GET", path: of(&id).0, wrong_method: "PATCH", ..Row::default() };
+    api.walk(Row { foreign, unknown: Some(of("msg_4")), ..row }).await;
+    for (what, path) in [("id that is none", "/messages/first"), ("unknown received", "/messages/msg_in999999")] {
         api.tell("GET /v1/whatsapp/messages/{id}", what, api.ask("GET", &format!("{BASE}{path}"), Some(&key), None).await);
     }
 }
@@ -196,31 +208,51 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
         api.tell("GET /v1/whatsapp/contacts/{phone}/check", what, api.ask("GET", &path, Some(&key), None).await);
     }
     for list in ["groups", "contacts"] {
-        api.walk(row(format!("{BASE}/{list}?"))).await;
+        let path = format!("{BASE}/{list}?");
+        api.walk(Row { not_connected: queried(&path, cast.idle.id), ..row(path) }).await;
     }
-    let unknown = format!("{BASE}/groups/grp_120363000000000000");
-    let renamed = json!({ "name": "x", "session_id": spelled(cast.connected.id) });
-    api.tell("PUT /v1/whatsapp/groups/{id}", "unknown id", api.ask("PUT", &unknown, Some(&key), Some(&renamed)).await);
+    let made = json!({ "session_id": spelled(cast.connected.id), "name": "Team", "participants": [CUSTOMER] });
+    let made = api.ask("POST", &groups, Some(&key), Some(&made)).await.json();
+    let id = made["id"].as_str().unwrap().to_owned();
+    api.known.insert(id.clone(), "<group>");
+    let renamed = |session: u64| json!({ "name": "x", "session_id": spelled(session) });
+    let of = |id: &str, session: u64| Some((format!("{groups}/{id}"), Some(renamed(session))));
+    let (foreign, unknown) = (of(&id, cast.foreign.id), of(&id, 4));
+    let not_connected = of(&id, cast.idle.id);
+    let row = Row { method: "PUT", path: format!("{groups}/{id}"), wrong_method: "PATCH", ..Row::default() };
+    let wrong = [("name over the limit", json!({ "name": "x".repeat(26) }))];
+    api.walk(Row { body: Some(renamed(cast.connected.id)), foreign, unknown, not_connected, wrong: &wrong, ..row }).await;
+    let unknown = format!("{groups}/grp_120363000000000000");
+    let body = renamed(cast.connected.id);
+    api.tell("PUT /v1/whatsapp/groups/{id}", "unknown id", api.ask("PUT", &unknown, Some(&key), Some(&body)).await);
 }
 
-async fn walk_webhooks(api: &mut Api) {
+async fn walk_webhooks(cast: &Cast, api: &mut Api) {
     let typed = [("url", json!(5)), ("events", json!("message.received"))];
     let wrong = [
         ("URL that nobody may be sent to", json!({ "url": "http://10.0.0.1/" })),
         ("event that is none", json!({ "url": "https://shop.example/", "events": ["message.recieved"] })),
-        ("session that is not there", json!({ "url": "https://shop.example/", "session_id": "sess_4" })),
     ];
     let (path, wish) = ("/v1/webhooks", json!({ "url": "https://shop.example/in", "events": ["message.*"] }));
     let made = api.ask("POST", path, Some(&api.key), Some(&wish)).await.json();
     let id = made["data"]["id"].as_str().unwrap().to_owned();
-    let row = Row { method: "POST", path: path.to_owned(), body: Some(wish), wrong_method: "PATCH", ..Row::default() };
-    api.walk(Row { required: &["url"], typed: &typed, wrong: &wrong, ..row }).await;
+    let row =
+        Row { method: "POST", path: path.to_owned(), body: Some(wish.clone()), wrong_method: "PATCH", ..Row::default() };
+    let of = |id: u64| {
+        let mut body = wish.clone();
+        body["session_id"] = json!(spelled(id));
+        Some((path.to_owned(), Some(body)))
+    };
+    let (foreign, unknown) = (of(cast.foreign.id), of(4));
+    api.walk(Row { required: &["url"], typed: &typed, wrong: &wrong, foreign, unknown, ..row }).await;
     api.known.insert(id.clone(), "<webhook>");
+    let theirs = cast.theirs.post(path, &cast.theirs.tenant_key, json!({ "url": "https://theirs.example/" })).await.json();
+    let theirs = theirs["data"]["id"].as_str().unwrap().to_owned();
     let of_webhook = |method, body: Option<Value>| Row {
         method,
         path: format!("{path}/{id}"),
         unknown: Some((format!("{path}/wh_4"), body.clone())),
-        foreign: Some((format!("{path}/4"), body.clone())),
+        foreign: Some((format!("{path}/{theirs}"), body.clone())),
         body,
         wrong_method: "PATCH",
         ..Row::default()

@@ -13,6 +13,9 @@ pub const SHOP: &str = "491510000001";
 /// The number of somebody who is written to.
 pub const CUSTOMER: &str = "491520000001";
 
+/// The number of somebody whom others write to.
+const STRANGER: &str = "491520000002";
+
 /// The accounts of one host.
 pub struct Cast {
     pub stage: Stage,
@@ -23,6 +26,11 @@ pub struct Cast {
     /// May send nothing more, and has a connected session.
     pub spent: Account,
     pub spent_session: TestSession,
+    /// The number of a message that it sent when it still could.
+    pub spent_message: u64,
+    /// May ask nothing any more.
+    pub throttled: Account,
+    pub throttled_session: TestSession,
     /// Somebody else, with a session that was never connected.
     pub theirs: Account,
     pub foreign: TestSession,
@@ -37,14 +45,35 @@ impl Cast {
         let idle = ours.session("Idle").await;
         let spent = stage.account("Spent").await;
         let spent_session = spent.linked(stage.control(), "Spent", "491510000002").await;
-        let limits = json!({ "limits": { "messages_per_month": 0 } });
-        let path = format!("/switchboard/v1/tenants/{}", spent.tenant);
-        let set = stage.http().json("PATCH", &path, Some(ADMIN_KEY), Some(&limits)).await.unwrap();
-        assert_eq!(set.status, 200, "{set:?}");
+        for number in [CUSTOMER, STRANGER] {
+            phone(stage.control(), ADMIN_KEY, number).await;
+        }
+        let spent_message = sent(&spent.send(&spent_session, STRANGER, "the last one").await);
+        set_limits(&stage, &spent, json!({ "messages_per_month": 0, "sessions": 1 })).await;
+        let throttled = stage.account("Throttled").await;
+        let throttled_session = throttled.session("Throttled").await;
+        set_limits(&stage, &throttled, json!({ "api_requests_per_minute": 0 })).await;
         let theirs = stage.account("Theirs").await;
         let foreign = theirs.session("Foreign").await;
-        phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
-        Self { stage, ours, connected, idle, spent, spent_session, theirs, foreign }
+        Self {
+            stage,
+            ours,
+            connected,
+            idle,
+            spent,
+            spent_session,
+            spent_message,
+            throttled,
+            throttled_session,
+            theirs,
+            foreign,
+        }
+    }
+
+    /// Lets somebody else send a message; its number.
+    pub async fn strange_message(&self) -> u64 {
+        let session = self.theirs.linked(self.stage.control(), "Theirs", "491510000004").await;
+        sent(&self.theirs.send(&session, STRANGER, "theirs").await)
     }
 
     /// Keys of the account that will not do, by what is wrong with them.
@@ -71,6 +100,7 @@ impl Cast {
         let in_two_seconds = now_ms() + 2_000;
         let expired = key("expires_at", json!(in_two_seconds)).await;
         let other_service = key("service", json!("sms")).await;
+        let narrow = key("scopes", json!(["plugins:read"])).await;
         let inactive = self.stage.account("Inactive").await;
         let inactive_key = match wish["kind"].as_str() {
             Some("session") => inactive.session("Inactive").await.key,
@@ -86,6 +116,7 @@ impl Cast {
             ("expired credential", expired),
             ("revoked credential", self.revoked(wish).await),
             ("credential of another service", other_service),
+            ("credential without the scope", narrow),
             ("credential of an inactive account", inactive_key),
         ]
     }
@@ -98,6 +129,18 @@ impl Cast {
         assert_eq!(gone.status, 204, "{gone:?}");
         made["key"].as_str().unwrap().to_owned()
     }
+}
+
+/// The number of a message that was sent through `wasender`.
+fn sent(answer: &LocalAnswer) -> u64 {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["data"]["msgId"].as_u64().unwrap()
+}
+
+async fn set_limits(stage: &Stage, account: &Account, limits: Value) {
+    let path = format!("/switchboard/v1/tenants/{}", account.tenant);
+    let set = stage.http().json("PATCH", &path, Some(ADMIN_KEY), Some(&json!({ "limits": limits }))).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
 }
 
 fn now_ms() -> u64 {

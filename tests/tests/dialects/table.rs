@@ -1,11 +1,12 @@
 //! A table of requests and their answers, kept as a golden file: `UPDATE_GOLDEN=1` writes it anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use switchboard::http::{LocalAnswer, LocalClient};
 
+use crate::columns::{self, LONG, MALFORMED, NOT_CONNECTED, OVER_LIMIT, STRANGE, TOO_MANY, UNKNOWN};
 use crate::document::Document;
 
 /// Headers of answers that are part of the promise.
@@ -39,6 +40,8 @@ pub struct Api {
     pub key: String,
     /// A key of an account that has nothing left to send.
     pub spent_key: String,
+    /// A key of an account that may ask nothing.
+    pub throttled_key: String,
     /// Keys that will not do, by what is wrong with them.
     pub bad_keys: Vec<(&'static str, String)>,
     /// What stands for values that are drawn anew each time.
@@ -47,6 +50,8 @@ pub struct Api {
     pub document: Document,
     /// The answers so far.
     pub told: String,
+    /// The endpoints and columns that they are of.
+    pub columns: BTreeSet<(String, String)>,
 }
 
 /// An endpoint and what can be wrong about calling it.
@@ -68,8 +73,10 @@ pub struct Row<'a> {
     pub not_connected: Option<(String, Option<Value>)>,
     /// The key of a session that is not connected, where the key alone says which session is meant.
     pub idle_key: Option<String>,
-    /// Whether it sends, so that a plan can be used up.
+    /// Whether it sends or makes a session, so that a plan can be used up.
     pub sends: bool,
+    /// The path, where the account whose plan is used up has objects of its own.
+    pub spent_path: Option<String>,
     /// A method that nobody serves on this path.
     pub wrong_method: &'a str,
 }
@@ -107,31 +114,40 @@ impl Api {
         for (what, bad) in self.bad_keys.clone() {
             self.tell(&name, what, self.ask(method, path, Some(&bad), body.as_ref()).await);
         }
+        let throttled = self.throttled_key.clone();
+        self.tell(&name, TOO_MANY, self.ask(method, path, Some(&throttled), body.as_ref()).await);
         self.walk_fields(&name, &row).await;
-        if let (Some((foreign, foreign_body)), Some((unknown, unknown_body))) = (&row.foreign, &row.unknown) {
-            let foreign = self.ask(method, foreign, Some(&key), foreign_body.as_ref()).await;
-            let unknown = self.ask(method, unknown, Some(&key), unknown_body.as_ref()).await;
-            let body = |answer: &LocalAnswer| (answer.status, self.normalised(&answer.json()));
-            assert_eq!(body(&foreign), body(&unknown), "{name}: another account's object is one that does not exist");
-            self.tell(&name, "another account's object, and unknown id", unknown);
-        }
-        if let Some((path, body)) = &row.not_connected {
-            self.tell(&name, "not connected", self.ask(method, path, Some(&key), body.as_ref()).await);
-        }
-        if let Some(idle) = &row.idle_key {
-            self.tell(&name, "not connected", self.ask(method, path, Some(idle), body.as_ref()).await);
+        self.walk_objects(&name, &row).await;
+        if row.not_connected.is_some() || row.idle_key.is_some() {
+            let (path, body) = row.not_connected.clone().unwrap_or_else(|| (path.clone(), body.clone()));
+            let key = row.idle_key.clone().unwrap_or_else(|| key.clone());
+            self.tell(&name, NOT_CONNECTED, self.ask(method, &path, Some(&key), body.as_ref()).await);
         }
         if row.sends {
             let spent = self.spent_key.clone();
-            let body = body.clone().map(without_session);
-            self.tell(&name, "over the limit", self.ask(method, path, Some(&spent), body.as_ref()).await);
+            let (path, body) = (row.spent_path.as_ref().unwrap_or(path), body.clone().map(without_session));
+            self.tell(&name, OVER_LIMIT, self.ask(method, path, Some(&spent), body.as_ref()).await);
         }
         if row.body.is_some() {
-            self.tell(&name, "malformed body", self.ask_raw(method, path, Some(&key), b"{\"a\":".to_vec()).await);
+            self.tell(&name, MALFORMED, self.ask_raw(method, path, Some(&key), b"{\"a\":".to_vec()).await);
             let long = self.ask_raw(method, path, Some(&key), vec![b' '; BODY_BYTES_MAX + 1]).await;
-            self.tell(&name, "body over the limit", long);
+            self.tell(&name, LONG, long);
         }
         self.tell(&name, "wrong method", self.ask(row.wrong_method, path, Some(&key), None).await);
+    }
+
+    async fn walk_objects(&mut self, name: &str, row: &Row<'_>) {
+        let Some((unknown, unknown_body)) = &row.unknown else { return };
+        let key = self.key.clone();
+        let unknown = self.ask(row.method, unknown, Some(&key), unknown_body.as_ref()).await;
+        let Some((foreign, foreign_body)) = &row.foreign else {
+            self.tell(name, UNKNOWN, unknown);
+            return;
+        };
+        let foreign = self.ask(row.method, foreign, Some(&key), foreign_body.as_ref()).await;
+        let body = |answer: &LocalAnswer| (answer.status, self.normalised(&answer.json()));
+        assert_eq!(body(&foreign), body(&unknown), "{name}: another account's object is one that does not exist");
+        self.tell(name, STRANGE, unknown);
     }
 
     async fn walk_fields(&mut self, name: &str, row: &Row<'_>) {
@@ -145,18 +161,30 @@ impl Api {
             };
             Value::Object(body)
         };
-        for field in row.required {
+        let mut required: Vec<String> = row.required.iter().map(|field| (*field).to_owned()).collect();
+        let promised = self.document.required_members(row.method, &row.path);
+        required.extend(promised.into_iter().filter(|field| !row.required.contains(&field.as_str())));
+        for field in &required {
             let body = changed(field, None);
             let allowed = self.document.allows(row.method, &row.path, &body);
             assert!(!matches!(allowed, Some(Ok(()))), "{name}: the document allows a body without {field}");
             let answer = self.ask(row.method, &row.path, Some(&key), Some(&body)).await;
             self.tell(name, &format!("missing field: {field}"), answer);
         }
-        for (field, value) in row.typed {
+        let is_told = |field: &str| row.typed.iter().any(|(told, _)| *told == field);
+        // What is read only beside other members may be anything here: the document says so.
+        let matters = |field: &str, value: &Value| {
+            !matches!(self.document.allows(row.method, &row.path, &changed(field, Some(value))), Some(Ok(())))
+        };
+        let mut others = self.document.wrong_members(row.method, &row.path);
+        others.retain(|(field, value)| !is_told(field) && matters(field, value));
+        let own = row.typed.iter().map(|(field, value)| ((*field).to_owned(), value.clone()));
+        for (field, value) in own.chain(others).collect::<Vec<_>>().iter() {
             let body = changed(field, Some(value));
             let allowed = self.document.allows(row.method, &row.path, &body);
             assert!(!matches!(allowed, Some(Ok(()))), "{name}: the document allows {field} to be {value}");
             let answer = self.ask(row.method, &row.path, Some(&key), Some(&body)).await;
+            assert!((400..500).contains(&answer.status), "{name}: {field} may be {value}: {answer:?}");
             self.tell(name, &format!("wrong type: {field}"), answer);
         }
         for (what, body) in row.wrong {
@@ -168,6 +196,10 @@ impl Api {
     /// Adds an answer to the table.
     pub fn tell(&mut self, name: &str, column: &str, answer: LocalAnswer) {
         assert!(answer.status != 500, "{name} [{column}]: {answer:?}");
+        let (method, path) = name.split_once(' ').unwrap();
+        if let Some(endpoint) = self.document.name_of(method, path) {
+            self.columns.insert((endpoint, column.to_owned()));
+        }
         let name = self.normalised(&json!(name)).as_str().unwrap().to_owned();
         writeln!(self.told, "== {name} [{column}]\n{}", answer.status).unwrap();
         for header in HEADERS {
@@ -251,6 +283,7 @@ impl Api {
     /// Compares the whole table with its golden file.
     pub fn compare(&self, dialect: &str) {
         self.document.assert_all_asked();
+        columns::assert_whole(dialect, &self.document, &self.columns);
         let path = format!("{}/golden/{dialect}.txt", env!("CARGO_MANIFEST_DIR"));
         if std::env::var("UPDATE_GOLDEN").is_ok() {
             std::fs::write(&path, &self.told).unwrap();

@@ -1,17 +1,20 @@
 //! The dialect `wafastapi`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use switchboard_tests::files::{film, picture, voice};
 use switchboard_tests::form::{BOUNDARY, Part, field, file, form};
 
+use crate::columns::{LONG, MALFORMED, TOO_MANY};
 use crate::document::Document;
 use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
 const BASE: &str = "/api/whatsapp";
+/// Most bytes of a form's fields that are no files.
+const FIELDS_BYTES_MAX: usize = 256 * 1024;
 
 async fn api(cast: &Cast) -> Api {
     Api {
@@ -19,10 +22,12 @@ async fn api(cast: &Cast) -> Api {
         key_header: |key| ("x-api-key", key.to_owned()),
         key: cast.connected.key.clone(),
         spent_key: cast.spent_session.key.clone(),
+        throttled_key: cast.throttled_session.key.clone(),
         bad_keys: cast.bad_session_keys().await,
         known: BTreeMap::new(),
         document: Document::of(cast.stage.http(), "wafastapi").await,
         told: String::new(),
+        columns: BTreeSet::new(),
     }
 }
 
@@ -133,15 +138,21 @@ async fn walk_files(api: &mut Api, cast: &Cast) {
         send(api, path, "missing field: number", Some(&key), &whole[1..]).await;
         send(api, path, "no file", Some(&key), &whole[..2]).await;
         let mut many = vec![to.clone()];
-        many.extend(std::iter::repeat_n(good, count_max + 1));
+        many.extend(std::iter::repeat_n(good.clone(), count_max + 1));
         send(api, path, "too many files", Some(&key), &many).await;
         send(api, path, "empty file", Some(&key), &[to.clone(), file(name, "a", "image/png", b"")]).await;
         let text = file(name, "a.txt", "text/plain", b"words");
-        send(api, path, "file of another kind", Some(&key), &[to.clone(), text]).await;
+        send(api, path, "wrong type: file of another kind", Some(&key), &[to.clone(), text]).await;
         send(api, path, "file in another field", Some(&key), &[to.clone(), file("data", "a.png", "image/png", &png)]).await;
         send(api, path, "not connected", Some(&cast.idle.key), &whole).await;
         let spent = api.spent_key.clone();
         send(api, path, "over the limit", Some(&spent), &whole).await;
+        let throttled = api.throttled_key.clone();
+        send(api, path, TOO_MANY, Some(&throttled), &whole).await;
+        let long = "x".repeat(FIELDS_BYTES_MAX + 1);
+        send(api, path, LONG, Some(&key), &[to.clone(), field("caption", &long), good.clone()]).await;
+        let broken = form(&whole);
+        send_raw(api, path, MALFORMED, Some(&key), broken[..broken.len() / 2].to_vec()).await;
         let json = json!({ "number": CUSTOMER });
         let answer = api.ask("POST", &format!("{BASE}{path}"), Some(&key), Some(&json)).await;
         api.tell(&format!("POST {BASE}{path}"), "body of another type", answer);
@@ -151,9 +162,13 @@ async fn walk_files(api: &mut Api, cast: &Cast) {
 }
 
 async fn send(api: &mut Api, path: &str, column: &str, key: Option<&str>, parts: &[Part<'_>]) {
+    send_raw(api, path, column, key, form(parts)).await;
+}
+
+async fn send_raw(api: &mut Api, path: &str, column: &str, key: Option<&str>, body: Vec<u8>) {
     let path = format!("{BASE}{path}");
     let mut headers = vec![("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))];
     headers.extend(key.map(|key| ("x-api-key", key.to_owned())));
-    let answer = api.exchange("POST", &path, &headers, form(parts)).await;
+    let answer = api.exchange("POST", &path, &headers, body).await;
     api.tell(&format!("POST {path}"), column, answer);
 }

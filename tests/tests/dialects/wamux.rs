@@ -1,6 +1,6 @@
 //! The dialect `wamux`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use switchboard_ids::{Kind, uuid};
@@ -23,6 +23,7 @@ async fn api(cast: &Cast) -> Api {
         key_header: |key| ("authorization", format!("Bearer {key}")),
         key: cast.ours.tenant_key.clone(),
         spent_key: cast.spent.tenant_key.clone(),
+        throttled_key: cast.throttled.tenant_key.clone(),
         bad_keys: cast.bad_keys().await,
         known: BTreeMap::from([
             (session(cast.connected.id), "<session>"),
@@ -35,6 +36,7 @@ async fn api(cast: &Cast) -> Api {
         ]),
         document: Document::of(cast.stage.http(), "wamux").await,
         told: String::new(),
+        columns: BTreeSet::new(),
     }
 }
 
@@ -79,7 +81,7 @@ async fn every_endpoint_answers_what_is_right_and_what_is_wrong() {
     walk_sessions(&cast, &mut api).await;
     walk_messages(&cast, &mut api).await;
     walk_keys(&cast, &mut api).await;
-    walk_webhooks(&mut api).await;
+    walk_webhooks(&cast, &mut api).await;
     let (key, wrong) = (api.key.clone(), format!("{BASE}/nothing"));
     api.tell("GET /nothing", "unknown path", api.ask("GET", &wrong, Some(&key), None).await);
     api.compare("wamux");
@@ -99,6 +101,7 @@ async fn walk_sessions(cast: &Cast, api: &mut Api) {
             method: "POST",
             path: format!("{BASE}/sessions"),
             body: Some(named.clone()),
+            sends: true,
             wrong_method: "PUT",
             ..Row::default()
         })
@@ -162,10 +165,12 @@ async fn walk_messages(cast: &Cast, api: &mut Api) {
     api.known.insert(id.clone(), "<message>");
     let path = format!("{BASE}/messages/{id}");
     let unknown = Some((format!("{BASE}/messages/{}", uuid(Kind::Message, 4).unwrap()), None));
-    // Nobody else's message is there to be asked for: theirs is one that does not exist.
-    let foreign = Some((format!("{BASE}/messages/{}", uuid(Kind::Session, cast.foreign.id).unwrap()), None));
+    let theirs = cast.strange_message().await;
+    let foreign = Some((format!("{BASE}/messages/{}", uuid(Kind::Message, theirs).unwrap()), None));
     let row = Row { method: "GET", path, foreign, unknown, wrong_method: "PATCH", ..Row::default() };
     api.walk(row).await;
+    let latest = format!("{BASE}/messages?limit=1");
+    api.walk(Row { method: "GET", path: latest, wrong_method: "PATCH", ..Row::default() }).await;
     let (key, list) = (api.key.clone(), format!("{BASE}/messages"));
     for (what, query) in [
         ("limit 0", "?limit=0"),
@@ -182,41 +187,48 @@ async fn latest(api: &Api) -> Value {
     listed.json()["messages"][0].clone()
 }
 
-async fn walk_keys(_: &Cast, api: &mut Api) {
+async fn walk_keys(cast: &Cast, api: &mut Api) {
     let wish = json!({ "name": "CI", "description": "for builds", "expiresInDays": 30 });
     let made = api.ask("POST", &format!("{BASE}/keys"), Some(&api.key), Some(&wish)).await.json();
     let (id, text) = (made["id"].as_str().unwrap().to_owned(), made["apiKey"].as_str().unwrap().to_owned());
     assert_eq!(made["keyPrefix"], json!(format!("{}****", &text[..12])), "{made}");
+    let theirs =
+        cast.theirs.post(&format!("{BASE}/keys"), &cast.theirs.tenant_key, json!({ "name": "theirs" })).await.json();
+    let theirs = theirs["id"].as_str().unwrap().to_owned();
     let of_key = |rest: &str, method| Row {
         method,
         path: format!("{BASE}/keys/{id}{rest}"),
         unknown: Some((format!("{BASE}/keys/{}{rest}", uuid(Kind::Key, 4).unwrap()), None)),
-        foreign: Some((format!("{BASE}/keys/no-uuid{rest}"), None)),
+        foreign: Some((format!("{BASE}/keys/{theirs}{rest}"), None)),
         wrong_method: "PUT",
         ..Row::default()
     };
     api.known.insert(id.clone(), "<key>");
-    let (key, keys) = (api.key.clone(), format!("{BASE}/keys"));
-    let listed = api.ask("GET", &keys, Some(&key), None).await.json();
+    let keys = format!("{BASE}/keys");
+    let listed = api.ask("GET", &keys, Some(&api.key), None).await.json();
     assert!(listed["keys"].as_array().unwrap().iter().any(|one| one["id"] == made["id"]), "{listed}");
-    api.tell("GET /api/v1/keys", "missing credential", api.ask("GET", &keys, None, None).await);
+    walk_key_list(cast, api).await;
     api.walk(of_key("/usage", "GET")).await;
     api.walk(of_key("", "DELETE")).await;
     let gone = api.ask("GET", &format!("{BASE}/sessions"), Some(&text), None).await;
     assert_eq!((gone.status, gone.json()), (401, json!({ "detail": "Invalid API key" })));
-    let typed = [("name", json!(5)), ("expiresInDays", json!("soon"))];
     let wrong = [
         ("days over the limit", json!({ "name": "x", "expiresInDays": 366 })),
         ("no days", json!({ "name": "x", "expiresInDays": 0 })),
     ];
-    let (key, path) = (api.key.clone(), format!("{BASE}/keys"));
-    for (what, body) in typed.iter().map(|(field, value)| (*field, json!({ "name": "x", *field: value }))).chain(wrong) {
-        api.tell("POST /api/v1/keys", what, api.ask("POST", &path, Some(&key), Some(&body)).await);
-    }
-    api.tell("POST /api/v1/keys", "missing name", api.ask("POST", &path, Some(&key), Some(&json!({}))).await);
+    let wish = Some(json!({ "name": "CI", "description": "for builds", "expiresInDays": 30 }));
+    api.walk(Row { method: "POST", path: keys, body: wish, wrong: &wrong, wrong_method: "PUT", ..Row::default() }).await;
 }
 
-async fn walk_webhooks(api: &mut Api) {
+/// An account whose keys have all been made just now: what else was asked with them does not show.
+async fn walk_key_list(cast: &Cast, api: &mut Api) {
+    let fresh = cast.stage.account("Fresh").await;
+    let ours = std::mem::replace(&mut api.key, fresh.tenant_key);
+    api.walk(Row { method: "GET", path: format!("{BASE}/keys"), wrong_method: "PUT", ..Row::default() }).await;
+    api.key = ours;
+}
+
+async fn walk_webhooks(cast: &Cast, api: &mut Api) {
     let typed = [("name", json!(5)), ("url", json!(5)), ("events", json!("message.received"))];
     let wrong = [
         ("URL that nobody may be sent to", json!({ "url": "http://10.0.0.1/" })),
@@ -230,11 +242,13 @@ async fn walk_webhooks(api: &mut Api) {
     api.walk(Row { required: &["url"], typed: &typed, wrong: &wrong, ..row }).await;
     api.known.insert(id.clone(), "<webhook>");
     let change = json!({ "name": "Front desk", "isActive": false });
+    let theirs = cast.theirs.post(&path, &cast.theirs.tenant_key, json!({ "url": "https://theirs.example/" })).await.json();
+    let theirs = theirs["id"].as_str().unwrap().to_owned();
     let of_webhook = |method, rest: &str, body: Option<Value>| Row {
         method,
         path: format!("{path}/{id}{rest}"),
         unknown: Some((format!("{path}/{}{rest}", uuid(Kind::Webhook, 4).unwrap()), body.clone())),
-        foreign: Some((format!("{path}/no-uuid{rest}"), body.clone())),
+        foreign: Some((format!("{path}/{theirs}{rest}"), body.clone())),
         body,
         wrong_method: "PUT",
         ..Row::default()

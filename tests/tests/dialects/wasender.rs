@@ -1,11 +1,12 @@
 //! The dialect `wasender`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
+use switchboard_tests::account::TestSession;
 use switchboard_tests::files;
 use switchboard_tests::patience::{PATIENCE, until};
 
@@ -14,6 +15,8 @@ use crate::stage::{CUSTOMER, Cast};
 use crate::table::{Api, Row};
 
 const BASE: &str = "/api/v1";
+/// A number without WhatsApp.
+const NOBODY: &str = "4915299999999";
 
 async fn ask(cast: &Cast, key: &str, method: &str, path: &str, body: Option<Value>) -> LocalAnswer {
     cast.stage.http().json(method, &format!("/api/v1{path}"), Some(key), body.as_ref()).await.unwrap()
@@ -120,6 +123,7 @@ async fn every_endpoint_of_a_session_answers_what_is_right_and_what_is_wrong() {
         key_header: |key| ("authorization", format!("Bearer {key}")),
         key: cast.connected.key.clone(),
         spent_key: cast.spent_session.key.clone(),
+        throttled_key: cast.throttled_session.key.clone(),
         bad_keys: cast.bad_session_keys().await,
         known: BTreeMap::from([
             (cast.connected.id.to_string(), "<session>"),
@@ -127,12 +131,14 @@ async fn every_endpoint_of_a_session_answers_what_is_right_and_what_is_wrong() {
         ]),
         document: Document::of(cast.stage.http(), "wasender").await,
         told: String::new(),
+        columns: BTreeSet::new(),
     };
     walk_messages(&cast, &mut api).await;
     walk_people(&cast, &mut api).await;
     walk_groups(&cast, &mut api).await;
     walk_files(&mut api).await;
     (api.key, api.bad_keys) = (cast.ours.token.clone(), cast.bad_tokens().await);
+    (api.spent_key, api.throttled_key) = (cast.spent.token.clone(), cast.throttled.token.clone());
     api.known.extend([(cast.idle.id.to_string(), "<idle session>"), (cast.foreign.id.to_string(), "<foreign session>")]);
     walk_account(&cast, &mut api).await;
     api.compare("wasender");
@@ -146,6 +152,12 @@ async fn walk_messages(cast: &Cast, api: &mut Api) {
     let typed = [("to", json!(5)), ("text", json!(["hi"])), ("mentions", json!("all")), ("replyTo", json!("first"))];
     let text = Some(json!({ "to": CUSTOMER, "text": "Hello" }));
     let row = of_key(cast, "POST", "/send-message", text);
+    let theirs = cast.strange_message().await;
+    // Both are told with the number that was asked for.
+    api.known.insert(theirs.to_string(), "4");
+    let answer =
+        |id: u64| Some((format!("{BASE}/send-message"), Some(json!({ "to": CUSTOMER, "text": "x", "replyTo": id }))));
+    let row = Row { foreign: answer(theirs), unknown: answer(4), ..row };
     api.walk(Row { required: &["to", "text"], typed: &typed, sends: true, ..row }).await;
     let typed = [("jid", json!(5)), ("type", json!("dancing"))];
     let composing = Some(json!({ "jid": format!("{CUSTOMER}@s.whatsapp.net"), "type": "composing" }));
@@ -161,36 +173,62 @@ async fn walk_messages(cast: &Cast, api: &mut Api) {
         told["data"]["status"] == 3
     };
     assert!(until(PATIENCE, delivered).await);
-    let about = |rest: &str| (format!("/messages/{id}{rest}"), Some((format!("{BASE}/messages/4{rest}"), None::<Value>)));
-    let (path, unknown) = about("/info");
-    api.walk(Row { foreign: unknown.clone(), unknown, ..quiet("GET", &path, None) }).await;
-    let (path, _) = about("");
-    let wording = json!({ "text": "changed" });
-    let unknown = Some((format!("{BASE}/messages/4"), Some(wording.clone())));
-    let typed = [("text", json!(5))];
-    let row = Row { foreign: unknown.clone(), unknown, ..quiet("PUT", &path, Some(wording)) };
-    api.walk(Row { required: &["text"], typed: &typed, ..row }).await;
-    let (path, unknown) = about("/resend");
-    api.walk(Row { foreign: unknown.clone(), unknown, ..quiet("POST", &path, None) }).await;
-    let (path, unknown) = about("");
-    api.walk(Row { foreign: unknown.clone(), unknown, ..quiet("DELETE", &path, None) }).await;
+    let parted = Parted::new(cast).await;
+    let row = |method: &'static str, rest: &str, body: Option<Value>| {
+        let path = |id: u64| format!("{BASE}/messages/{id}{rest}");
+        let of = |id: u64| Some((path(id), body.clone()));
+        let (idle_key, not_connected) = (Some(parted.session.key.clone()), of(parted.message));
+        let spent_path = Some(path(cast.spent_message));
+        let row = Row { method, path: path(id), foreign: of(theirs), unknown: of(4), ..Row::default() };
+        Row { idle_key, not_connected, spent_path, body, wrong_method: "PATCH", ..row }
+    };
+    api.walk(Row { idle_key: None, not_connected: None, ..row("GET", "/info", None) }).await;
+    api.walk(Row { sends: true, ..row("PUT", "", Some(json!({ "text": "changed" }))) }).await;
+    api.walk(Row { sends: true, ..row("POST", "/resend", None) }).await;
+    api.walk(Row { sends: true, ..row("DELETE", "", None) }).await;
+    let path = format!("/whatsapp-sessions/{}", parted.session.id);
+    assert_eq!(ask(cast, &cast.ours.token, "DELETE", &path, None).await.status, 200);
+}
+
+/// A session that was connected, and what it sent then.
+struct Parted {
+    session: TestSession,
+    message: u64,
+}
+
+impl Parted {
+    async fn new(cast: &Cast) -> Self {
+        let session = cast.ours.linked(cast.stage.control(), "Parted", "491510000005").await;
+        let sent = cast.ours.send(&session, CUSTOMER, "before it parted").await.json();
+        cast.stage.phone_shows(CUSTOMER, |shown| shown["text"] == "before it parted").await;
+        let path = format!("/whatsapp-sessions/{}/disconnect", session.id);
+        assert_eq!(ask(cast, &cast.ours.token, "POST", &path, None).await.status, 200);
+        cast.ours.wait_for(&session, "disconnected").await;
+        Self { session, message: sent["data"]["msgId"].as_u64().unwrap() }
+    }
 }
 
 async fn walk_people(cast: &Cast, api: &mut Api) {
     api.walk(quiet("GET", "/contacts", None)).await;
     let typed = [("fullName", json!(5)), ("phone", json!(5))];
     let ann = Some(json!({ "phone": CUSTOMER, "fullName": "Ann" }));
-    api.walk(Row { typed: &typed, ..quiet("PUT", "/contacts", ann) }).await;
+    api.walk(Row { required: &["phone"], typed: &typed, ..quiet("PUT", "/contacts", ann) }).await;
     for path in ["", "/picture", "/profile-picture"] {
-        api.walk(of_key(cast, "GET", &format!("/contacts/{CUSTOMER}{path}"), None)).await;
+        let unknown = Some((format!("{BASE}/contacts/{NOBODY}{path}"), None));
+        let row = of_key(cast, "GET", &format!("/contacts/{CUSTOMER}{path}"), None);
+        api.walk(Row { unknown, ..row }).await;
     }
     for path in ["/block", "/unblock"] {
         api.walk(of_key(cast, "POST", &format!("/contacts/{CUSTOMER}{path}"), None)).await;
     }
-    api.walk(of_key(cast, "GET", &format!("/on-whatsapp/{CUSTOMER}"), None)).await;
-    api.walk(of_key(cast, "GET", "/on-whatsapp/4915299999999", None)).await;
-    api.walk(of_key(cast, "GET", &format!("/lid-from-pn/{CUSTOMER}"), None)).await;
-    api.walk(of_key(cast, "GET", "/pn-from-lid/100000000000000@lid", None)).await;
+    for (path, who, nobody) in [
+        ("/on-whatsapp", CUSTOMER, NOBODY),
+        ("/lid-from-pn", CUSTOMER, NOBODY),
+        ("/pn-from-lid", "100000000000000@lid", "199999999999999@lid"),
+    ] {
+        let unknown = Some((format!("{BASE}{path}/{nobody}"), None));
+        api.walk(Row { unknown, ..of_key(cast, "GET", &format!("{path}/{who}"), None) }).await;
+    }
 }
 
 async fn walk_groups(cast: &Cast, api: &mut Api) {
@@ -221,7 +259,8 @@ async fn walk_groups(cast: &Cast, api: &mut Api) {
     api.walk(Row { required: &["action", "participants"], typed: &wrong, ..row }).await;
     let wrong = [("subject", json!(5)), ("announce", json!("yes"))];
     api.walk(Row { typed: &wrong, ..of_group("PUT", "/settings", Some(json!({ "subject": "Best friends" }))) }).await;
-    api.walk(of_key(cast, "GET", &format!("/groups/invite/{code}"), None)).await;
+    let unknown = Some((format!("{BASE}/groups/invite/AAAAAAAAAAAAAAAAAAAAAA"), None));
+    api.walk(Row { unknown, ..of_key(cast, "GET", &format!("/groups/invite/{code}"), None) }).await;
     let row = of_key(cast, "POST", "/groups/invite/accept", Some(json!({ "code": "AAAAAAAAAAAAAAAAAAAAAA" })));
     api.walk(Row { required: &["code"], ..row }).await;
     api.walk(of_group("POST", "/leave", None)).await;
@@ -252,8 +291,9 @@ async fn walk_account(cast: &Cast, api: &mut Api) {
     let typed = [("name", json!(5)), ("webhook_enabled", json!("yes")), ("webhook_events", json!("all"))];
     let wrong = [("number that is none", json!({ "name": "x", "phone_number": "12" }))];
     let row = quiet("POST", "/whatsapp-sessions", body);
-    api.walk(Row { required: &["name"], typed: &typed, wrong: &wrong, ..row }).await;
+    api.walk(Row { sends: true, typed: &typed, wrong: &wrong, ..row }).await;
     let idle = cast.idle.id;
+    api.walk(of_session(cast, "GET", idle, "/session-logs", None)).await;
     api.walk(of_session(cast, "GET", idle, "", None)).await;
     // The key that was shown for it has been revoked.
     let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{}", cast.connected.id));
@@ -269,8 +309,6 @@ async fn walk_account(cast: &Cast, api: &mut Api) {
         api.walk(of_session(cast, "POST", idle, action, None)).await;
     }
     api.walk(of_session(cast, "GET", idle, "/message-logs", None)).await;
-    let (key, path) = (api.key.clone(), format!("{BASE}/whatsapp-sessions/{idle}/session-logs"));
-    assert_eq!(api.ask("GET", &path, Some(&key), None).await.status, 200);
     let status = |id: u64| (format!("{BASE}/sessions/{id}/status"), None);
     let row = quiet("GET", &format!("/sessions/{idle}/status"), None);
     api.walk(Row { foreign: Some(status(cast.foreign.id)), unknown: Some(status(4)), ..row }).await;

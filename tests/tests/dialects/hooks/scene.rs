@@ -157,6 +157,8 @@ impl Scene {
             known: BTreeMap::from([(session.id.to_string(), "<session>")]),
             document: Document::default(),
             told: String::new(),
+            columns: std::collections::BTreeSet::new(),
+            throttled_key: String::new(),
         };
         let mut told = String::new();
         for wanted in wanted {
