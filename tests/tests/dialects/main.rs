@@ -1,7 +1,10 @@
 //! The dialects: every endpoint of each with everything that callers do right and wrong, and what arrives on phones.
 
+mod arrivals;
 mod columns;
 mod document;
+mod everywhere;
+mod found;
 #[cfg(feature = "fuzz")]
 mod fuzz;
 mod hooks;
