@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use switchboard::http::LocalAnswer;
 use switchboard_tests::account::{Account, phone, received};
@@ -14,6 +16,8 @@ const CUSTOMER: &str = "491520000001";
 const MIB: usize = 1024 * 1024;
 /// The largest file that is taken.
 const FILE_BYTES: usize = 100 * MIB;
+/// A file whose text in base64 is just within the 32 MiB that a JSON body may have.
+const BASE64_FILE_BYTES: usize = 23 * MIB;
 /// What the host's memory may grow by meanwhile, KiB.
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 
@@ -61,6 +65,12 @@ async fn a_large_file_is_never_in_memory_neither_on_its_way_in_nor_on_its_way_ou
         let answer = post(&host, "/api/v1/upload", &headers, vec![b'x'; bytes]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     };
+    let uploads_in_json = async |bytes: usize| {
+        let headers = [("authorization", &*format!("Bearer {}", session.key)), ("content-type", "application/json")];
+        let body = json!({ "mimetype": "text/plain", "base64": STANDARD.encode(vec![b'z'; bytes]) });
+        let answer = post(&host, "/api/v1/upload", &headers, body.to_string().into_bytes()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
     let sends = async |bytes: usize| {
         let before = received(sim.http(), ADMIN_KEY, CUSTOMER, 0, 0).await.len();
         let head = format!(
@@ -76,10 +86,15 @@ async fn a_large_file_is_never_in_memory_neither_on_its_way_in_nor_on_its_way_ou
     };
     // What is kept from the first of anything is no growth.
     uploads(8 * MIB).await;
+    uploads_in_json(8 * MIB).await;
     sends(8 * MIB).await;
-    let taken = growth(&host, uploads(FILE_BYTES)).await;
-    let sent = growth(&host, sends(FILE_BYTES)).await;
-    assert!(taken < GROWTH_KIB_MAX && sent < GROWTH_KIB_MAX, "taking it: {taken} KiB; sending it: {sent} KiB");
+    for (what, grown) in [
+        ("as the body", growth(&host, uploads(FILE_BYTES)).await),
+        ("as base64 in JSON", growth(&host, uploads_in_json(BASE64_FILE_BYTES)).await),
+        ("in a form, and on to WhatsApp", growth(&host, sends(FILE_BYTES)).await),
+    ] {
+        assert!(grown < GROWTH_KIB_MAX, "{what}: {grown} KiB");
+    }
     host.kill().await;
     sim.kill().await;
 }
