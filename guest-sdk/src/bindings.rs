@@ -17,6 +17,7 @@ macro_rules! world {
                 pub_export_macro: true,
                 export_macro_name: $export,
                 with: {
+                    "switchboard:plugin/contents@0.1.0": crate::bindings::switchboard::plugin::contents,
                     "switchboard:plugin/types@0.1.0": crate::bindings::switchboard::plugin::types,
                     "switchboard:plugin/log@0.1.0": crate::bindings::switchboard::plugin::log,
                     "switchboard:plugin/config@0.1.0": crate::bindings::switchboard::plugin::config,

@@ -17,6 +17,7 @@ macro_rules! world {
                 imports: { default: async | trappable },
                 exports: { default: async },
                 with: {
+                    "switchboard:plugin/contents": crate::bindings::switchboard::plugin::contents,
                     "switchboard:plugin/types": crate::bindings::switchboard::plugin::types,
                     "switchboard:plugin/log": crate::bindings::switchboard::plugin::log,
                     "switchboard:plugin/config": crate::bindings::switchboard::plugin::config,

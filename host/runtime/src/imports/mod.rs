@@ -14,7 +14,7 @@ use switchboard_core::records::id::SessionId;
 use wasmtime::component::HasSelf;
 
 use crate::bindings::switchboard::plugin::types as wit;
-use crate::bindings::switchboard::plugin::{config, log, sessions};
+use crate::bindings::switchboard::plugin::{config, contents, log, sessions};
 use crate::call::{Breach, CallState};
 use crate::convert;
 use crate::engine::EPOCH_TICK;
@@ -77,6 +77,8 @@ impl CallState {
 }
 
 impl wit::Host for CallState {}
+
+impl contents::Host for CallState {}
 
 impl log::Host for CallState {
     async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {

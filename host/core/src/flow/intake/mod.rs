@@ -3,6 +3,9 @@
 //! Template, policies and quota belong here, before the one commit; policies see what is going to be sent. Invariant: an `Ok` from [`Intake::accept`]
 //! means that the message is durable in the outbox under the WhatsApp id that it will keep.
 
+mod checks;
+mod wish;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,80 +13,31 @@ use std::time::Duration;
 use super::guards::{Guards, Question};
 use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::records::account::Principal;
-use crate::records::content::{Content, Extras, Interactive, Media};
+use crate::records::content::{Content, Interactive};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
 use crate::records::message::{ApiLimits, BatchRecord, Message, MessageState, Schedule};
 use crate::records::once::{Once, OnceMark, OnceStep};
 use crate::records::session::SessionState;
-use crate::rules::address::{AddressError, JidServer, parse_recipient};
-use crate::rules::content_limits::{self, ContentRefusal};
+use crate::rules::address::parse_recipient;
 use crate::rules::interactive;
 use crate::rules::quota::{self, Charge, Reached};
 use crate::rules::session_settings::sends;
 use crate::storage::{Acceptance, OUTBOX_MESSAGES_MAX, Storage, StorageError};
 
-pub use crate::rules::content_limits::TEXT_CHARS_MAX;
+use checks::{check_content, check_media, check_schedule, checked_extras};
 
-/// Most characters of the text below a file.
-pub const CAPTION_CHARS_MAX: usize = 4096;
-/// Most characters of a file's name.
-pub const FILE_NAME_CHARS_MAX: usize = 255;
+pub use crate::rules::content_limits::TEXT_CHARS_MAX;
+pub use checks::{CAPTION_CHARS_MAX, FILE_NAME_CHARS_MAX, MENTIONS_MAX, QUOTED_ID_CHARS_MAX, SCHEDULE_AHEAD_MAX};
+pub use wish::{AcceptedBatch, BatchWish, IntakeError, SendWish};
+
 /// How long after its time a message's file is kept: a session may be off line for days.
 const MEDIA_KEPT_FOR: Duration = Duration::from_secs(30 * 86_400);
-/// An earlier moment was not meant: seconds were given where milliseconds are expected.
-const EARLIEST_MOMENT: Timestamp = Timestamp(1_000_000_000_000);
-/// Most people one message mentions.
-pub const MENTIONS_MAX: usize = 1024;
-/// Most characters of the id of a quoted message.
-pub const QUOTED_ID_CHARS_MAX: usize = 128;
 /// Most messages of one batch.
 pub const BATCH_MESSAGES_MAX: usize = 1000;
-/// How far ahead a message may be scheduled.
-pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(366 * 86_400);
 /// How often acceptance is tried when a drawn message id is taken already or others use a limit up meanwhile.
 const COMMIT_TRIES_MAX: u32 = 16;
-
-/// A wish to send.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SendWish {
-    /// The session that is to send.
-    pub session: SessionId,
-    /// A telephone number or a JID.
-    pub to: String,
-    /// What to say.
-    pub content: Content,
-    /// What goes with it.
-    pub extras: Extras,
-    /// When and before whom it is to go.
-    pub schedule: Schedule,
-    /// The plugin that wishes it.
-    pub origin: Option<String>,
-    /// Whose key wishes it; nobody's, where a responder does. What a test key wishes never leaves the host.
-    pub by: Option<Arc<Principal>>,
-}
-
-/// A wish to send many messages from one session.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchWish {
-    /// The session that is to send them, whatever the wishes say.
-    pub session: SessionId,
-    /// A name for people.
-    pub name: Option<String>,
-    /// The wishes.
-    pub messages: Vec<SendWish>,
-}
-
-/// What became of a batch.
-#[derive(Debug)]
-pub struct AcceptedBatch {
-    /// The batch; `None` when nothing was taken.
-    pub record: Option<BatchRecord>,
-    /// What became of each wish, in their order. A wish that was taken has its message.
-    pub results: Vec<Result<Option<Message>, IntakeError>>,
-}
 
 /// How a commit went.
 enum Committed {
@@ -91,75 +45,6 @@ enum Committed {
     Now(Box<Acceptance>, Option<Reached>),
     /// The same request had left this mark.
     Before(OnceMark),
-}
-
-/// Why a wish was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum IntakeError {
-    /// The tenant has no such session.
-    #[error("session {0} does not exist")]
-    NoSuchSession(SessionId),
-    /// The session is not linked or was taken off line.
-    #[error("session {session} is {}, not connected", state.name())]
-    NotConnected {
-        /// Which session.
-        session: SessionId,
-        /// Where it stands.
-        state: SessionState,
-    },
-    /// The customer has set the session not to send.
-    #[error("session {0} is set not to send")]
-    SwitchedOff(SessionId),
-    /// The recipient is neither a telephone number nor a JID.
-    #[error(transparent)]
-    Recipient(#[from] AddressError),
-    /// A field has a value that cannot be sent.
-    #[error("{field}: {why}")]
-    Invalid {
-        /// The field.
-        field: &'static str,
-        /// What is wrong, with value and limit.
-        why: String,
-    },
-    /// The type of message is known, but this version cannot send it.
-    #[error("messages of type {content_type} cannot be sent yet")]
-    NotYet {
-        /// The type.
-        content_type: String,
-    },
-    /// A limit of the tenant or of the session is used up.
-    #[error("{0}")]
-    QuotaReached(Reached),
-    /// The session has too much to send already.
-    #[error("session {session} has {OUTBOX_MESSAGES_MAX} messages to send; that is the limit")]
-    OutboxFull {
-        /// Which session.
-        session: SessionId,
-    },
-    /// A batch of no messages, or of too many.
-    #[error("a batch of {messages} messages; 1 to {BATCH_MESSAGES_MAX} are allowed")]
-    BatchSize {
-        /// How many there are.
-        messages: usize,
-    },
-    /// There is no template of this name, or none in this language.
-    #[error("{0}")]
-    NoSuchTemplate(String),
-    /// The template needs a parameter that is not given.
-    #[error("the template needs a parameter {0:?}")]
-    MissingParameter(String),
-    /// A policy does not let it through.
-    #[error("a policy does not allow it: {0}")]
-    RefusedByPolicy(String),
-    /// A policy, or whatever renders templates, could not be asked. It may work later.
-    #[error("it cannot be judged now: {0}")]
-    GuardFailed(String),
-    /// The message's file cannot be sent.
-    #[error("the media {0}")]
-    Media(#[from] MediaRefusal),
-    /// Storage failed; nothing was accepted.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
 }
 
 /// Judges wishes and commits what it accepts.
@@ -540,66 +425,4 @@ fn cut(acceptance: &mut Acceptance, reached: Reached, room: u64) -> Result<Reach
     acceptance.messages.truncate(usize::try_from(room).unwrap_or(usize::MAX));
     record.messages = acceptance.messages.len() as u64;
     Ok(reached)
-}
-
-fn check_content(content: &Content) -> Result<(), IntakeError> {
-    content_limits::check(content).map_err(|refusal| match refusal {
-        ContentRefusal::Invalid { field, why, .. } => IntakeError::Invalid { field, why },
-        ContentRefusal::NotYet => IntakeError::NotYet { content_type: content.type_name().to_owned() },
-    })
-}
-
-fn check_media(media: &Media) -> Result<(), IntakeError> {
-    let chars = |text: &Option<String>| text.as_ref().map_or(0, |text| text.chars().count());
-    at_most("caption", chars(&media.caption), CAPTION_CHARS_MAX)?;
-    at_most("file_name", chars(&media.file_name), FILE_NAME_CHARS_MAX)
-}
-
-fn at_most(field: &'static str, chars: usize, chars_max: usize) -> Result<(), IntakeError> {
-    if chars > chars_max {
-        return Err(IntakeError::Invalid { field, why: format!("has {chars} characters; the limit is {chars_max}") });
-    }
-    Ok(())
-}
-
-fn check_schedule(schedule: &Schedule, now: Timestamp) -> Result<(), IntakeError> {
-    let invalid = |field, why: String| Err(IntakeError::Invalid { field, why });
-    let latest = now.plus(SCHEDULE_AHEAD_MAX);
-    let days = SCHEDULE_AHEAD_MAX.as_secs() / 86_400;
-    for (field, moment) in [("send_at", schedule.send_at), ("expires_at", schedule.expires_at)] {
-        if let Some(moment) = moment.filter(|moment| *moment < EARLIEST_MOMENT) {
-            return invalid(field, format!("{} lies in 2001 or before; milliseconds since 1970 are expected", moment.0));
-        }
-        if let Some(moment) = moment.filter(|moment| *moment > latest) {
-            return invalid(field, format!("{} is more than {days} days ahead", moment.0));
-        }
-    }
-    let begins = schedule.send_at.map_or(now, |send_at| send_at.max(now));
-    match schedule.expires_at {
-        Some(expires_at) if expires_at <= begins => {
-            invalid("expires_at", format!("{} is not after the moment of sending, {}", expires_at.0, begins.0))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The extras with every mention as the JID of a person.
-fn checked_extras(extras: Extras) -> Result<Extras, IntakeError> {
-    let invalid = |field, why: String| IntakeError::Invalid { field, why };
-    if extras.mentions.len() > MENTIONS_MAX {
-        return Err(invalid("mentions", format!("has {} entries; the limit is {MENTIONS_MAX}", extras.mentions.len())));
-    }
-    let chars = extras.quote.as_ref().map_or(0, |quote| quote.message_id.chars().count());
-    if chars > QUOTED_ID_CHARS_MAX {
-        return Err(invalid("quote", format!("an id of {chars} characters; the limit is {QUOTED_ID_CHARS_MAX}")));
-    }
-    let mut mentions = Vec::with_capacity(extras.mentions.len());
-    for mention in &extras.mentions {
-        let jid = parse_recipient(mention).map_err(|error| invalid("mentions", error.to_string()))?;
-        if jid.server == JidServer::Group {
-            return Err(invalid("mentions", format!("{jid} is a group; people are mentioned")));
-        }
-        mentions.push(jid.to_string());
-    }
-    Ok(Extras { mentions, ..extras })
 }
