@@ -11,8 +11,15 @@ use crate::records::once::OnceKey;
 use crate::rules::calendar::{Window, WindowKind};
 use crate::rules::quota::{Charge, Scope};
 
+mod people;
+mod plugins;
 mod templates;
 
+pub(super) use people::{
+    all_poll_votes, contact_by_lid, contact_by_phone, contact_count, contact_of_lid, contacts, contacts_of_lid, known_poll,
+    known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
+};
+pub(super) use plugins::{artifact, cursor, cursors, parked_work, parked_works, plugin, plugins, work, works};
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 
 /// What a key's record is. Numbers are for ever.
@@ -379,104 +386,6 @@ pub(super) fn all_inbound_seen(tenant: TenantId) -> Vec<u8> {
 
 pub(super) fn inbound_seen_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
     key(tenant, RecordType::InboundSeen, &[&session.0.to_be_bytes()])
-}
-
-/// What votes in a poll are opened with.
-pub(super) fn known_poll(tenant: TenantId, session: SessionId, whatsapp_id: &str) -> Vec<u8> {
-    key(tenant, RecordType::KnownPoll, &[&session.0.to_be_bytes(), whatsapp_id.as_bytes()])
-}
-
-pub(super) fn known_polls_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
-    known_poll(tenant, session, "")
-}
-
-pub(super) fn known_polls(tenant: TenantId) -> Vec<u8> {
-    key(tenant, RecordType::KnownPoll, &[])
-}
-
-/// What people chose in the polls of a session: one row a person, under the LID where that is known.
-pub(super) fn poll_vote(tenant: TenantId, session: SessionId, poll: &str, voter: &str) -> Vec<u8> {
-    let mut key = poll_votes(tenant, session, poll);
-    key.extend_from_slice(voter.as_bytes());
-    key
-}
-
-pub(super) fn poll_votes(tenant: TenantId, session: SessionId, poll: &str) -> Vec<u8> {
-    key(tenant, RecordType::PollVote, &[&session.0.to_be_bytes(), &length(poll), poll.as_bytes()])
-}
-
-pub(super) fn poll_votes_of(tenant: TenantId, session: SessionId) -> Vec<u8> {
-    key(tenant, RecordType::PollVote, &[&session.0.to_be_bytes()])
-}
-
-pub(super) fn all_poll_votes(tenant: TenantId) -> Vec<u8> {
-    key(tenant, RecordType::PollVote, &[])
-}
-
-/// The people whom a session knows: those of whom only the LID is known in front, the rest by telephone number.
-pub(super) fn contacts(tenant: TenantId, session: SessionId) -> Vec<u8> {
-    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes()])
-}
-
-pub(super) fn contact_by_lid(tenant: TenantId, session: SessionId, lid: &str) -> Vec<u8> {
-    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes(), b"l", lid.as_bytes()])
-}
-
-pub(super) fn contact_by_phone(tenant: TenantId, session: SessionId, phone: &str) -> Vec<u8> {
-    key(tenant, RecordType::Contact, &[&session.0.to_be_bytes(), b"p", phone.as_bytes()])
-}
-
-/// The telephone number of whoever has a LID.
-pub(super) fn contact_of_lid(tenant: TenantId, session: SessionId, lid: &str) -> Vec<u8> {
-    key(tenant, RecordType::ContactOfLid, &[&session.0.to_be_bytes(), lid.as_bytes()])
-}
-
-pub(super) fn contacts_of_lid(tenant: TenantId, session: SessionId) -> Vec<u8> {
-    contact_of_lid(tenant, session, "")
-}
-
-/// How many people a session knows.
-pub(super) fn contact_count(tenant: TenantId, session: SessionId) -> Vec<u8> {
-    key(tenant, RecordType::ContactCount, &[&session.0.to_be_bytes()])
-}
-
-/// `subscription` is the name of the plugin and of its owner, such as `operator/auto-reply`.
-pub(super) fn cursor(tenant: TenantId, subscription: &str) -> Vec<u8> {
-    key(tenant, RecordType::Cursor, &[subscription.as_bytes()])
-}
-
-pub(super) fn cursors(tenant: TenantId) -> Vec<u8> {
-    key(tenant, RecordType::Cursor, &[])
-}
-
-pub(super) fn work(tenant: TenantId, subscription: &str, event: u64) -> Vec<u8> {
-    let parts: [&[u8]; 3] = [&length(subscription), subscription.as_bytes(), &event.to_be_bytes()];
-    key(tenant, RecordType::Work, &parts)
-}
-
-pub(super) fn works(tenant: TenantId, subscription: &str) -> Vec<u8> {
-    key(tenant, RecordType::Work, &[&length(subscription), subscription.as_bytes()])
-}
-
-pub(super) fn parked_work(tenant: TenantId, subscription: &str, event: u64) -> Vec<u8> {
-    let parts: [&[u8]; 3] = [&length(subscription), subscription.as_bytes(), &event.to_be_bytes()];
-    key(tenant, RecordType::ParkedWork, &parts)
-}
-
-pub(super) fn parked_works(tenant: TenantId, subscription: &str) -> Vec<u8> {
-    key(tenant, RecordType::ParkedWork, &[&length(subscription), subscription.as_bytes()])
-}
-
-pub(super) fn plugin(tenant: TenantId, name: &str) -> Vec<u8> {
-    key(tenant, RecordType::Plugin, &[name.as_bytes()])
-}
-
-pub(super) fn plugins(tenant: TenantId) -> Vec<u8> {
-    key(tenant, RecordType::Plugin, &[])
-}
-
-pub(super) fn artifact(tenant: TenantId, sha256: &str) -> Vec<u8> {
-    key(tenant, RecordType::Artifact, &[sha256.as_bytes()])
 }
 
 pub(super) fn blob(tenant: TenantId, id: &BlobId) -> Vec<u8> {
