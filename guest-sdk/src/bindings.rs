@@ -41,7 +41,10 @@ world!(
     "switchboard:plugin/account@0.1.0" => crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys@0.1.0" => crate::bindings::switchboard::plugin::keys,
     "switchboard:plugin/webhooks@0.1.0" => crate::bindings::switchboard::plugin::webhooks,
-    "switchboard:plugin/events@0.1.0" => crate::bindings::switchboard::plugin::events
+    "switchboard:plugin/events@0.1.0" => crate::bindings::switchboard::plugin::events,
+    "switchboard:plugin/kv@0.1.0" => crate::bindings::switchboard::plugin::kv,
+    "switchboard:plugin/http@0.1.0" => crate::bindings::switchboard::plugin::http,
+    "switchboard:plugin/secrets@0.1.0" => crate::bindings::switchboard::plugin::secrets
 );
 world!(
     streamer_world,
@@ -49,7 +52,14 @@ world!(
     "export_streamer_world",
     "switchboard:plugin/sessions@0.1.0" => crate::bindings::switchboard::plugin::sessions
 );
-world!(responder_world, "responder-plugin", "export_responder_world");
+world!(
+    responder_world,
+    "responder-plugin",
+    "export_responder_world",
+    "switchboard:plugin/kv@0.1.0" => crate::bindings::switchboard::plugin::kv,
+    "switchboard:plugin/http@0.1.0" => crate::bindings::switchboard::plugin::http,
+    "switchboard:plugin/secrets@0.1.0" => crate::bindings::switchboard::plugin::secrets
+);
 world!(auth_policy_world, "auth-policy-plugin", "export_auth_policy_world");
 world!(template_world, "template-plugin", "export_template_world");
 world!(webhook_world, "webhook-plugin", "export_webhook_world");

@@ -78,7 +78,7 @@ pub mod streamer {
 
 /// The interface `responder`: event → commands.
 pub mod responder {
-    pub use crate::bindings::responder_world::exports::switchboard::plugin::responder::{Command, Guest, Run};
+    pub use crate::bindings::responder_world::exports::switchboard::plugin::responder::{Command, Guest, Run, SendWish};
     pub use crate::types::{Event, Fact, Incoming};
 }
 

@@ -40,14 +40,23 @@ world!(
     "switchboard:plugin/account": crate::bindings::switchboard::plugin::account,
     "switchboard:plugin/keys": crate::bindings::switchboard::plugin::keys,
     "switchboard:plugin/webhooks": crate::bindings::switchboard::plugin::webhooks,
-    "switchboard:plugin/events": crate::bindings::switchboard::plugin::events
+    "switchboard:plugin/events": crate::bindings::switchboard::plugin::events,
+    "switchboard:plugin/kv": crate::bindings::switchboard::plugin::kv,
+    "switchboard:plugin/http": crate::bindings::switchboard::plugin::http,
+    "switchboard:plugin/secrets": crate::bindings::switchboard::plugin::secrets
 );
 world!(
     streamer_world,
     "streamer-plugin",
     "switchboard:plugin/sessions": crate::bindings::switchboard::plugin::sessions
 );
-world!(responder_world, "responder-plugin");
+world!(
+    responder_world,
+    "responder-plugin",
+    "switchboard:plugin/kv": crate::bindings::switchboard::plugin::kv,
+    "switchboard:plugin/http": crate::bindings::switchboard::plugin::http,
+    "switchboard:plugin/secrets": crate::bindings::switchboard::plugin::secrets
+);
 world!(webhook_world, "webhook-plugin");
 world!(auth_policy_world, "auth-policy-plugin");
 world!(template_world, "template-plugin");

@@ -15,9 +15,9 @@ const CONFIGURABLE: &str = "configurable";
 /// Interfaces of the package that this host does not call yet.
 const INTERFACES_NOT_YET: [&str; 1] = ["sender-route"];
 /// Interfaces that a component may import.
-const IMPORTS: [&str; 14] = [
+const IMPORTS: [&str; 17] = [
     "contents", "types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys",
-    "webhooks", "events",
+    "webhooks", "events", "kv", "http", "secrets",
 ];
 /// Imports that only the operator's plugins may have.
 const OPERATOR_IMPORTS: [&str; 1] = ["keys"];

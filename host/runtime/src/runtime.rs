@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use switchboard_core::flow::responder_worker::Command;
+use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::responder_worker::{Command, RunTry};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
+use switchboard_core::records::id::{SessionId, TenantId};
+use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
 use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -122,6 +125,8 @@ impl std::fmt::Debug for LoadedPlugin {
 /// For whom a call is made.
 #[derive(Clone)]
 pub struct CallContext {
+    /// Whose data the call is about: what the plugin keeps is kept for this tenant.
+    pub tenant: TenantId,
     /// Who is calling; nobody for declarations, refusals and responders.
     pub principal: Option<Principal>,
     /// The plugin's full name: what is drawn for it is good for no other.
@@ -284,11 +289,11 @@ impl Runtime {
         &self,
         plugin: &LoadedPlugin,
         context: &CallContext,
-        run_id: &str,
+        run: &RunTry<'_>,
         event: &Event,
     ) -> Called<Vec<Command>> {
         let Some(pre) = &plugin.responder else { return not_served("responder") };
-        let run = wit_responder::Run { run_id: run_id.to_owned(), now_ms: context.now_ms };
+        let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
         let event = convert::event(event);
         let called = self
             .call(context, async |store| {
@@ -354,7 +359,7 @@ impl Runtime {
     }
 
     fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
-        let bytes = commands.iter().map(|Command::Send { to, content, extras }| json_bytes(&(to, content, extras)));
+        let bytes = commands.iter().map(|command| json_bytes(&(&command.to, &command.content, &command.extras)));
         let (bytes, limit) = (bytes.sum::<usize>(), self.limits.output_bytes_max);
         if bytes > limit {
             let why = format!("commands of {bytes} bytes; the limit is {limit}");
@@ -411,11 +416,19 @@ pub(crate) fn not_served<T>(interface: &str) -> Called<T> {
 }
 
 fn core_command(command: wit_responder::Command) -> Command {
-    let wit_responder::Command::Send(outgoing) = command;
-    Command::Send {
+    let (outgoing, session, schedule) = match command {
+        wit_responder::Command::Send(outgoing) => (outgoing, None, Schedule::default()),
+        wit_responder::Command::SendWith(wish) => {
+            let (send_at, expires_at) = (wish.send_at_ms.map(Timestamp), wish.expires_at_ms.map(Timestamp));
+            (wish.message, wish.session.map(SessionId), Schedule { send_at, expires_at, ..Schedule::default() })
+        }
+    };
+    Command {
+        session,
         to: outgoing.to,
         content: convert::core_content(outgoing.content),
         extras: convert::core_extras(outgoing.extras),
+        schedule,
     }
 }
 

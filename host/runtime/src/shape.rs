@@ -27,6 +27,8 @@ pub struct Matter<'a> {
     pub message: Option<&'a Message>,
     /// Of a vote: how its poll stands.
     pub poll: &'a [OptionTally],
+    /// The body that the host's own format has of it, JSON.
+    pub standard: &'a [u8],
     /// Where the requests go.
     pub endpoint: &'a WebhookEndpoint,
 }
@@ -79,6 +81,7 @@ fn about(matter: &Matter<'_>) -> wit_webhook::About {
         session: convert::session(matter.session),
         message: matter.message.map(convert::message),
         poll: matter.poll.iter().map(option).collect(),
+        standard: String::from_utf8_lossy(matter.standard).into_owned(),
     }
 }
 

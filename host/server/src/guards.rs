@@ -128,7 +128,7 @@ impl Policies for PluginGuards {
             return Err(PolicyRefusal::Failed(POLICY_FAILED.to_owned()));
         }
         for plugin in policies(&generation, tenant) {
-            let context = plugin.context(None, question.now.0);
+            let context = plugin.context(tenant, question.now.0);
             let called = plugins.runtime().judge(&plugin.loaded, &context, question).await;
             plugins.note_call(plugin, POLICY_INTERFACE, "judge", &called);
             match called.outcome {
@@ -160,7 +160,7 @@ impl Renderer for PluginGuards {
     ) -> Result<Vec<String>, RenderRefusal> {
         let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
         let plugin = Self::renderer(&plugins, tenant).ok_or_else(|| RenderRefusal::Failed(RENDERER_FAILED.to_owned()))?;
-        let context = plugin.context(None, self.clock.now().0);
+        let context = plugin.context(tenant, self.clock.now().0);
         let given = GivenTemplate { name, language, definition };
         let called = plugins.runtime().check_template(&plugin.loaded, &context, given).await;
         let called = called.and_then(|checked| Outcome::Reply(checked.map_err(RenderRefusal::Definition)));
@@ -171,7 +171,7 @@ impl Renderer for PluginGuards {
         let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
         let failed = || RenderRefusal::Failed(RENDERER_FAILED.to_owned());
         let plugin = Self::renderer(&plugins, template.tenant).ok_or_else(failed)?;
-        let context = plugin.context(None, self.clock.now().0);
+        let context = plugin.context(template.tenant, self.clock.now().0);
         let definition = template.definition.to_string();
         let (name, language) = (template.name.as_str(), template.language.as_str());
         let given = GivenTemplate { name, language, definition: &definition };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use switchboard_core::clock::Clock;
-use switchboard_core::flow::responder_worker::{Command, Responders, Subscription};
+use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subscription};
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
@@ -67,10 +67,10 @@ impl ActivePlugin {
         self.openapi.clone()
     }
 
-    /// The context of a call for `principal`.
-    pub fn context(&self, principal: Option<switchboard_core::records::account::Principal>, now_ms: u64) -> CallContext {
+    /// The context of a call about what is `tenant`'s, by nobody.
+    pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
         let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
-        CallContext { principal, plugin, config, now_ms, once: None }
+        CallContext { tenant, principal: None, plugin, config, now_ms, once: None }
     }
 }
 
@@ -348,7 +348,8 @@ impl Plugins {
         let config: Arc<str> = record.config.to_string().into();
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config_seen) = (full_name(record.tenant, &record.name).into(), Arc::clone(&config));
-        let context = CallContext { principal: None, plugin, config: config_seen, now_ms: self.clock.now().0, once: None };
+        let (tenant, now_ms) = (record.tenant, self.clock.now().0);
+        let context = CallContext { tenant, principal: None, plugin, config: config_seen, now_ms, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
         match faults {
             Faults::Refused if !loaded.config_faults.is_empty() => return Err(InstallError::Config(loaded.config_faults)),
@@ -475,15 +476,21 @@ impl Responders for Plugins {
         generation.plugins.iter().filter(serves).map(subscription).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, subscription: &str, run_id: &str, event: &Event) -> Result<Vec<Command>, String> {
+    async fn run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &RunTry<'_>,
+        event: &Event,
+    ) -> Result<Vec<Command>, String> {
         let generation = self.generation();
         let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
             // Deleted meanwhile: nobody is left to answer.
             return Ok(Vec::new());
         };
-        let context = plugin.context(None, self.clock.now().0);
-        let called = self.runtime.respond(&plugin.loaded, &context, run_id, event).await;
-        self.note_call(plugin, "responder", run_id, &called);
+        let context = plugin.context(tenant, self.clock.now().0);
+        let called = self.runtime.respond(&plugin.loaded, &context, run, event).await;
+        self.note_call(plugin, "responder", run.id, &called);
         called.outcome.into_result()
     }
 }

@@ -1,10 +1,13 @@
 //! A responder that misbehaves in every way: how the call ends is exact, and the runtime answers the next call.
 
+use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::responder_worker::Command;
 use switchboard_core::records::content::Content;
+use switchboard_core::records::id::SessionId;
+use switchboard_core::records::message::Schedule;
 use switchboard_runtime::{Limit, LogLevel, LogLine, Outcome};
 
-use crate::stage::{Stage, limits, said, settings};
+use crate::stage::{NOW_MS, Stage, limits, said, settings};
 
 /// The message `text` breaks `limit`, in words that contain `words`, and nothing else breaks.
 async fn assert_breaks(text: &str, limit: Limit, words: &str) {
@@ -35,7 +38,7 @@ async fn answer(text: &str) -> String {
     let outcome = stage.respond(text).await.outcome;
     stage.assert_well().await;
     let Outcome::Reply(commands) = &outcome else { panic!("{text}: {outcome:?}") };
-    let [Command::Send { content: Content::Text(answer), .. }] = commands.as_slice() else { panic!("{commands:?}") };
+    let [Command { content: Content::Text(answer), .. }] = commands.as_slice() else { panic!("{commands:?}") };
     answer.clone()
 }
 
@@ -209,4 +212,17 @@ async fn a_call_that_finds_no_place_in_time_ends_at_the_queue_limit() {
     assert_eq!(*limit, Limit::Queue);
     assert!(why.contains("200 ms"), "{why}");
     stage.assert_well().await;
+}
+
+#[tokio::test]
+async fn a_responder_is_told_its_run_and_which_try_it_is() {
+    assert_eq!(answer("run").await, "run-1 1");
+}
+
+#[tokio::test]
+async fn a_responder_may_name_the_session_and_the_time() {
+    let Outcome::Reply(commands) = Stage::shared().await.respond("later").await.outcome else { panic!("no reply") };
+    let (send_at, expires_at) = (Some(Timestamp(NOW_MS + 1000)), Some(Timestamp(NOW_MS + 2000)));
+    let schedule = Schedule { send_at, expires_at, ..Schedule::default() };
+    assert_eq!(commands, [Command { session: Some(SessionId(9)), schedule, ..said("later") }]);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::responder_worker::Command;
+use switchboard_core::flow::responder_worker::{Command, RunTry};
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::blob::Blob;
 use switchboard_core::records::content::{Content, Extras};
@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 /// The session about which the host never answers.
 const HANGING: SessionId = SessionId(1);
 /// When every call is made.
-const NOW_MS: u64 = 1_768_478_400_000;
+pub const NOW_MS: u64 = 1_768_478_400_000;
 /// Where every message comes from.
 const CHAT: &str = "15550100001@s.whatsapp.net";
 
@@ -69,7 +69,9 @@ pub fn component(path: &str) -> Vec<u8> {
 
 /// A call for `principal` with `config`.
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
-    CallContext { principal, plugin: Arc::from("operator/guest"), config: Arc::from(config), now_ms: NOW_MS, once: None }
+    let tenant = principal.as_ref().map_or(TenantId(7), |principal| principal.tenant);
+    let plugin = Arc::from("operator/guest");
+    CallContext { tenant, principal, plugin, config: Arc::from(config), now_ms: NOW_MS, once: None }
 }
 
 /// The holder of a tenant's key.
@@ -86,7 +88,8 @@ pub fn principal(tenant: u64) -> Principal {
 
 /// The command that sends `text` back.
 pub fn said(text: &str) -> Command {
-    Command::Send { to: CHAT.to_owned(), content: Content::Text(text.to_owned()), extras: Extras::default() }
+    let (content, extras) = (Content::Text(text.to_owned()), Extras::default());
+    Command { session: None, to: CHAT.to_owned(), content, extras, schedule: Schedule::default() }
 }
 
 pub fn heard(text: &str) -> Event {
@@ -152,7 +155,8 @@ impl Stage {
 
     /// Lets the responder answer a message.
     pub async fn respond(&self, text: &str) -> Called<Vec<Command>> {
-        self.runtime.respond(&self.plugin, &context(None, "{}"), "run-1", &heard(text)).await
+        let run = RunTry { id: "run-1", attempt: 1 };
+        self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await
     }
 
     /// Lets the router answer a request.

@@ -3,40 +3,22 @@
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::delivery_worker::{HmacContent, HmacHeader, Payload, PayloadSigning};
 use switchboard_core::records::id::{SessionId, TenantId, WebhookId};
-use switchboard_core::records::webhook::{SigningMethod, WebhookEndpoint};
+use switchboard_core::records::webhook::WebhookEndpoint;
 use switchboard_runtime::{Limit, Matter, Outcome};
 
 use crate::stage::{Stage, context, heard, session};
 
 fn endpoint(format: &str) -> WebhookEndpoint {
-    WebhookEndpoint {
-        id: WebhookId(1),
-        tenant: TenantId(1),
-        session: None,
-        name: String::new(),
-        url: "https://shop.example/".to_owned(),
-        events: vec!["*".to_owned()],
-        format: format.to_owned(),
-        ordered: false,
-        signing: SigningMethod::Hmac,
-        public_keys: Vec::new(),
-        header_names: Vec::new(),
-        settings: Default::default(),
-        reveal_secret: false,
-        active: true,
-        disabled_reason: None,
-        failing_since: None,
-        failures: 0,
-        created_at: Timestamp(0),
-        updated_at: Timestamp(0),
-    }
+    let url = "https://shop.example/".to_owned();
+    WebhookEndpoint { format: format.to_owned(), ..WebhookEndpoint::new(WebhookId(1), TenantId(1), url, Timestamp(0)) }
 }
 
 async fn shape(format: &str) -> Outcome<Vec<Payload>> {
     let stage = Stage::shared().await;
     let (event, session) = (heard("good day"), session(SessionId(5), TenantId(1)));
     let endpoint = endpoint(format);
-    let matter = Matter { event: &event, session: &session, message: None, poll: &[], endpoint: &endpoint };
+    let (event, session, standard) = (&event, &session, br#"{"type":"message.received"}"#);
+    let matter = Matter { event, session, message: None, poll: &[], standard, endpoint: &endpoint };
     let called = stage.runtime.shape(&stage.plugin, &context(None, "{}"), &matter).await;
     stage.assert_well().await;
     called.outcome
@@ -52,6 +34,12 @@ async fn a_format_is_given_the_event_and_its_session_and_says_body_headers_and_s
     let (header, prefix) = ("X-Signature".to_owned(), String::new());
     let hmac = HmacHeader { header, prefix, content: HmacContent::Body, timestamp_header: None };
     assert_eq!(payload.signing, PayloadSigning::Hmac(hmac));
+}
+
+#[tokio::test]
+async fn a_format_is_given_the_body_that_the_hosts_own_format_has() {
+    let Outcome::Reply(payloads) = shape("as-standard").await else { panic!("nothing was shaped") };
+    assert_eq!(payloads[0].body, br#"{"type":"message.received"}"#);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::content::{Content, Extras};
 use crate::records::event::Event;
-use crate::records::id::TenantId;
+use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Schedule;
 use crate::records::plugin::Work;
 use crate::rules::backoff::RESPONDER;
@@ -48,18 +48,28 @@ pub struct Subscription {
     pub event_types: Vec<String>,
 }
 
-/// A wish of a responder.
+/// A message that a responder wants sent.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Send this from the session that the event happened to.
-    Send {
-        /// A telephone number or a JID.
-        to: String,
-        /// What to say.
-        content: Content,
-        /// What goes with it.
-        extras: Extras,
-    },
+pub struct Command {
+    /// The session that sends it; `None` for the one that the event happened to.
+    pub session: Option<SessionId>,
+    /// A telephone number or a JID.
+    pub to: String,
+    /// What to say.
+    pub content: Content,
+    /// What goes with it.
+    pub extras: Extras,
+    /// When and before when it is to go.
+    pub schedule: Schedule,
+}
+
+/// One try of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunTry<'a> {
+    /// The same for every try of the same run.
+    pub id: &'a str,
+    /// Which try it is, from 1.
+    pub attempt: u32,
 }
 
 /// Runs responders. The plugin runtime implements it.
@@ -67,11 +77,17 @@ pub enum Command {
 pub trait Responders: Send + Sync {
     /// The responders that serve `tenant`, in the order they run.
     fn subscriptions(&self, tenant: TenantId) -> Vec<Subscription>;
-    /// Runs one. `run_id` is the same for every try of the same run.
+    /// Runs one.
     ///
     /// # Errors
     /// Why it failed, for people: the plugin's own words, a trap or a limit.
-    async fn run(&self, tenant: TenantId, subscription: &str, run_id: &str, event: &Event) -> Result<Vec<Command>, String>;
+    async fn run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &RunTry<'_>,
+        event: &Event,
+    ) -> Result<Vec<Command>, String>;
 }
 
 /// Serves the responders of every tenant.
@@ -206,7 +222,8 @@ impl ResponderWorker {
     async fn run_one(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
         // Names hold no colon: no other subscription has this id.
         let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
-        let effects = match self.responders.run(tenant, subscription, &run_id, &run.event).await {
+        let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
+        let effects = match self.responders.run(tenant, subscription, &run_try, &run.event).await {
             Ok(commands) => self.judge(tenant, subscription, &run.event, commands).await,
             Err(why) => Err(why),
         };
@@ -246,9 +263,9 @@ impl ResponderWorker {
         }
         let mut effects = RunEffects::default();
         for command in commands {
-            let Command::Send { to, content, extras } = command;
-            let (session, origin) = (event.session, Some(origin.to_owned()));
-            let wish = SendWish { session, to, content, extras, schedule: Schedule::default(), origin, by: None };
+            let Command { session: named, to, content, extras, schedule } = command;
+            let (session, origin) = (named.unwrap_or(event.session), Some(origin.to_owned()));
+            let wish = SendWish { session, to, content, extras, schedule, origin, by: None };
             match self.intake.judge(tenant, wish).await {
                 Ok(mut message) => {
                     // All of a run is judged within a millisecond, where drawn ids do meet.
@@ -258,7 +275,7 @@ impl ResponderWorker {
                     effects.messages.push(message);
                 }
                 // Nobody will come back to answer from a session that was deleted.
-                Err(IntakeError::NoSuchSession(_)) => {}
+                Err(IntakeError::NoSuchSession(_)) if named.is_none() => {}
                 Err(error) => return Err(error.to_string()),
             }
         }

@@ -4,6 +4,7 @@ mod keys;
 mod media;
 mod messages;
 mod people;
+mod state;
 mod webhooks;
 
 use std::future::Future;

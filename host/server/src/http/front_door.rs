@@ -261,7 +261,9 @@ impl FrontDoor {
         once: Option<Arc<Once>>,
         (refused, method): (&plugin::RefusedRequest, &Method),
     ) -> Answer {
-        let context = CallContext { once, ..plugin.context(input.principal.clone(), input.now_ms) };
+        let caller = input.principal.clone();
+        let tenant = caller.as_ref().map_or(plugin.record.tenant, |caller| caller.tenant);
+        let context = CallContext { principal: caller, once, ..plugin.context(tenant, input.now_ms) };
         let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
         self.plugins.note_call(plugin, "router", &refused.request_id, &called);
         match called.outcome.into_result() {
@@ -296,7 +298,7 @@ impl FrontDoor {
         refusal: plugin::Refusal,
     ) -> Answer {
         if let Some(renderer) = renderer {
-            let context = renderer.context(None, self.clock.now().0);
+            let context = renderer.context(renderer.record.tenant, self.clock.now().0);
             let called = self.plugins.runtime().refuse(&renderer.loaded, &context, refused, &refusal).await;
             self.plugins.note_call(renderer, "router", &refused.request_id, &called);
             match called.outcome.into_result().map(to_http) {

@@ -39,8 +39,9 @@ pub(super) fn format_plugin(plugins: &Plugins, tenant: TenantId, format: &str) -
 #[async_trait]
 impl Shaper for FormatShaper {
     async fn shape(&self, endpoint: &WebhookEndpoint, event: Option<&Event>) -> Result<Vec<Payload>, String> {
+        let standard = event.map_or_else(|| test_body(endpoint.id.0, self.clock.now()), standard_body);
         if endpoint.format == STANDARD_FORMAT {
-            let body = event.map_or_else(|| test_body(endpoint.id.0, self.clock.now()), standard_body);
+            let body = standard;
             let name = event.map_or(TEST_TYPE, |event| event.fact.type_name()).to_owned();
             return Ok(vec![Payload { name, headers: Vec::new(), body, signing: PayloadSigning::Standard }]);
         }
@@ -53,8 +54,9 @@ impl Shaper for FormatShaper {
         };
         let message = self.message(tenant, &event.fact).await.map_err(|error| error.to_string())?;
         let poll = self.poll(tenant, &event).await.map_err(|error| error.to_string())?;
-        let matter = Matter { event: &event, session: &session, message: message.as_ref(), poll: &poll, endpoint };
-        let context = plugin.context(None, self.clock.now().0);
+        let (event, session, message) = (&event, &session, message.as_ref());
+        let matter = Matter { event, session, message, poll: &poll, standard: &standard, endpoint };
+        let context = plugin.context(tenant, self.clock.now().0);
         let runtime = self.plugins.runtime();
         let called = runtime.shape(&plugin.loaded, &context, &matter).await;
         self.plugins.note_call(&plugin, "webhook", "shape", &called);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Run};
+use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Run, SendWish};
 use switchboard_guest_sdk::types::Content;
 use switchboard_guest_sdk::{config, log, text_to};
 
@@ -18,9 +18,18 @@ impl Guest for Hostile {
         }
     }
 
-    fn respond(_run: Run, event: Event) -> Result<Vec<Command>, String> {
+    fn respond(run: Run, event: Event) -> Result<Vec<Command>, String> {
         let Fact::MessageReceived(message) = event.fact else { return Ok(vec![]) };
         let Content::Text(text) = &message.content else { return Ok(vec![]) };
+        if text == "run" {
+            let said = format!("{} {}", run.run_id, run.attempt);
+            return Ok(vec![Command::Send(text_to(&message.chat, said))]);
+        }
+        if text == "later" {
+            let (session, send_at_ms, expires_at_ms) = (Some(9), Some(run.now_ms + 1000), Some(run.now_ms + 2000));
+            let message = text_to(&message.chat, "later".to_owned());
+            return Ok(vec![Command::SendWith(SendWish { message, session, send_at_ms, expires_at_ms })]);
+        }
         let answers = answers(text)?;
         Ok(answers.into_iter().map(|answer| Command::Send(text_to(&message.chat, answer))).collect())
     }

@@ -17,6 +17,7 @@ impl Guest for Hostile {
             _ => {}
         }
         let body = match format.as_str() {
+            "as-standard" => about.standard.into_bytes(),
             "output-over" => vec![b'x'; MIB / 2],
             _ => format!("{} {} of {}", event.kind, event.number, about.session.name).into_bytes(),
         };

@@ -9,7 +9,9 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::flow::inbox::Inbox;
-use crate::flow::responder_worker::{COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, Subscription};
+use crate::flow::responder_worker::{
+    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunTry, Subscription,
+};
 use crate::records::account::Tenant;
 use crate::records::event::Event;
 use crate::storage::OwedRun;
@@ -71,9 +73,10 @@ impl Responders for FakeResponders {
         self.names.iter().map(|name| Subscription { name: (*name).to_owned(), event_types: event_types.clone() }).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, _name: &str, run_id: &str, event: &Event) -> Result<Vec<Command>, String> {
+    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {
         let chat = event.fact.chat().unwrap();
-        let tries_before = self.begin(run_id, event, chat);
+        let tries_before = self.begin(run.id, event, chat);
+        assert_eq!(run.attempt as usize, tries_before + 1);
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
@@ -81,8 +84,13 @@ impl Responders for FakeResponders {
     }
 }
 
+fn command_to(to: &str, text: &str) -> Command {
+    let (content, extras) = (Content::Text(text.to_owned()), Extras::default());
+    Command { session: None, to: to.to_owned(), content, extras, schedule: Schedule::default() }
+}
+
 fn send(text: &str) -> Command {
-    Command::Send { to: NUMBER.to_owned(), content: Content::Text(text.to_owned()), extras: Extras::default() }
+    command_to(NUMBER, text)
 }
 
 /// Answers each event with its number.
@@ -296,8 +304,7 @@ async fn two_workers_of_one_tenant_answer_each_event_once() {
 #[tokio::test]
 async fn a_command_that_intake_refuses_keeps_the_whole_run_from_sending_until_it_is_parked() {
     let host = Host::start_with_messages(&["a"]).await;
-    let nobody =
-        Command::Send { to: "12".to_owned(), content: Content::Text("hello".to_owned()), extras: Extras::default() };
+    let nobody = command_to("12", "hello");
     let responders = FakeResponders::that(move |_, _| Ok(vec![send("never"), nobody.clone()]));
     assert!(host.serve(&responders).await.is_some());
     assert_eq!(host.outbox_depth().await, 0);
@@ -306,6 +313,26 @@ async fn a_command_that_intake_refuses_keeps_the_whole_run_from_sending_until_it
     let parked = host.parked().await;
     assert!(parked[0].work.last_error.as_deref().unwrap().starts_with("\"12\" is not a telephone number"));
     assert_eq!(host.outbox_depth().await, 0);
+}
+
+#[tokio::test]
+async fn a_command_that_names_a_session_that_does_not_exist_is_parked_with_the_reason() {
+    let host = Host::start_with_messages(&["a"]).await;
+    let elsewhere = Command { session: Some(SessionId(404)), ..send("hello") };
+    let responders = FakeResponders::that(move |_, _| Ok(vec![elsewhere.clone()]));
+    host.serve_until_done(&responders).await;
+    assert_eq!(host.parked().await[0].work.last_error.as_deref(), Some("session 404 does not exist"));
+}
+
+#[tokio::test]
+async fn a_command_waits_for_the_time_that_it_names() {
+    let host = Host::start_with_messages(&["a"]).await;
+    let at = host.clock.now().plus(Duration::from_secs(3600));
+    let schedule = Schedule { send_at: Some(at), ..Schedule::default() };
+    let responders = FakeResponders::that(move |_, _| Ok(vec![Command { schedule: schedule.clone(), ..send("later") }]));
+    assert_eq!(host.serve(&responders).await, None);
+    let messages = host.storage.messages(TENANT, None, 10).await.unwrap();
+    assert_eq!(messages.iter().map(|message| message.schedule.send_at).collect::<Vec<_>>(), [Some(at)]);
 }
 
 #[tokio::test]

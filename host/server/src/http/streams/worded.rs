@@ -9,6 +9,7 @@ use hyper::Method;
 use switchboard_core::clock::Clock;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
+use switchboard_core::records::id::TenantId;
 use switchboard_runtime::types::{self as plugin, LiveAnswer, LiveMoment, LiveSource};
 
 use super::life::{Found, Life};
@@ -31,6 +32,7 @@ enum Source {
 
 /// A plugin at its stream.
 struct Worded {
+    tenant: TenantId,
     plugins: Arc<Plugins>,
     plugin: Arc<ActivePlugin>,
     clock: Arc<dyn Clock>,
@@ -61,7 +63,7 @@ impl Worded {
 
     /// What the plugin makes of a moment.
     async fn worded(&mut self, moment: &LiveMoment) -> Said {
-        let context = self.plugin.context(None, self.clock.now().0);
+        let context = self.plugin.context(self.tenant, self.clock.now().0);
         let called = self.plugins.runtime().render(&self.plugin.loaded, &context, &self.state, moment).await;
         self.plugins.note_call(&self.plugin, "streamer", &self.request_id, &called);
         let step = match called.outcome.into_result() {
@@ -130,6 +132,7 @@ impl FrontDoor {
             _place: place,
         };
         let subject = Worded {
+            tenant: caller.tenant,
             plugins: Arc::clone(&self.plugins),
             plugin: Arc::clone(active),
             clock: Arc::clone(&self.clock),
