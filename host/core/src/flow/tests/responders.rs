@@ -76,7 +76,8 @@ impl Responders for FakeResponders {
     async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {
         let chat = event.fact.chat().unwrap();
         let tries_before = self.begin(run.id, event, chat);
-        assert_eq!(run.attempt as usize, tries_before + 1);
+        // A try that ended with the worker was not counted.
+        assert!((1..=tries_before + 1).contains(&(run.attempt as usize)));
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
