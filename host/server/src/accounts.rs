@@ -94,6 +94,14 @@ pub enum AccountError {
         /// What is wrong with it.
         why: String,
     },
+    /// A figure among the limits cannot be taken.
+    #[error("limits.{name}: {why}")]
+    InvalidLimit {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -358,10 +366,12 @@ pub fn check_plan(name: &str) -> Result<(), AccountError> {
 /// Whether these are figures of a plan, with values that they may have.
 ///
 /// # Errors
-/// [`AccountError::Invalid`] for the first that is not.
+/// [`AccountError::InvalidLimit`] for the first that is not.
 pub fn check_limits(limits: &BTreeMap<String, u64>) -> Result<(), AccountError> {
-    let invalid = |error: PlanError| AccountError::Invalid { field: "limits", why: error.to_string() };
-    limits.iter().try_for_each(|(name, value)| plan::check_limit(name, *value)).map_err(invalid)
+    limits.iter().try_for_each(|(name, value)| {
+        let invalid = |error: PlanError| AccountError::InvalidLimit { name: name.clone(), why: error.to_string() };
+        plan::check_limit(name, *value).map_err(invalid)
+    })
 }
 
 fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {

@@ -233,7 +233,8 @@ async fn walk_webhooks(cast: &Cast, api: &mut Api) {
         ("URL that nobody may be sent to", json!({ "url": "http://10.0.0.1/" })),
         ("event that is none", json!({ "url": "https://shop.example/", "events": ["message.recieved"] })),
     ];
-    let (path, wish) = ("/v1/webhooks", json!({ "url": "https://shop.example/in", "events": ["message.*"] }));
+    // Nobody reads anything while the table is walked: what became of deliveries would depend on the moment.
+    let (path, wish) = ("/v1/webhooks", json!({ "url": "https://shop.example/in", "events": ["message.read"] }));
     let made = api.ask("POST", path, Some(&api.key), Some(&wish)).await.json();
     let id = made["data"]["id"].as_str().unwrap().to_owned();
     let row =

@@ -233,8 +233,12 @@ async fn a_tenant_cannot_be_told_to_keep_media_for_no_day_at_all() {
         account.http.json("PATCH", &path, Some(ADMIN_KEY), Some(&limits)).await.unwrap()
     };
     let refused = set(0).await;
-    assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/limits")), "{refused:?}");
-    assert_eq!(refused.json()["detail"], "limits: media_days is 0; at least 1 is needed");
+    assert_eq!(
+        (refused.status, &refused.json()["errors"][0]["pointer"]),
+        (422, &json!("#/limits/media_days")),
+        "{refused:?}"
+    );
+    assert_eq!(refused.json()["detail"], "limits.media_days: media_days is 0; at least 1 is needed");
     assert_eq!(set(1).await.json()["limits"], json!({ "media_days": 1 }));
     stage.stop().await;
 }

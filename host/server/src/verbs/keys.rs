@@ -24,6 +24,7 @@ fn refused(error: AccountError) -> VerbError {
     match error {
         AccountError::NoSuchTenant(_) | AccountError::NoSuchSession(_) => VerbError::NotFound,
         AccountError::Invalid { field, why } => VerbError::Invalid { field: field.to_owned(), why },
+        AccountError::InvalidLimit { name, why } => VerbError::Invalid { field: format!("limits.{name}"), why },
         AccountError::Storage(error) => unavailable(error),
     }
 }

@@ -35,6 +35,7 @@ impl From<AccountError> for Problem {
         match error {
             AccountError::NoSuchTenant(_) | AccountError::NoSuchSession(_) => Self::not_found(error.to_string()),
             AccountError::Invalid { field, why } => Self::invalid(field, why),
+            AccountError::InvalidLimit { name, why } => Self::invalid_at(&["limits", &name], why),
             AccountError::Storage(error) => storage_problem(&error),
         }
     }
