@@ -18,10 +18,12 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use switchboard::http::LocalClient;
 use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::responder_worker::RunTry;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::{Event, Fact, Incoming};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId};
+use switchboard_runtime::CallContext;
 use switchboard_runtime::types::{Refusal, RefusedRequest, Request as PluginRequest};
 use switchboard_tests::account::{Account, phone};
 use switchboard_tests::patience::{PATIENCE, pause, until};
@@ -69,7 +71,7 @@ async fn plugin_calls() {
     let plugins = stage.host.plugins();
     let wasender = plugins.find(TenantId::OPERATOR, "wasender").unwrap();
     let auto_reply = plugins.find(TenantId(account.tenant), "auto-reply").unwrap();
-    let nobody = wasender.context(None, 1);
+    let nobody = wasender.context(TenantId::OPERATOR, 1);
     let refused =
         RefusedRequest { method: "GET".to_owned(), path: "/api/v1/x".to_owned(), request_id: "req_1".to_owned(), now_ms: 0 };
     let us = per_call(async || {
@@ -87,7 +89,7 @@ async fn plugin_calls() {
         scopes: Vec::new(),
         test: false,
     };
-    let context = wasender.context(Some(principal.clone()), 1);
+    let context = CallContext { principal: Some(principal.clone()), ..wasender.context(principal.tenant, 1) };
     let route = wasender.loaded.routes.iter().position(|route| route.path == "/status").unwrap();
     let request = PluginRequest {
         route: u32::try_from(route).unwrap(),
@@ -103,9 +105,10 @@ async fn plugin_calls() {
     .await;
     say("router call with one verb that reads storage, fresh store", format!("{us:.1} µs"));
 
-    let (context, event) = (auto_reply.context(None, 1), ping());
+    let (context, event) = (auto_reply.context(TenantId(account.tenant), 1), ping());
     let us = per_call(async || {
-        let called = plugins.runtime().respond(&auto_reply.loaded, &context, "run_1", &event).await;
+        let called =
+            plugins.runtime().respond(&auto_reply.loaded, &context, &RunTry { id: "run_1", attempt: 1 }, &event).await;
         assert_eq!(called.outcome.into_result().unwrap().len(), 1);
     })
     .await;

@@ -330,7 +330,7 @@ async fn a_command_waits_for_the_time_that_it_names() {
     let host = Host::start_with_messages(&["a"]).await;
     let at = host.clock.now().plus(Duration::from_secs(3600));
     let schedule = Schedule { send_at: Some(at), ..Schedule::default() };
-    let responders = FakeResponders::that(move |_, _| Ok(vec![Command { schedule: schedule.clone(), ..send("later") }]));
+    let responders = FakeResponders::that(move |_, _| Ok(vec![Command { schedule, ..send("later") }]));
     assert_eq!(host.serve(&responders).await, None);
     let messages = host.storage.messages(TENANT, None, 10).await.unwrap();
     assert_eq!(messages.iter().map(|message| message.schedule.send_at).collect::<Vec<_>>(), [Some(at)]);
