@@ -196,7 +196,7 @@ impl Definition {
         let replies = self.buttons.iter().filter(|button| button.answers()).count();
         for (what, count, most) in [
             ("reply buttons", replies, REPLY_BUTTONS_MAX),
-            ("buttons that do something else", self.buttons.len() - replies, ACTION_BUTTONS_MAX),
+            ("buttons that open, call or copy", self.buttons.len() - replies, ACTION_BUTTONS_MAX),
         ] {
             if count > most {
                 return Err(fault(&["buttons"], format!("has {count} {what}; the limit is {most}")));
@@ -345,6 +345,8 @@ fn joined(parts: [Option<String>; 3]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use switchboard_guest_sdk::types::MediaSource;
+
     use super::*;
 
     fn given(pairs: &[(&str, &str)]) -> Vec<Parameter> {
@@ -386,15 +388,16 @@ mod tests {
         let json = r#"{"header":{"type":"text","text":"H"},"body":"Well?","buttons":[
             {"type":"reply","id":"yes_{{1}}","title":"Yes {{1}}"},
             {"type":"url","title":"Open","url":"https://a.example/{{1}}"},
-            {"type":"phone","title":"Call","phone":"+491520000001"},
-            {"type":"copy","title":"Code","code":"{{1}}"}]}"#;
+            {"type":"phone","title":"Call","phone":"+491520000001"}]}"#;
         let Content::Interactive(asked) = rendered(json, &[("1", "a b")]) else { panic!("not interactive") };
         assert_eq!((asked.header.as_deref(), asked.body.as_str()), (Some("H"), "Well?"));
-        let [yes, open, call, copy] = asked.buttons.as_slice() else { panic!("{:?}", asked.buttons) };
+        let [yes, open, call] = asked.buttons.as_slice() else { panic!("{:?}", asked.buttons) };
         assert_eq!((yes.id.as_str(), yes.title.as_str(), yes.action.is_none()), ("yes_a b", "Yes a b", true));
         assert!(matches!(&open.action, Some(ButtonAction::Url(url)) if url == "https://a.example/a%20b"));
         assert!(matches!(&call.action, Some(ButtonAction::Call(number)) if number == "+491520000001"));
-        assert!(matches!(&copy.action, Some(ButtonAction::Copy(code)) if code == "a b"));
+        let json = r#"{"body":"Well?","buttons":[{"type":"copy","title":"Code","code":"{{1}}"}]}"#;
+        let Content::Interactive(asked) = rendered(json, &[("1", "a b")]) else { panic!("not interactive") };
+        assert!(matches!(&asked.buttons[0].action, Some(ButtonAction::Copy(code)) if code == "a b"));
     }
 
     #[test]
