@@ -55,7 +55,7 @@ async fn a_tenant_is_made_changed_and_listed() {
     for (bad, field) in [
         (json!({ "name": "" }), "name"),
         (json!({ "name": "x", "plan": "gold" }), "plan"),
-        (json!({ "name": "x", "limits": { "speed": 1 } }), "limits"),
+        (json!({ "name": "x", "limits": { "speed": 1 } }), "limits/speed"),
     ] {
         let refused = http.json("POST", "/switchboard/v1/tenants", Some(ADMIN_KEY), Some(&bad)).await.unwrap();
         assert_eq!(refused.status, 422, "{refused:?}");
