@@ -3,9 +3,7 @@
 use serde_json::{Map, Value};
 
 pub use crate::bindings::configurable_world::exports::switchboard::plugin::configurable::{ConfigFault, Guest};
-
-/// Most characters of a value that a fault shows.
-const SHOWN_CHARS_MAX: usize = 60;
+use crate::said_back;
 
 /// A name that can be set.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +99,7 @@ pub fn check(known: &[Known], configuration: &str) -> Vec<ConfigFault> {
     let mut faults = Vec::new();
     match serde_json::from_str(configuration) {
         Ok(Value::Object(given)) => check_members(known, &given, &[], &mut faults),
-        Ok(other) => faults.push(fault(&[], format!("is {}; an object is expected", shown(&other)))),
+        Ok(other) => faults.push(fault(&[], format!("is {}; an object is expected", said_back(&other)))),
         Err(error) => faults.push(fault(&[], format!("is not JSON: {error}"))),
     }
     faults
@@ -116,7 +114,7 @@ fn check_members(known: &[Known], given: &Map<String, Value>, way: &[String], fa
             continue;
         };
         if !known.takes(value) {
-            faults.push(fault(&at(name), format!("is {}; {} is expected", shown(value), known.expected())));
+            faults.push(fault(&at(name), format!("is {}; {} is expected", said_back(value), known.expected())));
         } else if let Kind::Objects { members, .. } = known.kind {
             for (index, entry) in value.as_array().into_iter().flatten().enumerate() {
                 let Value::Object(entry) = entry else { continue };
@@ -132,15 +130,6 @@ fn check_members(known: &[Known], given: &Map<String, Value>, way: &[String], fa
 
 fn fault(path: &[String], why: String) -> ConfigFault {
     ConfigFault { path: path.to_vec(), why }
-}
-
-/// A value as JSON, as much of it as is needed to find it.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= SHOWN_CHARS_MAX {
-        return text;
-    }
-    text.chars().take(SHOWN_CHARS_MAX).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -207,12 +207,25 @@ macro_rules! export_sender_route {
     };
 }
 
+/// Most characters of what was given that an error says back: enough to find it.
+const SAID_BACK_MAX: usize = 80;
+
 /// The plugin's configuration.
 ///
 /// # Errors
 /// A sentence that names what is wrong with the JSON: return it, and the customer sees it.
 pub fn config<T: DeserializeOwned>() -> Result<T, String> {
     serde_json::from_str(&host::config::read()).map_err(|error| format!("configuration: {error}"))
+}
+
+/// The beginning of `value`, up to 80 characters, for an error that says back what was given; where it is cut, … says so.
+pub fn said_back(value: impl std::fmt::Display) -> String {
+    let mut text = value.to_string();
+    if let Some((end, _)) = text.char_indices().nth(SAID_BACK_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A plain text for `to`.
@@ -315,6 +328,13 @@ const fn iso_config() -> time::format_description::well_known::iso8601::EncodedC
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_is_long_is_cut_between_characters_and_shows_it() {
+        assert_eq!(super::said_back(17), "17");
+        assert_eq!(super::said_back("ü".repeat(80)), "ü".repeat(80));
+        assert_eq!(super::said_back("ü".repeat(81)), format!("{}…", "ü".repeat(80)));
+    }
+
     #[test]
     fn a_time_is_written_as_iso_8601_with_milliseconds() {
         assert_eq!(super::iso8601(0), "1970-01-01T00:00:00.000Z");

@@ -12,6 +12,7 @@ use switchboard_core::entropy::Entropy;
 use switchboard_core::records::account::{ApiKey, KeyKind, KeyUse, Principal, Tenant};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId, draw_public_number};
 use switchboard_core::rules::plan::{self, PlanError};
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{NewKey, Storage, StorageError};
 
 use crate::key_usage::KeyUsage;
@@ -404,9 +405,11 @@ fn check_key_wish(wish: &KeyWish) -> Result<(), AccountError> {
             SCOPE_RESOURCES.contains(&resource) && matches!(action, "read" | "write" | "*")
         });
         if !known {
-            let shortened: String = scope.chars().take(40).collect();
-            let why =
-                format!("{shortened:?} is not a scope; use <resource>:read|write|* with {}", SCOPE_RESOURCES.join(", "));
+            let why = format!(
+                "{:?} is not a scope; use <resource>:read|write|* with {}",
+                said_back(scope),
+                SCOPE_RESOURCES.join(", ")
+            );
             return invalid("scopes", why);
         }
     }

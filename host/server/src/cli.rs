@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use switchboard_core::clock::SystemClock;
 use switchboard_core::entropy::SystemEntropy;
 use switchboard_core::records::id::SessionId;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{MasterKey, Storage};
 use switchboard_runtime::{Compiler, compile_from_stdin};
 
@@ -186,8 +187,7 @@ fn log_filter(given: Result<String, std::env::VarError>) -> Result<EnvFilter, St
         Err(error) => return Err(format!("{LOG_VARIABLE}: {error}")),
     };
     let wrong = |part: &str, why: &str| {
-        let short: String = part.chars().take(80).collect();
-        format!("{LOG_VARIABLE}: {short:?} {why}; such as \"info\" or \"info,switchboard=debug\" is expected")
+        format!("{LOG_VARIABLE}: {:?} {why}; such as \"info\" or \"info,switchboard=debug\" is expected", said_back(part))
     };
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     for part in &parts {

@@ -4,6 +4,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use switchboard_core::records::id::SessionId;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_ids::{Kind, from_prefixed, from_uuid, strict};
 
 /// What the number stands behind in `sendapi`.
@@ -33,8 +34,7 @@ impl Visitor<'_> for AnySpelling {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Spelled, E> {
-        let shortened = || text.chars().take(40).collect::<String>();
-        session(text).map(Spelled).ok_or_else(|| E::custom(format!("{:?} is not {EXPECTED}", shortened())))
+        session(text).map(Spelled).ok_or_else(|| E::custom(format!("{:?} is not {EXPECTED}", said_back(text))))
     }
 }
 

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use switchboard_dialect::payload;
 use switchboard_guest_sdk::fields::Fields;
-use switchboard_guest_sdk::media_from;
 use switchboard_guest_sdk::types::{
     Button, ContactCard, Content, Interactive, ListRow, ListSection, Media, MediaSource, Parameter, Poll, TemplateCall,
 };
+use switchboard_guest_sdk::{media_from, said_back};
 
 /// Most options of a poll.
 const OPTIONS_MAX: usize = 12;
@@ -18,7 +18,7 @@ const TYPES: [&str; 10] =
 pub fn read(fields: &mut Fields) -> Option<Content> {
     let kind = fields.text("type").unwrap_or_else(|| "text".to_owned());
     if !TYPES.contains(&kind.as_str()) {
-        fields.refuse("type", format!("{:?} is no type; there are: {}", shortened(&kind), TYPES.join(", ")));
+        fields.refuse("type", format!("{:?} is no type; there are: {}", said_back(&kind), TYPES.join(", ")));
         return None;
     }
     if kind == "text" {
@@ -29,10 +29,6 @@ pub fn read(fields: &mut Fields) -> Option<Content> {
     let content = of_type(&kind, &mut inner);
     fields.absorb(inner);
     content
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 /// A text: `text:{body}`, `text`, `content` or `message`.
@@ -154,7 +150,7 @@ fn interactive(inner: &mut Fields) -> Option<Interactive> {
             asked.sections = items(inner, "sections", section);
         }
         "" => {}
-        other => inner.refuse("kind", format!("{:?} is no kind; there are: buttons, list", shortened(other))),
+        other => inner.refuse("kind", format!("{:?} is no kind; there are: buttons, list", said_back(other))),
     }
     (!inner.is_wrong()).then_some(asked)
 }
@@ -164,7 +160,7 @@ fn plain_text(inner: &mut Fields) -> bool {
         None => false,
         Some("text") => true,
         Some(other) => {
-            inner.refuse("fallback", format!("{:?} is no fallback; there is: text", shortened(other)));
+            inner.refuse("fallback", format!("{:?} is no fallback; there is: text", said_back(other)));
             false
         }
     }

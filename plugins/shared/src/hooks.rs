@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use switchboard_guest_sdk::fields::Fields;
+use switchboard_guest_sdk::said_back;
 use switchboard_guest_sdk::types::{Event, MessageState, SessionProgress, SessionState, Setting};
 use switchboard_guest_sdk::webhook::{About, Hmac, HmacContent, Payload, Signing};
 
@@ -49,8 +50,7 @@ pub fn read_events(fields: &mut Fields, names: &[HookName]) -> Vec<String> {
     let spelled = fields.texts(EVENTS);
     let alone = |one: &String| names.iter().any(|known| takes(std::slice::from_ref(one), known.name));
     if let Some(unknown) = spelled.iter().find(|one| !alone(one)) {
-        let shortened: String = unknown.chars().take(60).collect();
-        fields.refuse(EVENTS, format!("has {shortened:?}, which is no event"));
+        fields.refuse(EVENTS, format!("has {:?}, which is no event", said_back(unknown)));
     }
     if spelled.is_empty() { vec![EVERYTHING.to_owned()] } else { spelled }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::said_back::said_back;
+
 /// Fewest digits of a telephone number that is accepted.
 pub const PHONE_DIGITS_MIN: usize = 7;
 /// Most digits of a telephone number (E.164).
@@ -77,14 +79,9 @@ impl fmt::Display for Jid {
     }
 }
 
-/// At most 40 characters of `value`: an error must not repeat a megabyte.
-fn shortened(value: &str) -> String {
-    value.chars().take(40).collect()
-}
-
 /// The digits of a telephone number as people write it: `+E.164`, bare digits, with spaces, dots, dashes and parentheses.
 pub fn parse_phone(value: &str) -> Result<String, AddressError> {
-    let refused = || AddressError::Phone { value: shortened(value) };
+    let refused = || AddressError::Phone { value: said_back(value) };
     let trimmed = value.trim();
     let body = trimmed.strip_prefix('+').unwrap_or(trimmed);
     let mut digits = String::new();
@@ -103,7 +100,7 @@ pub fn parse_recipient(value: &str) -> Result<Jid, AddressError> {
     let Some((user, server)) = value.trim().split_once('@') else {
         return parse_phone(value).map(|user| Jid { user, server: JidServer::User });
     };
-    let refused = || AddressError::Jid { value: shortened(value) };
+    let refused = || AddressError::Jid { value: said_back(value) };
     let server = match server {
         "s.whatsapp.net" | "c.us" => JidServer::User,
         "lid" => JidServer::Lid,
@@ -125,7 +122,7 @@ pub fn parse_recipient(value: &str) -> Result<Jid, AddressError> {
 /// A telephone number or the JID of a person.
 pub fn parse_person(value: &str) -> Result<Jid, AddressError> {
     let jid = parse_recipient(value)?;
-    if jid.server == JidServer::Group { Err(AddressError::Person { value: shortened(value) }) } else { Ok(jid) }
+    if jid.server == JidServer::Group { Err(AddressError::Person { value: said_back(value) }) } else { Ok(jid) }
 }
 
 /// The JID of a group, with or without its `@g.us`.
@@ -133,7 +130,7 @@ pub fn parse_group(value: &str) -> Result<Jid, AddressError> {
     let whole = value.trim();
     let jid = if whole.contains('@') { parse_recipient(whole) } else { parse_recipient(&format!("{whole}@g.us")) };
     let group = jid.ok().filter(|jid| jid.server == JidServer::Group);
-    group.ok_or_else(|| AddressError::Group { value: shortened(value) })
+    group.ok_or_else(|| AddressError::Group { value: said_back(value) })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv6Net};
 use serde::{Deserialize, Deserializer};
 
+use super::said_back::said_back;
+
 /// Most addresses of a forwarding header that are looked at, from its end.
 const FORWARDED_MAX: usize = 32;
 /// Leading bits of an IPv6 address that tell customers apart: a customer has at least the rest.
@@ -37,7 +39,7 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let plain = text.split('/').map(str::trim).collect::<Vec<_>>().join("/");
         let network = plain.parse::<IpAddr>().map(IpNet::from).or_else(|_| plain.parse());
-        network.map(Self).map_err(|_| NetworkError(text.chars().take(60).collect()))
+        network.map(Self).map_err(|_| NetworkError(said_back(text)))
     }
 }
 

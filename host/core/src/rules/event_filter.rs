@@ -1,13 +1,12 @@
 //! Which events somebody wants, a webhook endpoint or a reader of the log: exact type names, a family such as `message.*`, or
 //! everything. What takes no event that there is, is refused: it was meant to be something else.
 
+use super::said_back::said_back;
 use crate::records::event::EVENT_TYPES;
 use crate::records::webhook::EVERY_EVENT;
 
 /// Filters that are given together.
 pub const FILTERS_MAX: usize = 64;
-/// Characters of a filter that are said back.
-const SAID_BACK_MAX: usize = 80;
 
 /// Why filters are not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +56,7 @@ pub fn checked(filters: &[String]) -> Result<Vec<String>, FilterError> {
     let mut checked: Vec<String> = Vec::with_capacity(filters.len());
     for (at, filter) in filters.iter().enumerate() {
         if !is_filter(filter) {
-            return Err(FilterError::Unknown { filter: filter.chars().take(SAID_BACK_MAX).collect(), at });
+            return Err(FilterError::Unknown { filter: said_back(filter), at });
         }
         if !checked.contains(filter) {
             checked.push(filter.clone());

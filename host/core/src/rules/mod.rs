@@ -19,6 +19,7 @@ pub mod plan;
 pub mod quota;
 pub mod rate;
 pub mod retention;
+pub mod said_back;
 pub mod session_settings;
 pub mod spread;
 pub mod template;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::calendar::WindowKind;
 use super::pacing::{GAP_MS_MAX, Pace};
+use super::said_back::said_back;
 use super::typing::Typing;
 use crate::records::account::Tenant;
 
@@ -127,18 +128,13 @@ impl PlanError {
     }
 }
 
-/// At most 40 characters: an error must not repeat a megabyte.
-fn shortened(name: &str) -> String {
-    name.chars().take(40).collect()
-}
-
 /// The figures of the plan of this name.
 ///
 /// # Errors
 /// [`PlanError::UnknownPlan`].
 pub fn plan(name: &str) -> Result<Figures, PlanError> {
     let found = PLANS.iter().find(|(known, _)| *known == name).map(|(_, figures)| *figures);
-    found.ok_or_else(|| PlanError::UnknownPlan(shortened(name)))
+    found.ok_or_else(|| PlanError::UnknownPlan(said_back(name)))
 }
 
 /// Whether a tenant's limits may say this.
@@ -147,7 +143,7 @@ pub fn plan(name: &str) -> Result<Figures, PlanError> {
 /// [`PlanError::UnknownFigure`] or [`PlanError::TooLarge`].
 pub fn check_limit(name: &str, value: u64) -> Result<(), PlanError> {
     if !FIGURE_NAMES.contains(&name) && ![MEDIA_BYTES, MEDIA_DAYS].contains(&name) {
-        return Err(PlanError::UnknownFigure(shortened(name)));
+        return Err(PlanError::UnknownFigure(said_back(name)));
     }
     match name {
         "gap_ms" => check_gap("gap_ms", value),
@@ -266,7 +262,7 @@ fn read_typing(value: &Value) -> Result<Typing, PlanError> {
 
 /// A refusal of what lies at `place`, and `name` below it.
 fn refused(place: &[&str], name: Option<&str>, why: String) -> PlanError {
-    PlanError::Rules { place: place.iter().copied().chain(name).map(shortened).collect(), why }
+    PlanError::Rules { place: place.iter().copied().chain(name).map(said_back).collect(), why }
 }
 
 /// The fields of an object at `place` that has none but these.
@@ -278,7 +274,7 @@ fn named_fields<'a>(place: &[&str], value: &'a Value, names: &[&str]) -> Result<
     };
     match fields.keys().find(|name| !names.contains(&name.as_str())) {
         Some(unknown) => {
-            let why = format!("{within}{:?} is not a rule; there are: {}", shortened(unknown), names.join(", "));
+            let why = format!("{within}{:?} is not a rule; there are: {}", said_back(unknown), names.join(", "));
             Err(refused(place, Some(unknown), why))
         }
         None => Ok(fields),
@@ -289,7 +285,7 @@ fn named_fields<'a>(place: &[&str], value: &'a Value, names: &[&str]) -> Result<
 fn whole_number(place: &[&str], fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, PlanError> {
     let Some(value) = fields.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
     let within: String = place.iter().map(|step| format!("{step}.")).collect();
-    let why = || format!("{within}{name} is {}; a whole number from 0 up is expected", shortened(&value.to_string()));
+    let why = || format!("{within}{name} is {}; a whole number from 0 up is expected", said_back(value));
     value.as_u64().map(Some).ok_or_else(|| refused(place, Some(name), why()))
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::address::{JidServer, parse_recipient};
 use super::plan::PACING_SETTING;
+use super::said_back::said_back;
 
 /// Whether files of messages are fetched as they come in: `true` or `false`.
 pub const FETCH_MEDIA: &str = "fetch_media";
@@ -53,7 +54,7 @@ fn flag(settings: &Map<String, Value>, setting: &'static str, unset: bool) -> Re
     match settings.get(setting) {
         None | Some(Value::Null) => Ok(unset),
         Some(Value::Bool(set)) => Ok(*set),
-        Some(other) => Err(SettingError { setting, why: format!("{}: true or false is needed", shortened(other)) }),
+        Some(other) => Err(SettingError { setting, why: format!("{}: true or false is needed", said_back(other)) }),
     }
 }
 
@@ -66,13 +67,13 @@ pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingErro
     let people = match settings.get(WATCH_PRESENCE) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(people)) => people,
-        Some(other) => return Err(refused(format!("{}: a list of numbers is needed", shortened(other)))),
+        Some(other) => return Err(refused(format!("{}: a list of numbers is needed", said_back(other)))),
     };
     if people.len() > WATCHED_MAX {
         return Err(refused(format!("has {} people; the limit is {WATCHED_MAX}", people.len())));
     }
     let person = |value: &Value| {
-        let text = value.as_str().ok_or_else(|| refused(format!("{}: a number as text is needed", shortened(value))))?;
+        let text = value.as_str().ok_or_else(|| refused(format!("{}: a number as text is needed", said_back(value))))?;
         let jid = parse_recipient(text).map_err(|error| refused(error.to_string()))?;
         if jid.server == JidServer::Group {
             return Err(refused(format!("{jid} is a group, which does not come and go")));
@@ -80,10 +81,6 @@ pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingErro
         Ok(jid.to_string())
     };
     people.iter().map(person).collect()
-}
-
-fn shortened(value: &Value) -> String {
-    value.to_string().chars().take(40).collect()
 }
 
 #[cfg(test)]

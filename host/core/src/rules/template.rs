@@ -2,6 +2,8 @@
 //!
 //! Pure: texts in, a decision out.
 
+use super::said_back::said_back;
+
 /// Most characters of a name.
 pub const NAME_CHARS_MAX: usize = 512;
 /// Most templates of one tenant.
@@ -10,8 +12,6 @@ pub const TEMPLATES_MAX: usize = 1_000;
 pub const DEFINITION_BYTES_MAX: usize = 32 * 1024;
 /// Most languages that an error names.
 const NAMED_LANGUAGES_MAX: usize = 20;
-/// Most characters of what a caller gave, in an error.
-const SHOWN_CHARS_MAX: usize = 40;
 
 /// Why a name or a language will not do. The words go on after the name of the field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum TemplateNameError {
 pub fn check_name(name: &str) -> Result<(), TemplateNameError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-        return Err(TemplateNameError::Name(shown(name)));
+        return Err(TemplateNameError::Name(said_back(name)));
     }
     Ok(())
 }
@@ -42,7 +42,7 @@ pub fn check_name(name: &str) -> Result<(), TemplateNameError> {
 /// # Errors
 /// [`TemplateNameError::Language`].
 pub fn language(text: &str) -> Result<String, TemplateNameError> {
-    let wrong = || TemplateNameError::Language(shown(text));
+    let wrong = || TemplateNameError::Language(said_back(text));
     let mut parts = text.split(['_', '-']);
     let alphabetic = |part: &str| part.chars().all(|c| c.is_ascii_alphabetic());
     let base = parts.next().filter(|base| (2..=3).contains(&base.len()) && alphabetic(base)).ok_or_else(wrong)?;
@@ -81,20 +81,16 @@ pub fn choose<'a>(has: &'a [String], asked: Option<&str>, default: Option<&str>)
 
 /// A sentence for whoever asked for a template in a language that it does not have, and where none is clearly meant.
 pub fn no_such(name: &str, asked: Option<&str>, has: &[String]) -> String {
-    let name = shown(name);
+    let name = said_back(name);
     if has.is_empty() {
         return format!("there is no template {name}");
     }
     let named: Vec<&str> = has.iter().take(NAMED_LANGUAGES_MAX).map(String::as_str).collect();
     let named = named.join(", ");
     match asked {
-        Some(asked) => format!("template {name} has no language {}; it has {named}", shown(asked)),
+        Some(asked) => format!("template {name} has no language {}; it has {named}", said_back(asked)),
         None => format!("template {name} has several languages, and none was asked for; it has {named}"),
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

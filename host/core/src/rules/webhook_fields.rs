@@ -2,6 +2,7 @@
 
 use super::egress::CONNECTION_HEADERS;
 use super::event_filter;
+use super::said_back::said_back;
 
 /// Characters of an endpoint's URL.
 pub const URL_CHARS_MAX: usize = 2048;
@@ -31,10 +32,6 @@ pub struct FieldError {
 
 fn refused(field: &'static str, why: String) -> FieldError {
     FieldError { field, why }
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 /// The name, without space around it.
@@ -67,7 +64,7 @@ pub fn checked_headers<'a>(
     let mut checked: Vec<(String, String)> = Vec::new();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
-        let shown = shortened(&name);
+        let shown = said_back(&name);
         if checked.len() == HEADERS_MAX {
             return Err(refused("headers", format!("has more than {HEADERS_MAX} entries")));
         }

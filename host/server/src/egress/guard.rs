@@ -15,6 +15,7 @@ use reqwest::header::{
 use reqwest::{Method, Response, StatusCode};
 use rustls::pki_types::CertificateDer;
 use switchboard_core::rules::egress::{AllowList, CONNECTION_HEADERS, CheckedUrl, TargetHost, is_own};
+use switchboard_core::rules::said_back::said_back;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, Download, DownloadSink};
@@ -25,8 +26,6 @@ use super::tls;
 
 /// Most addresses of one name.
 const ADDRESSES_MAX: usize = 64;
-/// Most characters of a foreign header that an error repeats.
-const SHOWN_CHARS_MAX: usize = 40;
 /// How the host names itself.
 const USER_AGENT: &str = concat!("Switchboard/", env!("CARGO_PKG_VERSION"));
 
@@ -181,7 +180,7 @@ impl GuardedClient {
     }
 
     fn first_hop(&self, request: &GuardedRequest) -> Result<Hop, GuardError> {
-        let bad = |what: &str| GuardError::BadRequest(format!("{:?}", shown(what)));
+        let bad = |what: &str| GuardError::BadRequest(format!("{:?}", said_back(what)));
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| bad(&request.method))?;
         if [Method::CONNECT, Method::TRACE].contains(&method) {
             return Err(bad(&request.method));
@@ -341,7 +340,7 @@ fn check_download(answer: &Response, limits: &DownloadLimits) -> Result<(), Guar
     }
     for encoding in answer.headers().get_all(CONTENT_ENCODING) {
         if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
-            return Err(GuardError::Encoded { encoding: shown(&String::from_utf8_lossy(encoding.as_bytes())) });
+            return Err(GuardError::Encoded { encoding: said_back(String::from_utf8_lossy(encoding.as_bytes())) });
         }
     }
     match answer.content_length() {
@@ -377,8 +376,4 @@ async fn pour(mut answer: Response, bytes_max: u64, sink: &mut dyn DownloadSink)
         sink.write(chunk).await.map_err(GuardError::Sink)?;
     }
     Ok(bytes)
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS_MAX).collect()
 }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::blob::{Blob, BlobFacts, BlobKind};
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::types::{BodyRule, FileKind, FileRefusal, FileRule, FileWhy, FormRule, ReceivedFile, Refusal};
 
 use super::extract::{Extractor, NotBase64, Piece};
@@ -31,8 +32,6 @@ const JSON_FILES_MAX: u32 = 10;
 const JSON_LEFT_MAX: usize = 1024 * 1024;
 /// What is said of a file of which nothing is said.
 const UNTOLD: &str = "application/octet-stream";
-/// Most characters of a name or a type that refusals show.
-const SHOWN_CHARS_MAX: usize = 80;
 
 /// How many bodies with files each tenant is sending.
 pub(crate) type FilePlaces = Places<PLACES_MAX>;
@@ -213,10 +212,6 @@ fn essence(content_type: &str) -> Option<String> {
     (!essence.is_empty()).then_some(essence)
 }
 
-pub(super) fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect()
-}
-
 /// What kind of body a content type announces.
 enum Announced {
     Json,
@@ -261,7 +256,7 @@ impl FrontDoor {
             (Announced::Multipart, BodyRule { form: Some(form), .. }) => taker.multipart(body, content_type, form).await,
             (Announced::Urlencoded, BodyRule { form: Some(form), .. }) => urlencoded(body, form).await,
             (_, BodyRule { form_only: true, .. }) => {
-                let given = essence.map_or_else(|| "none".to_owned(), |essence| shown(&essence));
+                let given = essence.map_or_else(|| "none".to_owned(), |essence| said_back(&essence));
                 let mut upload = Upload::of(body);
                 upload.drain().await;
                 Err(Refusal::UnsupportedContentType(given))
@@ -323,7 +318,7 @@ impl FileTaker<'_> {
 
     async fn raw_file(&mut self, upload: &mut Upload, content_type: &str, rule: &FileRule) -> Result<String, Refusal> {
         if content_type.trim_start().to_ascii_lowercase().starts_with("multipart/") {
-            return Err(Refusal::UnsupportedContentType(shown(content_type)));
+            return Err(Refusal::UnsupportedContentType(said_back(content_type)));
         }
         let said = Said { mime: Some(content_type.to_owned()), file_name: None };
         let mut file = self.begin(rule, String::new(), said).await?;

@@ -13,9 +13,7 @@ use serde::de::{
 };
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
-
-/// Most characters that are said back of a name or a text.
-const SAID_BACK_MAX: usize = 60;
+use switchboard_core::rules::said_back::said_back;
 
 /// Why a body is not taken.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl ShapeFault {
 
     /// The same, seen from one step further out.
     fn below(mut self, step: impl Display) -> Self {
-        self.inwards.push(shortened(step));
+        self.inwards.push(said_back(step));
         self
     }
 
@@ -75,16 +73,10 @@ impl ShapeFault {
     }
 }
 
-fn shortened(text: impl Display) -> String {
-    let text = text.to_string();
-    let short: String = text.chars().take(SAID_BACK_MAX).collect();
-    if short.len() < text.len() { format!("{short}…") } else { short }
-}
-
 /// A value as it is said back.
 fn given(unexpected: &Unexpected<'_>) -> String {
     match unexpected {
-        Unexpected::Str(text) => format!("{:?}", shortened(text)),
+        Unexpected::Str(text) => format!("{:?}", said_back(text)),
         Unexpected::Bool(value) => value.to_string(),
         Unexpected::Unsigned(value) => value.to_string(),
         Unexpected::Signed(value) => value.to_string(),
@@ -139,7 +131,7 @@ impl de::Error for ShapeFault {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::at(Vec::new(), format!("{:?} is none of: {}", shortened(variant), expected.join(", ")))
+        Self::at(Vec::new(), format!("{:?} is none of: {}", said_back(variant), expected.join(", ")))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -147,7 +139,7 @@ impl de::Error for ShapeFault {
             [] => "is not a field; there are none".to_owned(),
             names => format!("is not a field; there are: {}", names.join(", ")),
         };
-        Self::at(vec![shortened(field)], why)
+        Self::at(vec![said_back(field)], why)
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -316,7 +308,7 @@ impl<'de> VariantAccess<'de> for Chosen {
     type Error = ShapeFault;
 
     fn unit_variant(self) -> Result<(), ShapeFault> {
-        Err(de::Error::custom(format!("give the word {:?} alone", shortened(self.name))))
+        Err(de::Error::custom(format!("give the word {:?} alone", said_back(self.name))))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, ShapeFault> {
@@ -386,7 +378,7 @@ impl<'de> Visitor<'de> for WholeVisitor {
         let mut read = Map::new();
         while let Some((name, Whole(value))) = fields.next_entry::<String, _>()? {
             if read.contains_key(&name) {
-                return Err(de::Error::custom(format!("{:?} is given twice in one object", shortened(name))));
+                return Err(de::Error::custom(format!("{:?} is given twice in one object", said_back(name))));
             }
             read.insert(name, value);
         }

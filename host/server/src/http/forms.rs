@@ -3,9 +3,10 @@
 use hyper::body::Incoming;
 use multer::Field;
 
+use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::types::{FileRule, FormRule, Refusal};
 
-use super::bodies::{ComingFile, FileTaker, Taken, shown};
+use super::bodies::{ComingFile, FileTaker, Taken};
 use super::upload::{Form, FormFault, Upload};
 use crate::media::Said;
 
@@ -68,7 +69,7 @@ impl FileTaker<'_> {
             return fields.take(form, part, name).await;
         }
         let Some(rule) = rule else {
-            return Err(Refusal::MalformedForm(format!("no file is expected in the field {:?}", shown(&name))));
+            return Err(Refusal::MalformedForm(format!("no file is expected in the field {:?}", said_back(&name))));
         };
         // What a browser sends for a file that nobody chose.
         let unchosen = file_name.as_deref() == Some("");
@@ -109,7 +110,7 @@ impl Fields<'_> {
             value.extend_from_slice(&bytes);
         }
         let value = String::from_utf8(value);
-        let value = value.map_err(|_| Refusal::MalformedForm(format!("the field {:?} is no UTF-8", shown(&name))))?;
+        let value = value.map_err(|_| Refusal::MalformedForm(format!("the field {:?} is no UTF-8", said_back(&name))))?;
         self.read.push((name, value));
         Ok(())
     }

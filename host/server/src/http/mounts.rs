@@ -6,6 +6,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use switchboard_core::records::plugin::Mount;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::types::Route;
 
 use crate::plugins::ActivePlugin;
@@ -246,7 +247,7 @@ pub(crate) fn host_name(given: &str) -> Result<String, RouteError> {
         (1..=LABEL_CHARS_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
     };
     if name.len() > HOST_CHARS_MAX || !name.split('.').all(label) {
-        return Err(RouteError::BadHost(given.chars().take(60).collect()));
+        return Err(RouteError::BadHost(said_back(given)));
     }
     Ok(name)
 }

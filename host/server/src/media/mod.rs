@@ -21,6 +21,7 @@ use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::blob::{Blob, BlobFacts, BlobId, BlobKind};
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{Storage, StorageError};
 use switchboard_media::{Facts, InspectError, Inspector, Kind};
 
@@ -329,7 +330,7 @@ impl MediaRoom {
     /// # Errors
     /// [`MediaRefusal::NotFound`], or when storage fails.
     pub async fn blob(&self, tenant: TenantId, id: &str) -> Result<Blob, MediaRefusal> {
-        let missing = || MediaRefusal::NotFound(id.chars().take(80).collect());
+        let missing = || MediaRefusal::NotFound(said_back(id));
         let handle = BlobId::parse(id).ok_or_else(missing)?;
         let blob = self.storage.blob(tenant, &handle).await.map_err(storage_fault)?;
         blob.filter(|blob| blob.expires_at > self.clock.now()).ok_or_else(missing)

@@ -18,6 +18,7 @@ use switchboard_core::records::webhook::{
     Attempt, Delivery, EVERY_EVENT, STANDARD_FORMAT, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal,
     WebhookSecret,
 };
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::rules::webhook_fields::{FieldError, URL_CHARS_MAX, checked_events, checked_headers, checked_name};
 use switchboard_core::rules::webhook_signature::{SecretError, check_secret, draw_secret, public_key};
 use switchboard_core::storage::{DeadDelivery, Replay, Replayed, Storage, StorageError, WEBHOOKS_MAX};
@@ -205,8 +206,8 @@ impl Webhooks {
         if format == STANDARD_FORMAT || plugins.is_some_and(shapes) {
             return Ok(format);
         }
-        let shortened: String = format.chars().take(80).collect();
-        let why = format!("{shortened:?} is neither {STANDARD_FORMAT} nor the name of a plugin that exports webhook");
+        let why =
+            format!("{:?} is neither {STANDARD_FORMAT} nor the name of a plugin that exports webhook", said_back(&format));
         Err(WebhookError::Invalid { field: "format", why })
     }
 

@@ -5,6 +5,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Value;
 
+use crate::rules::said_back::said_back;
+
 pub(super) fn serialize<S: Serializer>(parameters: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(parameters.len()))?;
     for (name, value) in parameters {
@@ -17,7 +19,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let text = |name: &str, value: Value| match value {
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err(Error::custom(format!("parameter {:?} is neither a text nor a number", short(name)))),
+        _ => Err(Error::custom(format!("parameter {:?} is neither a text nor a number", said_back(name)))),
     };
     match Value::deserialize(deserializer)? {
         Value::Object(named) => named.into_iter().map(|(name, value)| Ok((name.clone(), text(&name, value)?))).collect(),
@@ -31,10 +33,6 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             .collect(),
         _ => Err(Error::custom("an object of named parameters, or a list of positional ones, is expected")),
     }
-}
-
-fn short(name: &str) -> String {
-    name.chars().take(40).collect()
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use switchboard_core::rules::event_json::event_json;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{EventPage, EventQuery, Order, PAGE_EVENTS_MAX};
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
 use super::filter::EventFilter;
-use super::{Answered, Call, Route, route, shortened};
+use super::{Answered, Call, Route, route};
 
 pub(super) const ROUTES: &[Route] = &[
     route("GET", "events", |door, call| Box::pin(door.list_events(call))).asked(&[
@@ -42,7 +43,7 @@ impl FrontDoor {
             None | Some("asc") => (Order::OldestFirst, after),
             Some("desc") => (Order::NewestFirst, cursor),
             Some(other) => {
-                return Err(Problem::bad_parameter("order", format!("{:?}: asc and desc are allowed", shortened(other))));
+                return Err(Problem::bad_parameter("order", format!("{:?}: asc and desc are allowed", said_back(other))));
             }
         };
         let page = match filter.query(&caller) {

@@ -15,12 +15,13 @@ use switchboard_core::flow::media_worker::{FetchFault, FileFetcher};
 use switchboard_core::records::blob::Blob;
 use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::said_back::said_back;
 
 use super::super::front_door::FrontDoor;
 use super::super::media_links::file_answer;
 use super::super::problem::{Problem, json as json_answer};
 use super::super::upload::{Form, Upload};
-use super::{Answered, Call, Query, Route, no_content, route, shortened};
+use super::{Answered, Call, Query, Route, no_content, route};
 use crate::media::{LINK_PATH, Said, SentAs};
 
 /// Most bytes of a JSON body that carries a file as base64.
@@ -96,7 +97,7 @@ fn sent_as(name: Option<&str>) -> Result<SentAs, String> {
         Some("document") => SentAs::Document,
         Some("sticker") => SentAs::Sticker,
         Some(other) => {
-            return Err(format!("{:?} is none of: image, video, audio, document, sticker", shortened(other)));
+            return Err(format!("{:?} is none of: image, video, audio, document, sticker", said_back(other)));
         }
     })
 }
@@ -118,7 +119,7 @@ impl FrontDoor {
                 self.add_form(tenant, call.request.into_body(), content_type.as_deref().unwrap_or_default(), &query).await?
             }
             other if other.starts_with("multipart/") => {
-                let why = format!("{:?}: send the file as it is, as JSON, or as multipart/form-data", shortened(other));
+                let why = format!("{:?}: send the file as it is, as JSON, or as multipart/form-data", said_back(other));
                 return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
             }
             _ => {
@@ -154,7 +155,7 @@ impl FrontDoor {
                 Some(FILE_PART) if file.is_none() => {}
                 Some(FILE_PART) => return Err(Problem::bad_parameter(FILE_PART, "is there twice; a form brings one file")),
                 other => {
-                    let name = shortened(other.unwrap_or_default());
+                    let name = said_back(other.unwrap_or_default());
                     let why = format!("is not known: the file is the part {FILE_PART:?}, the rest is said in the query");
                     return Err(Problem::bad_parameter(&name, why));
                 }
@@ -229,7 +230,7 @@ impl FrontDoor {
         if self.media.delete(tenant, call.param(0)).await? {
             return Ok(no_content());
         }
-        Err(MediaRefusal::NotFound(shortened(call.param(0))).into())
+        Err(MediaRefusal::NotFound(said_back(call.param(0))).into())
     }
 
     async fn media_content(&self, call: Call) -> Answered {

@@ -15,13 +15,14 @@ use switchboard_core::records::once::Once;
 use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::content_limits::{self, ContentRefusal};
 use switchboard_core::rules::fact_json::content_json;
+use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::verbs::{NewMessage, VerbError, Verbs};
 
 use super::super::body;
 use super::super::front_door::FrontDoor;
 use super::super::idempotency::Begun;
 use super::super::problem::{Problem, json as json_answer};
-use super::{Answered, Call, JSON_BYTES_MAX, Query, Route, from_json, route, shortened};
+use super::{Answered, Call, JSON_BYTES_MAX, Query, Route, from_json, route};
 use crate::accounts::NAME_CHARS_MAX;
 use crate::spelling::optional_session;
 use crate::verbs::HostVerbs;
@@ -204,7 +205,7 @@ impl Wanted {
         });
         let state = query.get("state").map(|name| {
             let named = MessageState::ALL.into_iter().find(|state| state.name() == name);
-            named.ok_or_else(|| Problem::bad_parameter("state", format!("{:?} is not a state of messages", shortened(name))))
+            named.ok_or_else(|| Problem::bad_parameter("state", format!("{:?} is not a state of messages", said_back(name))))
         });
         Ok(Self { session: query.session("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
     }

@@ -16,7 +16,6 @@ mod tenants;
 mod usage;
 mod webhooks;
 
-use std::fmt::Display;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -29,6 +28,7 @@ use serde::de::DeserializeOwned;
 
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::id::SessionId;
+use switchboard_core::rules::said_back::said_back;
 
 pub(super) use filter::EventFilter;
 
@@ -93,7 +93,7 @@ impl Route {
     /// not filter.
     fn check_query(&self, query: &Query) -> Result<(), Problem> {
         let bad = |name: &str, why: &str| {
-            let mut problem = Problem::bad_parameter(&shortened(name), why);
+            let mut problem = Problem::bad_parameter(&said_back(name), why);
             problem.status = StatusCode::BAD_REQUEST;
             Err(problem)
         };
@@ -237,14 +237,14 @@ impl Query {
     /// A parameter that is a number, or an id.
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let wrong = |_| Problem::bad_parameter(name, format!("{:?} is not a whole number", shortened(text)));
+        let wrong = |_| Problem::bad_parameter(name, format!("{:?} is not a whole number", said_back(text)));
         text.parse().map(Some).map_err(wrong)
     }
 
     /// A parameter that names a session, in any spelling.
     fn session(&self, name: &str) -> Result<Option<SessionId>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let wrong = || Problem::bad_parameter(name, format!("{:?} is not the id of a session", shortened(text)));
+        let wrong = || Problem::bad_parameter(name, format!("{:?} is not the id of a session", said_back(text)));
         spelling::session(text).map(Some).ok_or_else(wrong)
     }
 
@@ -256,11 +256,6 @@ impl Query {
             Some(limit) => Err(Problem::bad_parameter("limit", format!("{limit}: 1 to {most} are allowed"))),
         }
     }
-}
-
-/// What a client wrote, short enough to be said back.
-fn shortened(text: impl Display) -> String {
-    text.to_string().chars().take(40).collect()
 }
 
 /// Who calls the host's own API.

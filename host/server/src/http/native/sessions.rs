@@ -11,12 +11,13 @@ use serde_json::{Map, Value, json};
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::session::Session;
 use switchboard_core::rules::plan::{PACING_SETTING, SessionRules};
+use switchboard_core::rules::said_back::said_back;
 use switchboard_core::rules::session_settings::{HEEDED, unheeded};
 use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError, Verbs};
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Answer, Problem, json as json_answer, with_type};
-use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route, shortened};
+use super::{Answered, Call, JSON_BYTES_MAX, Route, from_json, no_content, route};
 
 /// Sessions in one answer.
 const SESSIONS_MAX: usize = 500;
@@ -89,7 +90,7 @@ fn wish_problem(error: VerbError) -> Problem {
 fn check_settings(settings: &Map<String, Value>, kept: &Map<String, Value>) -> Result<(), Problem> {
     if let Some(name) = unheeded(settings, kept) {
         let why = format!("is not a setting; there are: {}", HEEDED.join(", "));
-        return Err(Problem::invalid_at(&["settings", &shortened(name)], why));
+        return Err(Problem::invalid_at(&["settings", &said_back(name)], why));
     }
     SessionRules::read(settings).map(|_| ()).map_err(|error| {
         let place = [&["settings", PACING_SETTING][..], &error.place()].concat();
