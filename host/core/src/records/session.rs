@@ -83,3 +83,6 @@ pub struct Session {
     /// When it last connected.
     pub last_active_at: Option<Timestamp>,
 }
+    /// Made with a test key, which may then change it.
+    #[serde(default)]
+    pub test: bool,

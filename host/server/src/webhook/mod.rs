@@ -18,6 +18,7 @@ use switchboard_core::records::webhook::{
     Attempt, Delivery, EVERY_EVENT, STANDARD_FORMAT, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal,
     WebhookSecret,
 };
+use switchboard_core::rules::authority::{self, Denial};
 use switchboard_core::rules::webhook_fields::{FieldError, URL_CHARS_MAX, checked_events, checked_headers, checked_name};
 use switchboard_core::rules::webhook_signature::{SecretError, check_secret, draw_secret, public_key};
 use switchboard_core::storage::{DeadDelivery, Replay, Replayed, Storage, StorageError, WEBHOOKS_MAX};
@@ -71,6 +72,9 @@ pub enum WebhookError {
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
+    /// The key may not change it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
 
 impl From<FieldError> for WebhookError {
     fn from(error: FieldError) -> Self {
@@ -129,10 +133,9 @@ impl Webhooks {
         let tenant = principal.tenant;
         let session = wish.session_id.or(principal.session);
         if let Some(id) = session {
-            let reached = principal.may_use(id) && self.storage.session(tenant, id).await?.is_some();
-            if !reached {
-                return Err(WebhookError::NoSuchSession(id));
-            }
+            let found = if principal.may_use(id) { self.storage.session(tenant, id).await? } else { None };
+            let bound_to = found.ok_or(WebhookError::NoSuchSession(id))?;
+            authority::check_change(principal, bound_to.test, &format!("session {id}"))?;
         }
         let signing = wish.signing.unwrap_or_default();
         let now = self.clock.now();
@@ -150,6 +153,7 @@ impl Webhooks {
             settings: wish.settings,
             reveal_secret: wish.reveal_secret,
             active: !wish.inactive,
+            test: principal.test,
             ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url)?, now)
         };
         let shown = (signing == SigningMethod::Hmac).then(|| secret.text.clone());
@@ -229,6 +233,13 @@ impl Webhooks {
         Ok(all)
     }
 
+    /// The same, if the key may change it.
+    async fn find_to_change(&self, principal: &Principal, id: WebhookId) -> Result<WebhookEndpoint, WebhookError> {
+        let found = self.find(principal, id).await?;
+        authority::check_change(principal, found.test, &format!("webhook {id}"))?;
+        Ok(found)
+    }
+
     /// Changes an endpoint.
     ///
     /// # Errors
@@ -239,7 +250,7 @@ impl Webhooks {
         id: WebhookId,
         change: WebhookChange,
     ) -> Result<WebhookEndpoint, WebhookError> {
-        let before = self.find(principal, id).await?;
+        let before = self.find_to_change(principal, id).await?;
         let name = change.name.as_deref().map(checked_name).transpose()?;
         let url = change.url.as_deref().map(|url| self.checked_url(url)).transpose()?;
         let events = change.events.as_deref().map(checked_events).transpose()?;
@@ -291,7 +302,7 @@ impl Webhooks {
         id: WebhookId,
         skip_backlog: bool,
     ) -> Result<WebhookEndpoint, WebhookError> {
-        self.find(principal, id).await?;
+        self.find_to_change(principal, id).await?;
         let (tenant, now) = (principal.tenant, self.clock.now());
         if skip_backlog {
             self.storage.skip_webhook_backlog(tenant, id).await?;
@@ -314,7 +325,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError`].
     pub async fn delete(&self, principal: &Principal, id: WebhookId) -> Result<(), WebhookError> {
-        self.find(principal, id).await?;
+        self.find_to_change(principal, id).await?;
         let there_was = self.storage.delete_webhook(principal.tenant, id).await?;
         self.wakes.webhooks_have_more(principal.tenant);
         if there_was { Ok(()) } else { Err(WebhookError::NoSuchWebhook(id)) }
@@ -331,7 +342,7 @@ impl Webhooks {
         given: Option<String>,
         keep_old: Duration,
     ) -> Result<(WebhookEndpoint, Option<String>), WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         let now = self.clock.now();
         if keep_old > KEEP_OLD_MAX {
             let why = format!("{} is over the limit of {}", keep_old.as_secs(), KEEP_OLD_MAX.as_secs());
@@ -359,7 +370,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError`].
     pub async fn test(&self, principal: &Principal, id: WebhookId) -> Result<String, WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         let drawn = self.entropy.next_u64();
         let webhook_id = format!("msg_test_{drawn:016x}");
         let delivery = Delivery::new(webhook_id.clone(), None, None, self.clock.now());
@@ -383,7 +394,7 @@ impl Webhooks {
         id: WebhookId,
         what: Replay,
     ) -> Result<(usize, Option<u64>), WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         match self.storage.replay(&endpoint, what, self.clock.now()).await? {
             Replayed::Owed { count, next } => {
                 self.wakes.webhooks_have_more(principal.tenant);

@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::id::SessionId;
+use switchboard_core::rules::authority;
 
 pub(super) use filter::EventFilter;
 
@@ -318,13 +319,13 @@ impl FrontDoor {
             return Ok(Caller::Operator);
         }
         match self.accounts.authenticate(token, kinds, Some(SERVICE)).await {
-            Ok((principal, tenant)) if principal.may(resource, action) => {
+            Ok((principal, tenant)) => {
+                authority::check(&principal, resource, action)?;
                 let now = self.clock.now();
                 let counted = self.limits.count_request(&tenant, now);
                 counted.map_err(|standing| too_many_requests(&standing, "too many requests", now))?;
                 Ok(Caller::Tenant(principal))
             }
-            Ok(_) => Err(Problem::new(StatusCode::FORBIDDEN, format!("the key lacks the scope {resource}:{action}"))),
             Err(CredentialError::Unavailable) => {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, CredentialError::Unavailable.to_string()))
             }

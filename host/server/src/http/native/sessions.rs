@@ -71,7 +71,7 @@ fn session_json(session: &Session) -> Value {
     json!({
         "id": session.id, "name": session.name, "phone_number": session.phone_number, "state": session.state,
         "reason": session.reason, "jid": session.jid, "lid": session.lid, "settings": session.settings,
-        "created_at": session.created_at, "updated_at": session.updated_at, "last_active_at": session.last_active_at,
+        "created_at": session.created_at, "updated_at": session.updated_at, "last_active_at": session.last_active_at, "test": session.test,
     })
 }
 

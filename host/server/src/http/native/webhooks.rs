@@ -69,6 +69,7 @@ impl From<WebhookError> for Problem {
             WebhookError::NotWanted(..) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "filtered"),
             WebhookError::TooMany | WebhookError::TooMuchOwed => Self::new(StatusCode::CONFLICT, error.to_string()),
             WebhookError::Storage(error) => error.into(),
+            WebhookError::Denied(why) => why.into(),
         }
     }
 }
@@ -185,7 +186,7 @@ fn webhook_json(webhook: &WebhookEndpoint) -> Value {
         "public_keys": webhook.public_keys, "headers": webhook.header_names, "active": webhook.active,
         "disabled_reason": webhook.disabled_reason, "failing_since": webhook.failing_since, "failures": webhook.failures,
         "settings": webhook.settings, "reveal_secret": webhook.reveal_secret,
-        "created_at": webhook.created_at, "updated_at": webhook.updated_at,
+        "created_at": webhook.created_at, "updated_at": webhook.updated_at, "test": webhook.test,
     })
 }
 
