@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::guards::find_template;
 use switchboard_core::flow::intake::{AcceptedBatch, BATCH_MESSAGES_MAX, BatchWish, IntakeError, SendWish};
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::Principal;
@@ -15,6 +16,7 @@ use switchboard_core::records::once::Once;
 use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::content_limits::{self, ContentRefusal};
 use switchboard_core::rules::fact_json::content_json;
+use switchboard_core::rules::template;
 use switchboard_runtime::verbs::{NewMessage, VerbError, Verbs};
 
 use super::super::body;
@@ -274,10 +276,22 @@ impl FrontDoor {
                 Ok(self.finish_once(run, answer.unwrap_or_else(Problem::answer)).await)
             }
         }
+    /// Whether a template takes every parameter that it is given: one that is misspelt would be left out in silence.
+    async fn check_parameters(&self, caller: &Principal, content: &Content) -> Result<(), Problem> {
+        let Content::Template(call) = content else { return Ok(()) };
+        // Which template it is, if it is one, is told when the message is accepted.
+        let Ok(template) = find_template(&self.storage, caller.tenant, call).await else { return Ok(()) };
+        match template::surplus(&template.parameters, &call.parameters) {
+            Some(why) => Err(Problem::invalid_at(&["content", "value", "parameters"], why)),
+            None => Ok(()),
+        }
+    }
+
     }
 
     async fn accept_batch(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
         let body: BatchBody = from_json(body)?;
+        self.check_parameters(caller, &wish.content).await?;
         let session = session_of(body.session_id, caller)?;
         let name = body.name.unwrap_or_default();
         if name.chars().count() > NAME_CHARS_MAX {
@@ -290,7 +304,10 @@ impl FrontDoor {
         }
         let (mut malformed, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for entry in body.messages {
-            let read = read_entry(entry, session);
+            let read = match read_entry(entry, session) {
+                Ok(wish) => self.check_parameters(caller, &wish.content).await.map(|()| wish),
+                Err(problem) => Err(problem),
+            };
             malformed.push(read.map(|wish| messages.push(wish)).err());
         }
         let accepted = if messages.is_empty() {
