@@ -19,7 +19,7 @@ const SETTINGS_MAX: usize = 16;
 fn refused(error: WebhookError) -> VerbError {
     match error {
         WebhookError::NoSuchWebhook(_) | WebhookError::NoSuchSession(_) | WebhookError::NoSuchEvent => VerbError::NotFound,
-        WebhookError::Invalid { field, why } => VerbError::Invalid { field: field.to_owned(), why },
+        WebhookError::Invalid { field, why, .. } => VerbError::Invalid { field: field.to_owned(), why },
         WebhookError::NotWanted(..) | WebhookError::TooMany | WebhookError::TooMuchOwed => {
             VerbError::Conflict(error.to_string())
         }

@@ -36,6 +36,8 @@ pub const KEEP_OLD: Duration = Duration::from_secs(24 * 3600);
 pub const KEEP_OLD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Secrets that sign at once.
 pub const SECRETS_MAX: usize = 5;
+/// How long a name may take to be looked up that may be the host's own.
+const OWN_WAIT: Duration = Duration::from_secs(2);
 /// How often a drawn number may be taken already.
 const DRAW_TRIES_MAX: u32 = 8;
 
@@ -59,6 +61,8 @@ pub enum WebhookError {
     Invalid {
         /// Which.
         field: &'static str,
+        /// The place of the entry that is wrong, from 0, where it is a list and not the whole of it is.
+        at: Option<usize>,
         /// What is wrong with it.
         why: String,
     },
@@ -68,23 +72,29 @@ pub enum WebhookError {
     /// The endpoint is owed too much.
     #[error("this webhook is owed too many deliveries already; try again when some are made")]
     TooMuchOwed,
+    /// The key may not change it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// Storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
-    /// The key may not change it.
-    #[error(transparent)]
-    Denied(#[from] Denial),
+
+impl WebhookError {
+    fn invalid(field: &'static str, why: String) -> Self {
+        Self::Invalid { field, at: None, why }
+    }
+}
 
 impl From<FieldError> for WebhookError {
     fn from(error: FieldError) -> Self {
-        Self::Invalid { field: error.field, why: error.why }
+        Self::Invalid { field: error.field, at: error.at, why: error.why }
     }
 }
 
 impl From<SecretError> for WebhookError {
     fn from(error: SecretError) -> Self {
-        Self::Invalid { field: "secret", why: error.to_string() }
+        Self::invalid("secret", error.to_string())
     }
 }
 
@@ -154,7 +164,7 @@ impl Webhooks {
             reveal_secret: wish.reveal_secret,
             active: !wish.inactive,
             test: principal.test,
-            ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url)?, now)
+            ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url).await?, now)
         };
         let shown = (signing == SigningMethod::Hmac).then(|| secret.text.clone());
         let seal = WebhookSeal { secrets: vec![secret], headers };
@@ -182,7 +192,7 @@ impl Webhooks {
         let text = match given {
             Some(_) if signing == SigningMethod::Ed25519 => {
                 let why = "an ed25519 key is drawn by the host and never leaves it".to_owned();
-                return Err(WebhookError::Invalid { field: "secret", why });
+                return Err(WebhookError::invalid("secret", why));
             }
             Some(text) => {
                 check_secret(&text)?;
@@ -193,13 +203,13 @@ impl Webhooks {
         Ok(WebhookSecret { text, created_at: now, expires_at: None })
     }
 
-    fn checked_url(&self, url: &str) -> Result<String, WebhookError> {
-        let invalid = |why: String| WebhookError::Invalid { field: "url", why };
+    async fn checked_url(&self, url: &str) -> Result<String, WebhookError> {
+        let invalid = |why: String| WebhookError::invalid("url", why);
         let chars = url.chars().count();
         if chars > URL_CHARS_MAX {
             return Err(invalid(format!("has {chars} characters; the limit is {URL_CHARS_MAX}")));
         }
-        self.guarded.check(url).map_err(|error| invalid(error.to_string()))?;
+        self.guarded.check_kept(url, OWN_WAIT).await.map_err(|error| invalid(error.to_string()))?;
         Ok(url.to_owned())
     }
 
@@ -211,7 +221,7 @@ impl Webhooks {
         }
         let shortened: String = format.chars().take(80).collect();
         let why = format!("{shortened:?} is neither {STANDARD_FORMAT} nor the name of a plugin that exports webhook");
-        Err(WebhookError::Invalid { field: "format", why })
+        Err(WebhookError::invalid("format", why))
     }
 
     /// An endpoint, if the key reaches it.
@@ -223,6 +233,13 @@ impl Webhooks {
         found.filter(|endpoint| reaches(principal, endpoint)).ok_or(WebhookError::NoSuchWebhook(id))
     }
 
+    /// The same, if the key may change it.
+    async fn find_to_change(&self, principal: &Principal, id: WebhookId) -> Result<WebhookEndpoint, WebhookError> {
+        let found = self.find(principal, id).await?;
+        authority::check_change(principal, found.test, &format!("webhook {id}"))?;
+        Ok(found)
+    }
+
     /// The endpoints that the key reaches, by id.
     ///
     /// # Errors
@@ -231,13 +248,6 @@ impl Webhooks {
         let mut all = self.storage.webhooks(principal.tenant).await?;
         all.retain(|endpoint| reaches(principal, endpoint));
         Ok(all)
-    }
-
-    /// The same, if the key may change it.
-    async fn find_to_change(&self, principal: &Principal, id: WebhookId) -> Result<WebhookEndpoint, WebhookError> {
-        let found = self.find(principal, id).await?;
-        authority::check_change(principal, found.test, &format!("webhook {id}"))?;
-        Ok(found)
     }
 
     /// Changes an endpoint.
@@ -252,7 +262,10 @@ impl Webhooks {
     ) -> Result<WebhookEndpoint, WebhookError> {
         let before = self.find_to_change(principal, id).await?;
         let name = change.name.as_deref().map(checked_name).transpose()?;
-        let url = change.url.as_deref().map(|url| self.checked_url(url)).transpose()?;
+        let url = match change.url.as_deref() {
+            Some(url) => Some(self.checked_url(url).await?),
+            None => None,
+        };
         let events = change.events.as_deref().map(checked_events).transpose()?;
         let format = change.format.map(|format| self.checked_format(principal.tenant, format)).transpose()?;
         let pairs = |headers: &std::collections::BTreeMap<String, String>| {
@@ -346,7 +359,7 @@ impl Webhooks {
         let now = self.clock.now();
         if keep_old > KEEP_OLD_MAX {
             let why = format!("{} is over the limit of {}", keep_old.as_secs(), KEEP_OLD_MAX.as_secs());
-            return Err(WebhookError::Invalid { field: "keep_old_seconds", why });
+            return Err(WebhookError::invalid("keep_old_seconds", why));
         }
         let secret = self.new_secret(endpoint.signing, given, now)?;
         let until = now.plus(keep_old);

@@ -65,11 +65,12 @@ impl From<WebhookError> for Problem {
             WebhookError::NoSuchWebhook(_) | WebhookError::NoSuchSession(_) | WebhookError::NoSuchEvent => {
                 Self::not_found(error.to_string())
             }
-            WebhookError::Invalid { field, why } => Self::invalid(field, why),
+            WebhookError::Invalid { field, at: None, why } => Self::invalid(field, why),
+            WebhookError::Invalid { field, at: Some(at), why } => Self::invalid_at(&[field, &at.to_string()], why),
             WebhookError::NotWanted(..) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "filtered"),
             WebhookError::TooMany | WebhookError::TooMuchOwed => Self::new(StatusCode::CONFLICT, error.to_string()),
-            WebhookError::Storage(error) => error.into(),
             WebhookError::Denied(why) => why.into(),
+            WebhookError::Storage(error) => error.into(),
         }
     }
 }
