@@ -150,11 +150,14 @@ enum Found {
 
 /// Who answers `method` on the path `below` [`BASE`].
 fn find(method: &str, below: &str) -> Found {
+    // The same answer, which goes out without its body.
+    let method = if method == "HEAD" { "GET" } else { method };
     let segments: Vec<&str> = below.split('/').collect();
     let mut allowed = Vec::new();
     for route in ROUTES.iter().copied().flatten() {
         match route.matches(&segments) {
             Some(params) if route.method == method => return Found::Route(route, params),
+            Some(_) if route.method == "GET" => allowed.extend(["GET", "HEAD"]),
             Some(_) => allowed.push(route.method),
             None => {}
         }
