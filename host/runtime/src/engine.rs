@@ -17,6 +17,9 @@ const MEMORY_RESERVATION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 /// Whole stack of an async call.
 const ASYNC_STACK_BYTES: usize = 1024 * 1024;
+/// What of it is cleared by hand and stays warm: more than a call uses, as a rule. Giving pages back to the kernel interrupts
+/// every processor that runs this process.
+const STACK_KEEP_BYTES: usize = 64 * 1024;
 /// Memory that a free place keeps warm, where the kernel can tell which pages were touched.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
@@ -54,6 +57,7 @@ pub(crate) fn hot_engine(places: u32, limits: &CallLimits) -> wasmtime::Result<E
         .max_tables_per_component(tables)
         .max_core_instances_per_component(instances)
         .table_elements(limits.table_elements_max)
+        .async_stack_keep_resident(STACK_KEEP_BYTES)
         .pagemap_scan(Enabled::Auto);
     // Without that knowledge the kept pages would be cleared one by one at every call.
     if PoolingAllocationConfig::is_pagemap_scan_available() {
