@@ -24,6 +24,7 @@ pub fn session(tenant: TenantId, id: SessionId) -> Session {
         created_at: MADE_AT,
         updated_at: MADE_AT,
         last_active_at: None,
+        test: false,
     }
 }
 

@@ -237,10 +237,14 @@ fn inspect_import(name: &str, owner: Owner) -> Result<(), InspectError> {
     if let Some((interface, version)) = of_package(name) {
         check_version(name, version)?;
         if !IMPORTS.contains(&interface) {
-            return refuse("which this host does not have; remove the call");
+            return refuse(
+                "which this host does not have: build against the switchboard-guest-sdk of this host, or remove what calls it",
+            );
         }
         if OPERATOR_IMPORTS.contains(&interface) && owner == Owner::Tenant {
-            return refuse("which only plugins installed by the operator may have; remove the call");
+            return refuse(
+                "which only the operator's plugins may have: remove what calls it, or let the operator install the plugin with the operator's key",
+            );
         }
         return Ok(());
     }
@@ -248,7 +252,9 @@ fn inspect_import(name: &str, owner: Owner) -> Result<(), InspectError> {
     if WASI_PACKAGES.contains(&package) {
         return Ok(());
     }
-    refuse("which no grant allows; plugins may import switchboard:plugin and WASI p2 without wasi:http")
+    refuse(
+        "which no plugin may have: plugins import switchboard:plugin and WASI p2, without wasi:http; remove the dependency that needs it",
+    )
 }
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ const PARAMETERS_MAX: usize = 100;
 const STEPS_MAX: usize = 16;
 const STEP_CHARS_MAX: usize = 60;
 
+/// Most faults of one definition that are told.
+const FAULTS_MAX: usize = 50;
+
+fn short_fault(fault: wit_template::DefinitionFault) -> DefinitionFault {
+    let step = |step: &String| short_words(step).chars().take(STEP_CHARS_MAX).collect();
+    DefinitionFault { place: fault.place.iter().take(STEPS_MAX).map(step).collect(), why: short_words(&fault.why) }
+}
+
 /// A template as a plugin is given it.
 #[derive(Clone, Copy, Debug)]
 pub struct GivenTemplate<'a> {
@@ -37,13 +45,13 @@ impl GivenTemplate<'_> {
 }
 
 impl Runtime {
-    /// Calls `template.check`: the names of the parameters that the template needs, or what is wrong with it.
+    /// Calls `template.check`: the names of the parameters that the template takes, or what is wrong with it.
     pub async fn check_template(
         &self,
         plugin: &LoadedPlugin,
         context: &CallContext,
         template: GivenTemplate<'_>,
-    ) -> Called<Result<Vec<String>, DefinitionFault>> {
+    ) -> Called<Result<Vec<String>, Vec<DefinitionFault>>> {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let stored = template.wit();
         let called = self
@@ -55,14 +63,10 @@ impl Runtime {
         called.and_then(|checked| match checked {
             Ok(names) if names.len() > PARAMETERS_MAX => {
                 let why = format!("needs {} parameters; the limit is {PARAMETERS_MAX}", names.len());
-                Outcome::Reply(Err(DefinitionFault { place: Vec::new(), why }))
+                Outcome::Reply(Err(vec![DefinitionFault { place: Vec::new(), why }]))
             }
             Ok(names) => Outcome::Reply(Ok(names.iter().map(|name| short_words(name)).collect())),
-            Err(wit_template::DefinitionFault { place, why }) => {
-                let step = |step: &String| short_words(step).chars().take(STEP_CHARS_MAX).collect();
-                let place = place.iter().take(STEPS_MAX).map(step).collect();
-                Outcome::Reply(Err(DefinitionFault { place, why: short_words(&why) }))
-            }
+            Err(faults) => Outcome::Reply(Err(faults.into_iter().take(FAULTS_MAX).map(short_fault).collect())),
         })
     }
 

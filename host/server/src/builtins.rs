@@ -27,6 +27,11 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
 
+/// Whether a builtin serves all tenants as the operator's from the first start, so that no tenant installs it.
+pub(crate) fn is_shared_api(name: &str) -> bool {
+    shared_from_start().iter().any(|shared| shared.name == name && !shared.mounts.is_empty())
+}
+
 /// A plugin that the operator has from the first start.
 pub(crate) struct Shared {
     /// Name of the builtin, and of the plugin.

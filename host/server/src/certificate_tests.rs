@@ -35,6 +35,7 @@ async fn storage_with_a_session() -> Storage {
         created_at: at,
         updated_at: at,
         last_active_at: None,
+        test: false,
     };
     let key = ApiKey {
         id: KeyId(1),

@@ -447,7 +447,12 @@ async fn rotate_master_key(data_dir: &Path) -> Result<(), CommandError> {
     let next = secrets::next_master_key(data_dir, &SystemEntropy)?;
     let sealed = storage.rotate_master_key(next.clone()).await?;
     let file = secrets::replace_master_key(data_dir, &next)?;
-    say(&format!("{sealed} secrets are sealed with a new master key, which is in {}", file.display()));
+    say(&format!(
+        "done: everything secret in {} ({sealed} stored values, such as encryption state, session keys and webhook secrets) is \
+         sealed with a new master key, which is in {}. The old key opens none of it any more: keep a copy of the new one",
+        data_file.display(),
+        file.display()
+    ));
     Ok(())
 }
 

@@ -169,6 +169,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             last_active_at: None,
+            test: false,
         }
     }
 

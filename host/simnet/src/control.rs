@@ -57,7 +57,14 @@ impl ControlAnswer {
 
     /// A refusal as RFC 9457 has it.
     pub(crate) fn problem(status: u16, title: &str, detail: impl Into<String>) -> Self {
-        let body = json!({ "title": title, "status": status, "detail": detail.into() });
+        let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail.into() });
+        Self { status, content_type: PROBLEM_JSON, body: body.to_string().into_bytes() }
+    }
+
+    /// The same for a request of which a part is wrong: `place` has its name, `pointer` in a body or `parameter` in a query.
+    fn problem_at(status: u16, title: &str, detail: String, (name, place): (&str, &str)) -> Self {
+        let errors = json!([{ name: place, "detail": detail }]);
+        let body = json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors });
         Self { status, content_type: PROBLEM_JSON, body: body.to_string().into_bytes() }
     }
 }
@@ -69,8 +76,12 @@ enum ControlFault {
     Command(#[from] CommandFault),
     #[error("the change could not be written down")]
     Change(#[from] ChangeError),
-    #[error("body is not what is expected here: {0}")]
-    Body(serde_json::Error),
+    #[error("body is not what is expected here: {error}")]
+    Body {
+        error: serde_json::Error,
+        /// Where in the body, as a JSON pointer.
+        pointer: String,
+    },
     #[error("query parameter {name} is not a number: {value:?}")]
     Query { name: &'static str, value: String },
     #[error("the client gave the pairing up")]
@@ -94,7 +105,7 @@ impl From<ControlFault> for ControlAnswer {
             }
             ControlFault::PairingFailed => (422, "pairing failed"),
             ControlFault::PairingTimeout(_) => (504, "pairing timed out"),
-            ControlFault::Body(_) | ControlFault::Query { .. } => (422, "invalid request"),
+            ControlFault::Body { .. } | ControlFault::Query { .. } => (422, "invalid request"),
             ControlFault::Command(command) => match command {
                 CommandFault::NoPhone(_) | CommandFault::Scan(ScanFault::NoPhone(_)) => (404, "no such phone"),
                 CommandFault::NoRecipient(_) => (404, "no such recipient"),
@@ -110,17 +121,28 @@ impl From<ControlFault> for ControlAnswer {
                 _ => (422, "invalid request"),
             },
         };
-        Self::problem(status, title, fault.to_string())
+        let place = match &fault {
+            ControlFault::Body { pointer, .. } => Some(("pointer", pointer.as_str())),
+            ControlFault::Query { name, .. } => Some(("parameter", *name)),
+            ControlFault::Command(CommandFault::Scan(ScanFault::Phone(_))) => Some(("pointer", "#/code")),
+            _ => None,
+        };
+        match place {
+            Some(place) => Self::problem_at(status, title, fault.to_string(), place),
+            None => Self::problem(status, title, fault.to_string()),
+        }
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PhoneBody {
     number: String,
     name: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ScanBody {
     code: String,
 }
@@ -256,7 +278,20 @@ async fn scan(shared: &Shared, number: Option<&str>, code: &str) -> Result<Contr
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlFault> {
-    serde_json::from_slice(body).map_err(ControlFault::Body)
+    serde_json::from_slice(body).map_err(|error| ControlFault::Body { pointer: place_of(&error, body), error })
+}
+
+/// Where the body is wrong: at a member of the whole that is not known or not there, as far as that is certain, else at the whole.
+fn place_of(error: &serde_json::Error, body: &[u8]) -> String {
+    let words = error.to_string();
+    let named = |start: &str| words.strip_prefix(start)?.split_once('`').map(|(name, _)| name);
+    let members: serde_json::Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    let flat = members.values().all(|value| !value.is_object() && !value.is_array());
+    let unknown = named("unknown field `").filter(|name| members.contains_key(*name));
+    match unknown.or_else(|| named("missing field `").filter(|_| flat)) {
+        Some(name) => format!("#/{}", name.replace('~', "~0").replace('/', "~1")),
+        None => "#".to_owned(),
+    }
 }
 
 fn number_in(query: &str, name: &'static str) -> Result<Option<u64>, ControlFault> {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use switchboard_guest_sdk::media_at;
 use switchboard_guest_sdk::template::{DefinitionFault, TemplateError};
 use switchboard_guest_sdk::types::{Attachment, Button, ButtonAction, Content, Interactive, Location, Media, Parameter};
+use switchboard_guest_sdk::{media_at, said_back};
 
-use crate::reading::{Object, fault, shortened};
+use crate::reading::{Faults, Object, fault};
 use crate::text::{Place, fill, fixed_chars, names, opens_with};
 
 /// Most buttons that answer, and most that do something else.
@@ -110,7 +110,7 @@ fn read_degrees(header: &Object<'_>, name: &str, limit: f64) -> Result<String, D
 /// The number that a text is, at most `limit` on either side of 0.
 fn degrees(text: &str, limit: f64) -> Result<f64, String> {
     let number = text.trim().parse::<f64>().ok().filter(|number| number.abs() <= limit);
-    number.ok_or_else(|| format!("is {:?}; a number from -{limit} to {limit} is expected", shortened(text)))
+    number.ok_or_else(|| format!("is {:?}; a number from -{limit} to {limit} is expected", said_back(text)))
 }
 
 impl Pressed {
@@ -158,40 +158,45 @@ fn check_url(place: &[&str], url: &str) -> Result<(), DefinitionFault> {
     if start.is_none_or(|start| start.starts_with("https://") || start.starts_with("http://")) {
         return Ok(());
     }
-    Err(fault(place, format!("{:?} does not begin with https:// or http://", shortened(url))))
+    Err(fault(place, format!("{:?} does not begin with https:// or http://", said_back(url))))
 }
 
 impl Definition {
-    pub fn read(json: &str) -> Result<Self, DefinitionFault> {
-        let value: Value = serde_json::from_str(json).map_err(|error| fault(&[], format!("is not JSON: {error}")))?;
-        let whole = Object::of(&value, &[])?;
-        whole.only(&["header", "body", "footer", "buttons"])?;
-        let body = whole.text("body")?;
-        if body.trim().is_empty() {
-            return Err(fault(&["body"], "is empty"));
-        }
-        let header = whole.get("header").map(Header::read).transpose()?;
-        let footer = whole.optional_text("footer")?;
-        let buttons = whole.list("buttons")?.iter().enumerate();
-        let buttons = buttons.map(|(at, button)| Pressed::read(button, at)).collect::<Result<Vec<_>, _>>()?;
-        let read = Self { header, body, footer, buttons };
+    /// Reads a definition; else everything that is wrong with its parts.
+    pub fn read(json: &str) -> Result<Self, Vec<DefinitionFault>> {
+        let value: Value = serde_json::from_str(json).map_err(|error| vec![fault(&[], format!("is not JSON: {error}"))])?;
+        let whole = Object::of(&value, &[]).map_err(|fault| vec![fault])?;
+        let mut faults = Faults::default();
+        faults.extend(whole.unknown(&["header", "body", "footer", "buttons"]));
+        let body = whole.text("body").and_then(|body| match body.trim().is_empty() {
+            true => Err(fault(&["body"], "is empty")),
+            false => Ok(body),
+        });
+        let body = faults.take(body);
+        let header = faults.take(whole.get("header").map(Header::read).transpose());
+        let footer = faults.take(whole.optional_text("footer"));
+        let buttons = faults.take(whole.list("buttons")).unwrap_or_default().iter().enumerate();
+        let buttons = buttons.filter_map(|(at, button)| faults.take(Pressed::read(button, at))).collect();
+        let parts = body.zip(header).zip(footer).map(|((body, header), footer)| Self { header, body, footer, buttons });
+        let read = faults.or(parts)?;
+        let mut faults = Faults::default();
         if !read.buttons.is_empty() {
-            read.check_around_buttons()?;
+            read.check_around_buttons(&mut faults);
         } else if matches!(read.header, Some(Header::Location { .. })) {
             let why = "a place needs buttons below: without them WhatsApp shows no text with a place";
-            return Err(fault(&["header"], why));
+            faults.extend([fault(&["header"], why)]);
         }
-        Ok(read)
+        faults.or(Some(read))
     }
 
     /// What WhatsApp wants of a message with buttons.
-    fn check_around_buttons(&self) -> Result<(), DefinitionFault> {
+    fn check_around_buttons(&self, faults: &mut Faults) {
         if let Some(Header::Text { text }) = &self.header {
-            check_length(&["header", "text"], text, EDGE_CHARS_MAX)?;
+            faults.take(check_length(&["header", "text"], text, EDGE_CHARS_MAX));
         }
-        check_length(&["body"], &self.body, BODY_CHARS_MAX)?;
+        faults.take(check_length(&["body"], &self.body, BODY_CHARS_MAX));
         if let Some(footer) = &self.footer {
-            check_length(&["footer"], footer, EDGE_CHARS_MAX)?;
+            faults.take(check_length(&["footer"], footer, EDGE_CHARS_MAX));
         }
         let replies = self.buttons.iter().filter(|button| button.answers()).count();
         for (what, count, most) in [
@@ -199,10 +204,9 @@ impl Definition {
             ("buttons that open, call or copy", self.buttons.len() - replies, ACTION_BUTTONS_MAX),
         ] {
             if count > most {
-                return Err(fault(&["buttons"], format!("has {count} {what}; the limit is {most}")));
+                faults.extend([fault(&["buttons"], format!("has {count} {what}; the limit is {most}"))]);
             }
         }
-        Ok(())
     }
 
     /// Every text that may have parameters, with the way to it.
@@ -248,25 +252,23 @@ impl Definition {
     }
 
     /// The names of the parameters, each once: numbered ones in their order, others by the alphabet.
-    pub fn parameters(&self) -> Result<Vec<String>, DefinitionFault> {
-        let (mut numbered, mut named) = (BTreeSet::new(), BTreeSet::new());
+    pub fn parameters(&self) -> Result<Vec<String>, Vec<DefinitionFault>> {
+        let (mut numbered, mut named, mut faults) = (BTreeSet::new(), BTreeSet::new(), Faults::default());
         for (place, text) in self.texts() {
             let wrong = |why| DefinitionFault { place: place.clone(), why };
-            for name in names(text).map_err(wrong)? {
+            for name in faults.take(names(text).map_err(wrong)).unwrap_or_default() {
                 match name.parse::<u32>() {
                     Ok(number) if number.to_string() == name && number > 0 => drop(numbered.insert(number)),
-                    Ok(_) => return Err(wrong(format!("has a parameter {name}; numbers begin with 1"))),
+                    Ok(_) => faults.extend([wrong(format!("has a parameter {name}; numbers begin with 1"))]),
                     Err(_) => drop(named.insert(name.to_owned())),
                 }
             }
         }
-        match (numbered.first(), named.first()) {
-            (Some(number), Some(name)) => {
-                let why = format!("has numbered parameters ({number}) and named ones ({name}); use one or the other");
-                Err(fault(&[], why))
-            }
-            _ => Ok(numbered.iter().map(u32::to_string).chain(named).collect()),
+        if let (Some(number), Some(name)) = (numbered.first(), named.first()) {
+            let why = format!("has numbered parameters ({number}) and named ones ({name}); use one or the other");
+            faults.extend([fault(&[], why)]);
         }
+        faults.or(Some(numbered.iter().map(u32::to_string).chain(named).collect()))
     }
 
     /// The message with these parameters.
@@ -361,6 +363,25 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let places = |json: &str| -> Vec<String> {
+            let read = Definition::read(json).and_then(|read| read.parameters());
+            read.unwrap_err().into_iter().map(|fault| fault.place.join("/")).collect()
+        };
+        let json = r#"{"colour":"red","size":1,"body":" ","header":{"type":"image","url":"ftp://a"},"footer":5,
+            "buttons":[{"type":"reply","title":"t"},{"type":"reply","id":"a","title":"t"},{"type":"x","title":"t"}]}"#;
+        let all = ["colour", "size", "body", "header/url", "footer", "buttons/0/id", "buttons/2/type"];
+        assert_eq!(places(json), all);
+        let long = "x".repeat(61);
+        let json = format!(
+            r#"{{"body":"b","header":{{"type":"text","text":"{long}"}},"footer":"{long}",
+                "buttons":[{{"type":"reply","id":"a","title":"t"}}]}}"#
+        );
+        assert_eq!(places(&json), ["header/text", "footer"]);
+        assert_eq!(places(r#"{"body":"{{0}}","footer":"{{y"}"#), ["body", "footer"]);
+    }
+
+    #[test]
     fn texts_alone_become_a_text() {
         let json = r#"{"header":{"type":"text","text":"Order {{1}}"},"body":"Hello {{2}}","footer":"Bye"}"#;
         let Content::Text(text) = rendered(json, &[("1", "7\n8"), ("2", "Ada")]) else { panic!("no text") };
@@ -434,7 +455,7 @@ mod tests {
 
     #[test]
     fn the_parameters_of_every_part_are_named_once() {
-        let names = |json: &str| Definition::read(json).and_then(|read| read.parameters()).map_err(|fault| fault.why);
+        let names = |json: &str| Definition::read(json).and_then(|read| read.parameters()).map_err(|faults| faults.len());
         let json = r#"{"header":{"type":"image","url":"https://a/{{pic}}"},"body":"{{name}} {{name}}","footer":"{{foot}}"}"#;
         assert_eq!(names(json), Ok(vec!["foot".to_owned(), "name".to_owned(), "pic".to_owned()]));
         assert_eq!(names(r#"{"body":"{{10}} {{2}} {{1}}"}"#), Ok(vec!["1".to_owned(), "2".to_owned(), "10".to_owned()]));
@@ -444,7 +465,7 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_refused_with_its_place() {
-        let refused = |json: &str| Definition::read(json).and_then(|read| read.parameters()).unwrap_err();
+        let refused = |json: &str| Definition::read(json).and_then(|read| read.parameters()).unwrap_err().swap_remove(0);
         let buttons = |buttons: &str| format!(r#"{{"body":"x","buttons":[{buttons}]}}"#);
         let reply = r#"{"type":"reply","id":"a","title":"t"}"#;
         let place = |fields: &str| format!(r#"{{"body":"x","header":{{"type":"location",{fields}}},"buttons":[{reply}]}}"#);

@@ -26,12 +26,15 @@ use reading::sentence;
 struct Templates;
 
 impl Guest for Templates {
-    fn check(stored: StoredTemplate) -> Result<Vec<String>, DefinitionFault> {
+    fn check(stored: StoredTemplate) -> Result<Vec<String>, Vec<DefinitionFault>> {
         Definition::read(&stored.definition)?.parameters()
     }
 
     fn render(stored: StoredTemplate, call: TemplateCall) -> Result<Content, TemplateError> {
-        let definition = Definition::read(&stored.definition).map_err(|fault| TemplateError::Invalid(sentence(&fault)))?;
+        let told = |faults: Vec<DefinitionFault>| {
+            TemplateError::Invalid(faults.iter().map(sentence).collect::<Vec<_>>().join("; "))
+        };
+        let definition = Definition::read(&stored.definition).map_err(told)?;
         definition.render(&call.parameters)
     }
 }

@@ -1,10 +1,11 @@
 //! Reads definitions strictly: what is wrong is told by its place, with the value and what is allowed there.
 
 use serde_json::{Map, Value};
+use switchboard_guest_sdk::said_back;
 use switchboard_guest_sdk::template::DefinitionFault;
 
-/// Most characters that are said back of a name or a value.
-const SAID_BACK_MAX: usize = 40;
+/// Most faults that are told at once, as many as the host shows.
+const FAULTS_MAX: usize = 50;
 
 /// What is wrong at the end of this way.
 pub fn fault(place: &[&str], why: impl Into<String>) -> DefinitionFault {
@@ -16,9 +17,28 @@ pub fn sentence(fault: &DefinitionFault) -> String {
     if fault.place.is_empty() { fault.why.clone() } else { format!("{}: {}", fault.place.join("."), fault.why) }
 }
 
-pub fn shortened(text: &str) -> String {
-    let short: String = text.chars().take(SAID_BACK_MAX).collect();
-    if short.len() < text.len() { format!("{short}…") } else { short }
+/// Collects what is wrong with the parts of a whole, so that it is told at once.
+#[derive(Default)]
+pub struct Faults(Vec<DefinitionFault>);
+
+impl Faults {
+    /// What was read, unless it is wrong.
+    pub fn take<T>(&mut self, read: Result<T, DefinitionFault>) -> Option<T> {
+        read.map_err(|fault| self.0.push(fault)).ok()
+    }
+
+    /// More that is wrong.
+    pub fn extend(&mut self, faults: impl IntoIterator<Item = DefinitionFault>) {
+        self.0.extend(faults);
+    }
+
+    /// The whole, if nothing was wrong.
+    pub fn or<T>(self, whole: Option<T>) -> Result<T, Vec<DefinitionFault>> {
+        match whole {
+            Some(whole) if self.0.is_empty() => Ok(whole),
+            _ => Err(self.0.into_iter().take(FAULTS_MAX).collect()),
+        }
+    }
 }
 
 /// A value, in the words of JSON.
@@ -27,8 +47,8 @@ fn given(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "an object".to_owned(),
-        Value::String(text) => format!("{:?}", shortened(text)),
-        Value::Bool(_) | Value::Number(_) => shortened(&value.to_string()),
+        Value::String(text) => format!("{:?}", said_back(text)),
+        Value::Bool(_) | Value::Number(_) => said_back(value),
     }
 }
 
@@ -53,15 +73,16 @@ impl<'a> Object<'a> {
         self.place.iter().map(String::as_str).chain([name]).collect()
     }
 
+    /// Every field that is none of these.
+    pub fn unknown(&self, known: &[&str]) -> Vec<DefinitionFault> {
+        let why = format!("is not a field; there are: {}", known.join(", "));
+        let unknown = self.fields.keys().filter(|name| !known.contains(&name.as_str()));
+        unknown.map(|name| fault(&self.place(&said_back(name)), why.as_str())).collect()
+    }
+
     /// Whether it has no field but these.
-    pub fn only(&self, known: &[&str]) -> Result<(), DefinitionFault> {
-        match self.fields.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(unknown) => {
-                let why = format!("is not a field; there are: {}", known.join(", "));
-                Err(fault(&self.place(&shortened(unknown)), why))
-            }
-            None => Ok(()),
-        }
+    fn only(&self, known: &[&str]) -> Result<(), DefinitionFault> {
+        self.unknown(known).into_iter().next().map_or(Ok(()), Err)
     }
 
     /// A field that may be left out; null is as good as that.
@@ -97,7 +118,7 @@ impl<'a> Object<'a> {
         let name = self.text("type")?;
         let Some((_, fields)) = known.iter().find(|(known, _)| *known == name) else {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-            let why = format!("{:?} is none of: {}", shortened(&name), names.join(", "));
+            let why = format!("{:?} is none of: {}", said_back(&name), names.join(", "));
             return Err(fault(&self.place("type"), why));
         };
         self.only(&[&["type"][..], fields].concat())?;

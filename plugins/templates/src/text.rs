@@ -1,5 +1,6 @@
 //! Texts with parameters in double braces.
 
+use switchboard_guest_sdk::said_back;
 use switchboard_guest_sdk::template::TemplateError;
 use switchboard_guest_sdk::types::Parameter;
 
@@ -59,8 +60,10 @@ fn checked_name(name: &str) -> Result<&str, String> {
     let name = name.trim();
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-        let shown: String = name.chars().take(40).collect();
-        return Err(format!("has a parameter {shown:?}; names are 1 to {NAME_CHARS_MAX} of a-z, A-Z, 0-9 and _"));
+        return Err(format!(
+            "has a parameter {:?}; names are 1 to {NAME_CHARS_MAX} of a-z, A-Z, 0-9 and _",
+            said_back(name)
+        ));
     }
     Ok(name)
 }

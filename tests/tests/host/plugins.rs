@@ -179,7 +179,13 @@ async fn an_upload_needs_a_key_a_name_and_a_type() {
     let refused = account.http.exchange("POST", "/switchboard/v1/plugins?name=x", &text, vec![1]).await.unwrap();
     assert_eq!(refused.status, 415);
     let mounted = json!({ "name": "x", "builtin": "wasender", "mounts": [{ "prefix": "/api/v2" }] });
-    assert_eq!(account.post("/switchboard/v1/plugins", key, mounted).await.status, 422);
+    let refused = account.post("/switchboard/v1/plugins", key, mounted).await;
+    let told = refused.json()["errors"][0].clone();
+    assert_eq!((refused.status, &told["pointer"]), (422, &json!("#/builtin")), "{refused:?}");
+    let words = told["detail"].as_str().unwrap();
+    assert!(words.contains("for all tenants at once") && words.ends_with("may name: auto-reply, templates"), "{words}");
+    let operators = upload(&account, key, "bad", component(env!("GUEST_IMPORTS_KEYS"))).await.json();
+    assert!(operators["detail"].as_str().unwrap().contains("let the operator install the plugin"), "{operators}");
     stage.stop().await;
 }
 

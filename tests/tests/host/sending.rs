@@ -182,3 +182,18 @@ async fn the_dialect_sends_places_cards_and_polls() {
     }
     shop.stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_to_a_number_that_is_not_on_whatsapp_fails_and_says_so() {
+    let shop = Shop::open().await;
+    let wish = json!({ "session_id": shop.session.id, "to": "+49 1599 9999999", "text": "Hello?" });
+    let sent = shop.account.post("/switchboard/v1/messages", &shop.account.tenant_key, wish).await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    let id = sent.json()["id"].clone();
+    let failed = shop.account.event("message.failed", |data| data["message_id"] == id).await;
+    let told = "the receiver is not on WhatsApp: there is no account of this number (code recipient_not_on_whatsapp)";
+    assert_eq!(failed["reason"], told, "{failed}");
+    let shown = shop.account.get(&format!("/switchboard/v1/messages/{id}"), &shop.account.tenant_key).await.json();
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("failed"), &json!(told)), "{shown}");
+    shop.stage.stop().await;
+}

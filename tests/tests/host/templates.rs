@@ -133,6 +133,9 @@ async fn a_template_is_tried_out_without_sending_anything() {
     let missing = ask(&account, "POST", &path, Some(json!({ "parameters": { "1": "Ada" } }))).await;
     assert_eq!((missing.status, &missing.json()["code"]), (422, &json!("missing_parameter")), "{missing:?}");
     assert_eq!(missing.json()["parameter"], "2");
+    let surplus = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "Yes", "No"] }))).await;
+    let told = "\"3\" is no parameter of the template: it has 1, 2";
+    assert_eq!((surplus.status, &surplus.json()["errors"][0]["detail"]), (422, &json!(told)), "{surplus:?}");
     let wrong = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", []] }))).await;
     assert!(wrong.json()["errors"][0]["pointer"].as_str().unwrap().starts_with("#/parameters"), "{wrong:?}");
     let long = ask(&account, "POST", &path, Some(json!({ "parameters": ["Ada", "x".repeat(21)] }))).await;
@@ -159,6 +162,10 @@ async fn a_template_arrives_as_what_it_says_in_the_language_that_is_meant() {
     assert_eq!(set.json(), json!({ "default_language": "de" }), "{set:?}");
     assert_eq!(send(&account, &session, call(None)).await.status, 202);
     stage.phone_shows(CUSTOMER, |shown| shown["text"] == "Hallo Ada").await;
+    let surplus = json!({ "name": "welcome", "language": "en", "parameters": { "name": "Ada", "nmae": "Bea" } });
+    let surplus = send(&account, &session, surplus).await;
+    assert_eq!(surplus.json()["errors"][0]["pointer"], "#/content/value/parameters", "{surplus:?}");
+    assert!(surplus.json()["detail"].as_str().unwrap().ends_with("it has name"), "{surplus:?}");
     let missing = send(&account, &session, json!({ "name": "welcome", "parameters": [] })).await;
     assert_eq!((missing.status, &missing.json()["parameter"]), (422, &json!("name")), "{missing:?}");
     stage.stop().await;

@@ -91,6 +91,11 @@ async fn limits_of_tests_are_counted_apart_and_survive_a_restart() {
     account.wait_for(&session, "connected").await;
     let refused = account.post(MESSAGES, &test_key, text(&session, "two")).await;
     assert_eq!((refused.status, &refused.json()["used"]), (429, &json!(1)), "{refused:?}");
+    for (key, test, used) in [(&test_key, true, 1), (&account.tenant_key, false, 0)] {
+        let usage = account.get("/switchboard/v1/usage", key).await.json();
+        let month = usage["limits"].as_array().unwrap().iter().find(|limit| limit["limit"] == "messages_per_month").unwrap();
+        assert_eq!((&usage["test"], &month["used"]), (&json!(test), &json!(used)), "{usage}");
+    }
     assert_eq!(account.post(MESSAGES, &account.tenant_key, text(&session, "real")).await.status, 202);
     assert_eq!(account.post(MESSAGES, &account.tenant_key, text(&session, "real two")).await.status, 429);
     stage.stop().await;
@@ -114,5 +119,81 @@ async fn a_test_key_comes_by_no_key_that_would_send_and_takes_the_place_of_none(
         assert!(told.status == 200 && !told.json().to_string().contains("ses_live_"), "{told:?}");
     }
     assert!(!made.json().to_string().contains("ses_live_"), "{made:?}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_neither_changes_nor_removes_what_is_live() {
+    let (stage, account, session, test_key) = start().await;
+    let url = "https://hooks.example.com/a";
+    let hook = account.post("/switchboard/v1/webhooks", &account.tenant_key, json!({ "url": url })).await.json();
+    let (hook, live) = (format!("webhooks/{}", hook["id"]), format!("sessions/{}", session.id));
+    let ask = async |method: &str, path: &str, body: &Value| {
+        account.http.json(method, &format!("/switchboard/v1/{path}"), Some(&test_key), Some(body)).await.unwrap()
+    };
+    let definition = json!({ "name": "a", "language": "en", "definition": { "body": "x" } });
+    for (method, path, body) in [
+        ("DELETE", live.clone(), json!({})),
+        ("PATCH", live.clone(), json!({ "settings": { "fetch_media": true } })),
+        ("POST", format!("{live}/disconnect"), json!({})),
+        ("POST", format!("{live}/connect"), json!({})),
+        ("POST", format!("{live}/pairing-code"), json!({ "phone_number": "491510000001" })),
+        ("DELETE", hook.clone(), json!({})),
+        ("PATCH", hook.clone(), json!({ "active": false })),
+        ("POST", format!("{hook}/enable"), json!({})),
+        ("POST", format!("{hook}/rotate"), json!({})),
+        ("POST", format!("{hook}/test"), json!({})),
+        ("POST", format!("{hook}/replay"), json!({ "from": 1, "to": 2 })),
+        ("POST", "webhooks".to_owned(), json!({ "url": url, "session_id": session.id })),
+        ("POST", "plugins".to_owned(), json!({ "name": "auto-reply", "builtin": "auto-reply" })),
+        ("PUT", "apis/wamux".to_owned(), json!({ "enabled": false })),
+        ("POST", "templates".to_owned(), definition),
+        ("DELETE", "media/med_1".to_owned(), json!({})),
+    ] {
+        let refused = ask(method, &path, &body).await;
+        let told = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(refused.status == 403 && told.contains("this is a test key"), "{method} {path}: {refused:?}");
+    }
+    assert_eq!(account.status(&session).await, "connected");
+    // What it made itself is its own.
+    let made = ask("POST", "webhooks", &json!({ "url": url })).await;
+    assert_eq!((made.status, &made.json()["test"]), (201, &json!(true)), "{made:?}");
+    assert_eq!(ask("DELETE", &format!("webhooks/{}", made.json()["id"]), &json!({})).await.status, 204);
+    let made = ask("POST", "sessions", &json!({ "name": "By a test" })).await;
+    assert_eq!((made.status, &made.json()["test"]), (201, &json!(true)), "{made:?}");
+    let own = format!("sessions/{}", made.json()["id"]);
+    assert_eq!(ask("PATCH", &own, &json!({ "settings": { "fetch_media": true } })).await.status, 200);
+    assert_eq!(ask("DELETE", &own, &json!({})).await.status, 204);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dialect_keeps_test_keys_from_live_sessions_and_their_secrets() {
+    let (stage, account, session, test_key) = start().await;
+    let test_token = account.key(json!({ "kind": "personal", "mode": "test" })).await;
+    let uuid = switchboard_ids::uuid(switchboard_ids::Kind::Session, session.id).unwrap();
+    for (method, path, key, status) in [
+        ("DELETE", format!("/api/v1/sessions/{uuid}"), &test_key, 403),
+        ("DELETE", format!("/v1/whatsapp/sessions/sess_{}", session.id), &test_key, 403),
+        ("DELETE", format!("/api/whatsapp/devices/{}", session.id), &test_key, 403),
+        // It has one code for whatever is wrong with a key.
+        ("DELETE", format!("/api/v1/whatsapp-sessions/{}", session.id), &test_token, 401),
+        ("PUT", format!("/api/v1/whatsapp-sessions/{}", session.id), &test_token, 401),
+    ] {
+        let body = json!({ "name": "Other", "webhook_url": "https://hooks.example.com/b" });
+        let refused = account.http.json(method, &path, Some(key), Some(&body)).await.unwrap();
+        let told = refused.json().to_string();
+        assert!(refused.status == status && told.contains("this is a test key"), "{method} {path}: {refused:?}");
+    }
+    assert_eq!(account.status(&session).await, "connected");
+    let hooks = account.get("/switchboard/v1/webhooks", &account.tenant_key).await.json();
+    assert_eq!(hooks["webhooks"], json!([]), "what is refused leaves nothing behind");
+    let wish = json!({ "name": "Hooked", "webhook_url": "https://hooks.example.com/a", "webhook_enabled": true });
+    let made = account.post("/api/v1/whatsapp-sessions", &account.token, wish).await.json();
+    let path = format!("/api/v1/whatsapp-sessions/{}", made["data"]["id"]);
+    for (key, shown) in [(&account.token, true), (&test_token, false)] {
+        let told = account.get(&path, key).await.json()["data"].clone();
+        assert_eq!(!told["webhook_secret"].as_str().unwrap().is_empty(), shown, "{told}");
+    }
     stage.stop().await;
 }

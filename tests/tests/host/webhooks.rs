@@ -172,7 +172,7 @@ async fn what_cannot_be_a_webhook_is_refused_by_field() {
         (
             json!({ "url": url, "events": ["message.*", "message.recieved"] }),
             422,
-            "events: \"message.recieved\" is no type of events",
+            "events.1: \"message.recieved\" is no type of events",
         ),
         (json!({ "url": url, "format": "nobody" }), 422, "format"),
         (json!({ "url": url, "secret": "short" }), 422, "secret"),

@@ -80,11 +80,12 @@ async fn what_a_template_needs_is_asked_before_it_is_stored() {
     assert_eq!(checked, Outcome::Reply(Ok(vec!["to".to_owned()])));
     let checked = runtime.check_template(&plugin, &context(None, "{}"), given("[]")).await.outcome;
     let fault = DefinitionFault { place: vec!["says".to_owned()], why: "says is missing".to_owned() };
-    assert_eq!(checked, Outcome::Reply(Err(fault)));
+    assert_eq!(checked, Outcome::Reply(Err(vec![fault])));
     let endless = GivenTemplate { name: "endless", ..given("[]") };
     let checked = runtime.check_template(&plugin, &context(None, "{}"), endless).await.outcome;
     let place = vec!["x".repeat(60); 16];
-    assert_eq!(checked, Outcome::Reply(Err(DefinitionFault { place, why: "says is missing".to_owned() })));
+    let fault = DefinitionFault { place, why: "says is missing".to_owned() };
+    assert_eq!(checked, Outcome::Reply(Err(vec![fault; 50])), "of very many, so many are told");
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ pub fn session(id: SessionId, tenant: TenantId) -> Session {
         created_at: Timestamp(NOW_MS),
         updated_at: Timestamp(NOW_MS),
         last_active_at: None,
+        test: false,
     }
 }
 

@@ -81,8 +81,8 @@ pub enum RenderRefusal {
     MissingParameter(String),
     /// It, or a parameter, will not do. The words are for the customer.
     Invalid(String),
-    /// Its definition cannot be stored.
-    Definition(DefinitionFault),
+    /// Its definition cannot be stored, for all of these.
+    Definition(Vec<DefinitionFault>),
     /// Whoever renders templates could not be asked.
     Failed(String),
 }
@@ -122,8 +122,10 @@ impl From<RenderRefusal> for IntakeError {
     fn from(refusal: RenderRefusal) -> Self {
         match refusal {
             RenderRefusal::MissingParameter(name) => Self::MissingParameter(name),
-            RenderRefusal::Invalid(why) | RenderRefusal::Definition(DefinitionFault { why, .. }) => {
-                Self::Invalid { field: "template", why }
+            RenderRefusal::Invalid(why) => Self::Invalid { field: "template", why },
+            RenderRefusal::Definition(faults) => {
+                let why: Vec<String> = faults.into_iter().map(|fault| fault.why).collect();
+                Self::Invalid { field: "template", why: why.join("; ") }
             }
             RenderRefusal::Failed(why) => Self::GuardFailed(why),
         }

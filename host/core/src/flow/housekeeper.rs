@@ -33,13 +33,14 @@ pub enum Chore {
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
         Self::Events,
         Self::Records(Sweep::InboundMarks),
         Self::Records(Sweep::Polls),
+        Self::Records(Sweep::Votes),
         Self::Records(Sweep::RevokedKeys),
     ];
 

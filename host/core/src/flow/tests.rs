@@ -138,6 +138,7 @@ fn session() -> Session {
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
         last_active_at: None,
+        test: false,
     }
 }
 

@@ -45,6 +45,29 @@ impl SessionState {
         }
     }
 
+    /// What has to be done before a session in this state sends, for whoever wanted it to; nothing where it is linked and wants
+    /// to be on line.
+    pub fn cure(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Created => "no phone is linked to it yet: connect it and scan its QR code",
+            Self::Pairing => "it waits for a phone to scan its QR code",
+            Self::Connected | Self::Reconnecting => return None,
+            Self::Disconnected => "it was taken off line: connect it",
+            Self::LoggedOut => "its phone unlinked it: connect it and scan the QR code again",
+            Self::Replaced => "another connection took its place: connect it again",
+            Self::Banned => "WhatsApp refuses the account: its reason says more",
+            Self::Failed => "it cannot go on without a person: its reason says why",
+        })
+    }
+
+    /// The state in a sentence, with what has to be done before the session sends.
+    pub fn sentence(self) -> String {
+        match self.cure() {
+            Some(cure) => format!("the session is {}: {cure}", self.name()),
+            None => format!("the session is {}", self.name()),
+        }
+    }
+
     /// Whether the session goes on by itself after a restart of the host.
     pub fn resumes(self) -> bool {
         matches!(self, Self::Pairing | Self::Connected | Self::Reconnecting)
@@ -82,4 +105,7 @@ pub struct Session {
     pub updated_at: Timestamp,
     /// When it last connected.
     pub last_active_at: Option<Timestamp>,
+    /// Made with a test key, which may then change it.
+    #[serde(default)]
+    pub test: bool,
 }

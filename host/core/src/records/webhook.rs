@@ -70,6 +70,9 @@ pub struct WebhookEndpoint {
     pub created_at: Timestamp,
     /// When its record last changed.
     pub updated_at: Timestamp,
+    /// Made with a test key, which may then change it.
+    #[serde(default)]
+    pub test: bool,
 }
 
 impl WebhookEndpoint {
@@ -95,6 +98,7 @@ impl WebhookEndpoint {
             failures: 0,
             created_at: at,
             updated_at: at,
+            test: false,
         }
     }
 }

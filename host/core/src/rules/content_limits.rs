@@ -31,6 +31,25 @@ pub const TEMPLATE_PARAMETERS_MAX: usize = 100;
 /// Most characters of the id of another message.
 pub const MESSAGE_ID_CHARS_MAX: usize = 128;
 
+/// Every type of content that can be sent; the others only come in.
+pub const SENT_TYPES: [&str; 15] = [
+    "text",
+    "image",
+    "video",
+    "audio",
+    "document",
+    "sticker",
+    "file",
+    "location",
+    "contacts",
+    "poll",
+    "reaction",
+    "edit",
+    "revoke",
+    "interactive",
+    "template",
+];
+
 /// Why content is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentRefusal {

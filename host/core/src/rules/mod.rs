@@ -1,6 +1,7 @@
 //! Pure rules: facts in, decision out. No clock, no randomness, no storage.
 
 pub mod address;
+pub mod authority;
 pub mod backoff;
 pub mod calendar;
 pub mod client;

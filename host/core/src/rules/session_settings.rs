@@ -23,15 +23,17 @@ pub const WATCHED_MAX: usize = 100;
 pub struct SettingError {
     /// Which setting.
     pub setting: &'static str,
+    /// The place of the entry that is wrong, from 0, where it is a list and not the whole of it is.
+    pub at: Option<usize>,
     /// Why, for the customer.
     pub why: String,
 }
 
-/// The first of these settings that the host does not heed and that `kept` does not have: it would be kept and do nothing. What
-/// is kept already was set by a dialect, which heeds it.
+/// The first of these settings that the host does not heed, but for those that stay as they are in `kept`. What is kept already
+/// was set by a dialect, which alone knows what it may be and what hangs on it.
 pub fn unheeded<'a>(settings: &'a Map<String, Value>, kept: &Map<String, Value>) -> Option<&'a str> {
-    let mut names = settings.keys().map(String::as_str);
-    names.find(|name| !HEEDED.contains(name) && !kept.contains_key(*name))
+    let changes = |(name, value): &(&'a String, &Value)| !HEEDED.contains(&name.as_str()) && kept.get(*name) != Some(value);
+    settings.iter().find(changes).map(|(name, _)| name.as_str())
 }
 
 /// Whether files are fetched as they come in.
@@ -54,7 +56,9 @@ fn flag(settings: &Map<String, Value>, setting: &'static str, unset: bool) -> Re
     match settings.get(setting) {
         None | Some(Value::Null) => Ok(unset),
         Some(Value::Bool(set)) => Ok(*set),
-        Some(other) => Err(SettingError { setting, why: format!("{}: true or false is needed", said_back(other)) }),
+        Some(other) => {
+            Err(SettingError { setting, at: None, why: format!("{}: true or false is needed", said_back(other)) })
+        }
     }
 }
 
@@ -63,7 +67,7 @@ fn flag(settings: &Map<String, Value>, setting: &'static str, unset: bool) -> Re
 /// # Errors
 /// When the setting is no list of people, or one of too many.
 pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingError> {
-    let refused = |why: String| SettingError { setting: WATCH_PRESENCE, why };
+    let refused = |why: String| SettingError { setting: WATCH_PRESENCE, at: None, why };
     let people = match settings.get(WATCH_PRESENCE) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(people)) => people,
@@ -72,7 +76,8 @@ pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingErro
     if people.len() > WATCHED_MAX {
         return Err(refused(format!("has {} people; the limit is {WATCHED_MAX}", people.len())));
     }
-    let person = |value: &Value| {
+    let person = |(at, value): (usize, &Value)| {
+        let refused = |why: String| SettingError { at: Some(at), ..refused(why) };
         let text = value.as_str().ok_or_else(|| refused(format!("{}: a number as text is needed", said_back(value))))?;
         let jid = parse_recipient(text).map_err(|error| refused(error.to_string()))?;
         if jid.server == JidServer::Group {
@@ -80,7 +85,7 @@ pub fn watched(settings: &Map<String, Value>) -> Result<Vec<String>, SettingErro
         }
         Ok(jid.to_string())
     };
-    people.iter().map(person).collect()
+    people.iter().enumerate().map(person).collect()
 }
 
 #[cfg(test)]
@@ -106,8 +111,12 @@ mod tests {
     #[test]
     fn a_setting_that_nobody_heeds_is_found() {
         let kept = settings("webhook_url", json!(""));
-        for name in HEEDED.into_iter().chain(["webhook_url"]) {
+        for name in HEEDED {
             assert_eq!(unheeded(&settings(name, json!(1)), &kept), None, "{name}");
+        }
+        assert_eq!(unheeded(&settings("webhook_url", json!("")), &kept), None, "it stays as it is");
+        for other in [json!("http://other.example"), json!(null)] {
+            assert_eq!(unheeded(&settings("webhook_url", other), &kept), Some("webhook_url"), "another's to change");
         }
         assert_eq!(unheeded(&settings("fetch_medai", json!(true)), &kept), Some("fetch_medai"));
     }
@@ -118,15 +127,15 @@ mod tests {
         assert_eq!(told.unwrap(), ["4915123456789@s.whatsapp.net", "98765432101234@lid"]);
         assert_eq!(watched(&settings(WATCH_PRESENCE, json!(null))), Ok(Vec::new()));
         let many: Vec<String> = (0..=WATCHED_MAX).map(|n| format!("4915100000{n:03}")).collect();
-        for (value, words) in [
-            (json!("+4915123456789"), "a list of numbers"),
-            (json!([4_915_123_456_789_u64]), "as text"),
-            (json!(["ada"]), "ada"),
-            (json!(["120363041234567890@g.us"]), "is a group"),
-            (json!(many), "has 101 people; the limit is 100"),
+        for (value, at, words) in [
+            (json!("+4915123456789"), None, "a list of numbers"),
+            (json!([4_915_123_456_789_u64]), Some(0), "as text"),
+            (json!(["+4915123456789", "ada"]), Some(1), "ada"),
+            (json!(["120363041234567890@g.us"]), Some(0), "is a group"),
+            (json!(many), None, "has 101 people; the limit is 100"),
         ] {
             let error = watched(&settings(WATCH_PRESENCE, value)).unwrap_err();
-            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().contains(words) && error.at == at, "{error:?}");
         }
     }
 }

@@ -93,6 +93,25 @@ pub fn no_such(name: &str, asked: Option<&str>, has: &[String]) -> String {
     }
 }
 
+/// What is wrong with `given` parameters that a template does not take, if there are any. What is missing is another matter.
+pub fn surplus(takes: &[String], given: &[(String, String)]) -> Option<String> {
+    let unknown: Vec<String> = given
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !takes.contains(name))
+        .map(|name| format!("{:?}", said_back(name)))
+        .collect();
+    let (named, is) = match unknown.len() {
+        0 => return None,
+        1 => (unknown.concat(), "is no parameter"),
+        _ => (unknown.join(", "), "are no parameters"),
+    };
+    Some(match takes {
+        [] => format!("{named} {is} of the template: it has none"),
+        takes => format!("{named} {is} of the template: it has {}", takes.join(", ")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +154,20 @@ mod tests {
         assert_eq!(chosen(None, None), None);
         assert_eq!(choose(&languages(&["fr"]), Some("en"), None).map(String::as_str), Some("fr"));
         assert_eq!(choose(&[], Some("en"), Some("en")), None);
+    }
+
+    #[test]
+    fn parameters_that_a_template_does_not_take_are_named_with_those_that_it_takes() {
+        let given = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect::<Vec<_>>();
+        let takes = languages(&["name", "order"]);
+        assert_eq!(surplus(&takes, &given(&["order", "name"])), None);
+        assert_eq!(surplus(&takes, &given(&[])), None, "what is missing is told by whoever renders");
+        let told = surplus(&takes, &given(&["name", "nmae"])).unwrap();
+        assert_eq!(told, "\"nmae\" is no parameter of the template: it has name, order");
+        assert_eq!(
+            surplus(&[], &given(&["1", "2"])).unwrap(),
+            "\"1\", \"2\" are no parameters of the template: it has none"
+        );
     }
 
     #[test]

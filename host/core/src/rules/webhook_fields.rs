@@ -1,7 +1,7 @@
 //! What a customer may set on a webhook endpoint.
 
 use super::egress::CONNECTION_HEADERS;
-use super::event_filter;
+use super::event_filter::{self, FilterError};
 use super::said_back::said_back;
 
 /// Characters of an endpoint's URL.
@@ -26,12 +26,14 @@ const HEADER_PREFIX_KEPT: &str = "webhook-";
 pub struct FieldError {
     /// Which field.
     pub field: &'static str,
+    /// The place of the entry that is wrong, from 0, where it is a list and not the whole of it is.
+    pub at: Option<usize>,
     /// What is wrong, with value and limit.
     pub why: String,
 }
 
 fn refused(field: &'static str, why: String) -> FieldError {
-    FieldError { field, why }
+    FieldError { field, at: None, why }
 }
 
 /// The name, without space around it.
@@ -51,7 +53,10 @@ pub fn checked_name(name: &str) -> Result<String, FieldError> {
 /// # Errors
 /// When there is none, there are too many, or one takes no event that there is.
 pub fn checked_events(events: &[String]) -> Result<Vec<String>, FieldError> {
-    event_filter::checked(events).map_err(|error| refused("events", error.to_string()))
+    event_filter::checked(events).map_err(|error| {
+        let at = if let FilterError::Unknown { at, .. } = error { Some(at) } else { None };
+        FieldError { at, ..refused("events", error.to_string()) }
+    })
 }
 
 /// The headers with their names in lower case.

@@ -133,6 +133,7 @@ fn session(tenant: TenantId, id: SessionId) -> Session {
         created_at: NOW,
         updated_at: NOW,
         last_active_at: None,
+        test: false,
     }
 }
 

@@ -45,7 +45,7 @@ pub enum VerbError {
         why: String,
     },
     /// The session is not linked or was taken off line.
-    #[error("the session is {}", .0.name())]
+    #[error("{}", .0.sentence())]
     NotConnected(SessionState),
     /// Known, but this host cannot do it yet.
     #[error("{0}")]

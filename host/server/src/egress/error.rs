@@ -11,7 +11,7 @@ use switchboard_core::rules::egress::TargetError;
 #[derive(Debug, thiserror::Error)]
 pub enum GuardError {
     /// The URL must not be asked.
-    #[error("unreachable: {0}")]
+    #[error("{verdict}: {0}", verdict = if .0.is_mistake() { "cannot be used" } else { "unreachable" })]
     Target(#[from] TargetError),
     /// The name leads to an address that is not on the public internet.
     #[error(

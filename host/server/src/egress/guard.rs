@@ -115,6 +115,22 @@ impl GuardedClient {
         Ok(target)
     }
 
+    /// The same for a URL that is kept for later, and, where its port is one that the host itself listens at, whether its name
+    /// leads back here: it is looked up for at most `wait`. Wherever else it leads now is judged when it is asked.
+    ///
+    /// # Errors
+    /// [`GuardError::Target`] and [`GuardError::Own`].
+    pub async fn check_kept(&self, url: &str, wait: Duration) -> Result<(), GuardError> {
+        let target = self.check(url)?;
+        if !self.parts.own.iter().any(|own| own.port() == target.port()) {
+            return Ok(());
+        }
+        match timeout(wait, self.pin(&target)).await {
+            Ok(Err(GuardError::Own)) => Err(GuardError::Own),
+            _ => Ok(()),
+        }
+    }
+
     /// Judges a URL and, within `wait`, where its name leads to now, without connecting.
     ///
     /// # Errors

@@ -103,7 +103,9 @@ async fn every_forbidden_literal_is_refused_by_each_way_in() {
         assert!(matches!(fetch(&guard, &url).await, Err(GuardError::Target(_))), "{url}");
         assert!(matches!(guard.check(&url), Err(GuardError::Target(_))), "{url}");
         let refused = guard.check_reachable(&url, WAIT).await.unwrap_err();
-        assert!(refused.is_refusal() && refused.to_string().starts_with("unreachable: "), "{refused}");
+        let (GuardError::Target(why), told) = (&refused, refused.to_string()) else { panic!("{refused}") };
+        let verdict = if why.is_mistake() { "cannot be used: " } else { "unreachable: " };
+        assert!(refused.is_refusal() && told.starts_with(verdict), "{told}");
     }
     assert_eq!(*answers.asked.lock().unwrap(), [""; 0]);
 }
@@ -283,11 +285,26 @@ async fn the_host_itself_is_never_reached_whatever_is_allowed() {
                 assert!(matches!(refused, Err(GuardError::Own)), "{url}: {refused:?}");
             }
         }
+        // What is only written down is looked up where it may lead here, and nowhere else.
+        for url in [format!("http://{RECEIVER}:{port}/"), format!("http://127.0.0.1:{port}/")] {
+            assert!(matches!(guard.check_kept(&url, WAIT).await, Err(GuardError::Own)), "{url}");
+        }
+        for url in [format!("https://{RECEIVER}/"), format!("http://unknown.example.com:{port}/")] {
+            assert!(guard.check_kept(&url, WAIT).await.is_ok(), "{url}");
+        }
         let elsewhere = Server::answering(move |_| Reply::moved(302, &format!("http://127.0.0.1:{port}/"))).await;
         let redirected = ask(&guard, format!("http://{RECEIVER}:{}/", elsewhere.port())).await;
         assert!(matches!(redirected, Err(GuardError::Own)), "{redirected:?}");
     }
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_url_is_not_called_unreachable() {
+    let (guard, _) = guard(&[], Answers::default());
+    let refused = guard.check("hooks.example.com/a").unwrap_err().to_string();
+    assert_eq!(refused, "cannot be used: the URL must begin with http:// or https://");
+    assert!(guard.check("http://10.0.0.1/").unwrap_err().to_string().starts_with("unreachable: 10.0.0.1 is a private"));
 }
 
 #[tokio::test]

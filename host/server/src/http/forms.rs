@@ -28,6 +28,15 @@ fn rule_of<'r>(form: &'r FormRule, field: &str) -> Option<&'r FileRule> {
     form.files.iter().find(|rule| rule.field == "*" || rule.field == field)
 }
 
+/// A file came in a field that takes none: the fields that take some are named.
+fn unexpected_file(name: &str, form: &FormRule) -> String {
+    let taken: Vec<&str> = form.files.iter().map(|rule| rule.field.as_str()).collect();
+    match taken.as_slice() {
+        [] => format!("no file is expected in the field {:?}, nor in any other", said_back(name)),
+        taken => format!("no file is expected in the field {:?}; files come in: {}", said_back(name), taken.join(", ")),
+    }
+}
+
 /// Most bytes of all the files of a form together.
 fn files_bytes_max(form: &FormRule) -> u64 {
     form.files.iter().fold(0, |sum, rule| sum.saturating_add(rule.bytes_max.saturating_mul(u64::from(rule.count_max))))
@@ -69,7 +78,7 @@ impl FileTaker<'_> {
             return fields.take(form, part, name).await;
         }
         let Some(rule) = rule else {
-            return Err(Refusal::MalformedForm(format!("no file is expected in the field {:?}", said_back(&name))));
+            return Err(Refusal::MalformedForm(unexpected_file(&name, fields.rule)));
         };
         // What a browser sends for a file that nobody chose.
         let unchosen = file_name.as_deref() == Some("");

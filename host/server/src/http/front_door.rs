@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
@@ -131,6 +131,10 @@ impl FrontDoor {
             _ => self.dialect(request, &request_id, client).await,
         };
         if head {
+            // The length is that of the answer to GET, where that is known.
+            if let Some(bytes) = answer.body().size_hint().exact() {
+                answer.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+            }
             *answer.body_mut() = whole(Vec::new());
         }
         if let Ok(id) = HeaderValue::from_str(&request_id) {

@@ -63,7 +63,7 @@ impl DownloadSink for Into<'_> {
 #[async_trait]
 impl Fetch for GuardedClient {
     fn check(&self, url: &str) -> Result<(), String> {
-        GuardedClient::check(self, url).map(drop).map_err(|error| error.to_string())
+        GuardedClient::check(self, url).map(drop).map_err(|error| why(&error))
     }
 
     async fn fetch(&self, url: &str, bytes_max: u64, into: &mut Incoming) -> Result<Fetched, FetchError> {
@@ -71,10 +71,18 @@ impl Fetch for GuardedClient {
         let fetched = fetched.map_err(|error| match error {
             GuardError::TooLarge { bytes_max } => FetchError::TooLarge { bytes_max },
             GuardError::Sink(fault) => FetchError::Host(fault.to_string()),
-            unreachable => FetchError::Unreachable(unreachable.to_string()),
+            unreachable => FetchError::Unreachable(why(&unreachable)),
         })?;
         let file_name = fetched.content_disposition.as_deref().and_then(disposition_name);
         Ok(Fetched { mime: fetched.content_type, file_name })
+    }
+}
+
+/// Why a file cannot be fetched, where that it cannot is said already.
+fn why(error: &GuardError) -> String {
+    match error {
+        GuardError::Target(mistake) if mistake.is_mistake() => mistake.to_string(),
+        other => other.to_string(),
     }
 }
 

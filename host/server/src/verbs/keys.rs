@@ -3,9 +3,10 @@
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::account::{ApiKey, KeyKind, Principal};
 use switchboard_core::records::id::KeyId;
+use switchboard_core::rules::authority;
 use switchboard_runtime::verbs::{AccountKey, NewAccountKey, VerbError};
 
-use super::{HostVerbs, check_name, need, unavailable};
+use super::{HostVerbs, check_name, denied, need, unavailable};
 use crate::accounts::{AccountError, KeyMode, KeyWish};
 
 /// Most keys of an account that its own calls can make.
@@ -81,10 +82,8 @@ impl HostVerbs {
 
     pub(super) async fn revoke_account_key(&self, caller: &Principal, id: KeyId) -> Result<(), VerbError> {
         need_account(caller, "write")?;
-        let found = self.storage.key(caller.tenant, id).await.map_err(unavailable)?;
-        if found.is_none_or(|record| record.kind != KeyKind::Tenant) {
-            return Err(VerbError::NotFound);
-        }
+        let record = self.key_of_account(caller, id).await?.record;
+        authority::check_change(caller, record.test, &format!("key {id}")).map_err(denied)?;
         let revoked = self.storage.revoke_key(caller.tenant, id, self.clock.now()).await.map_err(unavailable)?;
         if revoked { Ok(()) } else { Err(VerbError::NotFound) }
     }

@@ -21,6 +21,7 @@ use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_phone;
+use switchboard_core::rules::authority::{self, Denial};
 use switchboard_core::rules::plan::{PACING_SETTING, PlanError, SessionRules};
 use switchboard_core::rules::quota::{Reached, Scope, Standing};
 use switchboard_core::rules::session_settings::{SettingError, fetches_media, sends, watched};
@@ -93,16 +94,17 @@ fn need_to_send(caller: &Principal) -> Result<(), VerbError> {
     Err(VerbError::Denied("the key lacks the scope messages:write".to_owned()))
 }
 
+fn denied(why: Denial) -> VerbError {
+    VerbError::Denied(why.to_string())
+}
+
 fn need(caller: &Principal, resource: &str, action: &str) -> Result<(), VerbError> {
     if caller.test && action == "write" && LEAVES_THE_HOST.contains(&resource) {
         return Err(VerbError::Denied(
-            "nothing that a test key asks for leaves the host: it sends and changes nothing".to_owned(),
+            "this is a test key: nothing that it asks for leaves the host, so it sends and changes nothing".to_owned(),
         ));
     }
-    if caller.may(resource, action) {
-        return Ok(());
-    }
-    Err(VerbError::Denied(format!("the key lacks the scope {resource}:{action}")))
+    authority::check(caller, resource, action).map_err(denied)
 }
 
 fn check_name(name: &str) -> Result<(), VerbError> {
@@ -233,6 +235,14 @@ impl HostVerbs {
         self.storage.session(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
+    /// The same, if the caller may change or remove it: with a test key only what one has made.
+    async fn reach_to_change(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError> {
+        need(caller, "sessions", "write")?;
+        let session = self.reach(caller, id).await?;
+        authority::check_change(caller, session.test, &format!("session {id}")).map_err(denied)?;
+        Ok(session)
+    }
+
     fn checked_new(new: &NewSession) -> Result<Map<String, Value>, VerbError> {
         let invalid = |field: &str, why: String| Err(VerbError::Invalid { field: field.to_owned(), why });
         check_name(&new.name)?;
@@ -289,6 +299,7 @@ impl Verbs for HostVerbs {
                 created_at: now,
                 updated_at: now,
                 last_active_at: None,
+                test: caller.test,
             };
             let own_key = self.accounts.draw_key(caller.tenant, &own_key_wish(caller, session.id, &new.name));
             match self.storage.create_session_within(&session, &own_key, sessions_max).await {
@@ -305,8 +316,7 @@ impl Verbs for HostVerbs {
     }
 
     async fn delete_session(&self, caller: &Principal, id: SessionId) -> Result<(), VerbError> {
-        need(caller, "sessions", "write")?;
-        self.reach(caller, id).await?;
+        self.reach_to_change(caller, id).await?;
         // In a task of its own: a caller that goes away must not leave a session half deleted.
         let (sessions, tenant) = (Arc::clone(&self.sessions), caller.tenant);
         match finish(tokio::spawn(async move { sessions.delete(tenant, id).await })).await? {
@@ -316,8 +326,7 @@ impl Verbs for HostVerbs {
     }
 
     async fn connect_session(&self, caller: &Principal, id: SessionId, wait: Duration) -> Result<Session, VerbError> {
-        need(caller, "sessions", "write")?;
-        self.reach(caller, id).await?;
+        self.reach_to_change(caller, id).await?;
         if !self.sessions.connect(caller.tenant, id).await.map_err(unavailable)? {
             return Err(VerbError::NotFound);
         }
@@ -334,8 +343,7 @@ impl Verbs for HostVerbs {
     }
 
     async fn disconnect_session(&self, caller: &Principal, id: SessionId) -> Result<Session, VerbError> {
-        need(caller, "sessions", "write")?;
-        self.reach(caller, id).await?;
+        self.reach_to_change(caller, id).await?;
         let (sessions, tenant) = (Arc::clone(&self.sessions), caller.tenant);
         finish(tokio::spawn(async move { sessions.disconnect(tenant, id).await })).await?;
         self.reach(caller, id).await
@@ -383,7 +391,9 @@ impl Verbs for HostVerbs {
     async fn renew_session_key(&self, caller: &Principal, id: SessionId) -> Result<String, VerbError> {
         shown_keys(caller, "write")?;
         if caller.test {
-            return Err(VerbError::Denied("a test key does not take the place of a session's key".to_owned()));
+            return Err(VerbError::Denied(
+                "this is a test key: what it draws does not take the place of a session's key".to_owned(),
+            ));
         }
         let session = self.reach(caller, id).await?;
         for _ in 0..DRAW_TRIES_MAX {

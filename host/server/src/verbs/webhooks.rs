@@ -8,7 +8,7 @@ use switchboard_core::records::webhook::{Attempt, SigningMethod, WebhookEndpoint
 use switchboard_core::storage::EventListing;
 use switchboard_runtime::verbs::{EndpointChange, EventVerbs, NewEndpoint, VerbError, WebhookVerbs};
 
-use super::{HostVerbs, need, read_settings, shown_keys, unavailable};
+use super::{HostVerbs, denied, need, read_settings, shown_keys, unavailable};
 use crate::webhook::{KEEP_OLD, WebhookChange, WebhookError, WebhookWish, Webhooks};
 
 /// The resource that scopes name.
@@ -19,10 +19,11 @@ const SETTINGS_MAX: usize = 16;
 fn refused(error: WebhookError) -> VerbError {
     match error {
         WebhookError::NoSuchWebhook(_) | WebhookError::NoSuchSession(_) | WebhookError::NoSuchEvent => VerbError::NotFound,
-        WebhookError::Invalid { field, why } => VerbError::Invalid { field: field.to_owned(), why },
+        WebhookError::Invalid { field, why, .. } => VerbError::Invalid { field: field.to_owned(), why },
         WebhookError::NotWanted(..) | WebhookError::TooMany | WebhookError::TooMuchOwed => {
             VerbError::Conflict(error.to_string())
         }
+        WebhookError::Denied(why) => denied(why),
         WebhookError::Storage(error) => unavailable(error),
     }
 }
@@ -168,7 +169,7 @@ impl WebhookVerbs for HostVerbs {
         let now = self.clock.now();
         let mut secrets = Vec::new();
         for endpoint in self.own_hooks(caller, plugin).await? {
-            let wanted = session.is_none() || endpoint.session == session;
+            let wanted = (session.is_none() || endpoint.session == session) && (endpoint.test || !caller.test);
             if !wanted || endpoint.signing != SigningMethod::Hmac {
                 continue;
             }

@@ -30,11 +30,10 @@ impl HostVerbs {
         name: Option<String>,
         settings: Map<String, Value>,
     ) -> Result<Session, VerbError> {
-        need(caller, "sessions", "write")?;
+        let there = self.reach_to_change(caller, id).await?;
         if let Some(name) = &name {
             check_name(name)?;
         }
-        let there = self.reach(caller, id).await?;
         let added = settings.iter().filter(|(name, value)| !value.is_null() && !there.settings.contains_key(*name));
         check_settings(there.settings.len() + added.count(), &settings)?;
         let change = SessionChange { name, settings, ..SessionChange::default() };
@@ -121,7 +120,7 @@ impl HostVerbs {
         let there = self.storage.message(caller.tenant, id).await.map_err(unavailable)?;
         let there = there.filter(|message| caller.may_use(message.session)).ok_or(VerbError::NotFound)?;
         if caller.test && !there.test {
-            return Err(VerbError::Denied("a test key takes back nothing but what a test key sent".to_owned()));
+            return Err(VerbError::Denied("this is a test key: it takes back nothing but what a test key sent".to_owned()));
         }
         match self.storage.cancel_message(caller.tenant, id, self.clock.now()).await.map_err(unavailable)? {
             Cancelled::Done(message) => Ok(*message),

@@ -18,6 +18,7 @@ use switchboard_core::records::webhook::{
     Attempt, Delivery, EVERY_EVENT, STANDARD_FORMAT, SigningMethod, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal,
     WebhookSecret,
 };
+use switchboard_core::rules::authority::{self, Denial};
 use switchboard_core::rules::said_back::said_back;
 use switchboard_core::rules::webhook_fields::{FieldError, URL_CHARS_MAX, checked_events, checked_headers, checked_name};
 use switchboard_core::rules::webhook_signature::{SecretError, check_secret, draw_secret, public_key};
@@ -36,6 +37,8 @@ pub const KEEP_OLD: Duration = Duration::from_secs(24 * 3600);
 pub const KEEP_OLD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Secrets that sign at once.
 pub const SECRETS_MAX: usize = 5;
+/// How long a name may take to be looked up that may be the host's own.
+const OWN_WAIT: Duration = Duration::from_secs(2);
 /// How often a drawn number may be taken already.
 const DRAW_TRIES_MAX: u32 = 8;
 
@@ -59,6 +62,8 @@ pub enum WebhookError {
     Invalid {
         /// Which.
         field: &'static str,
+        /// The place of the entry that is wrong, from 0, where it is a list and not the whole of it is.
+        at: Option<usize>,
         /// What is wrong with it.
         why: String,
     },
@@ -68,20 +73,29 @@ pub enum WebhookError {
     /// The endpoint is owed too much.
     #[error("this webhook is owed too many deliveries already; try again when some are made")]
     TooMuchOwed,
+    /// The key may not change it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// Storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
+impl WebhookError {
+    fn invalid(field: &'static str, why: String) -> Self {
+        Self::Invalid { field, at: None, why }
+    }
+}
+
 impl From<FieldError> for WebhookError {
     fn from(error: FieldError) -> Self {
-        Self::Invalid { field: error.field, why: error.why }
+        Self::Invalid { field: error.field, at: error.at, why: error.why }
     }
 }
 
 impl From<SecretError> for WebhookError {
     fn from(error: SecretError) -> Self {
-        Self::Invalid { field: "secret", why: error.to_string() }
+        Self::invalid("secret", error.to_string())
     }
 }
 
@@ -130,10 +144,9 @@ impl Webhooks {
         let tenant = principal.tenant;
         let session = wish.session_id.or(principal.session);
         if let Some(id) = session {
-            let reached = principal.may_use(id) && self.storage.session(tenant, id).await?.is_some();
-            if !reached {
-                return Err(WebhookError::NoSuchSession(id));
-            }
+            let found = if principal.may_use(id) { self.storage.session(tenant, id).await? } else { None };
+            let bound_to = found.ok_or(WebhookError::NoSuchSession(id))?;
+            authority::check_change(principal, bound_to.test, &format!("session {id}"))?;
         }
         let signing = wish.signing.unwrap_or_default();
         let now = self.clock.now();
@@ -151,7 +164,8 @@ impl Webhooks {
             settings: wish.settings,
             reveal_secret: wish.reveal_secret,
             active: !wish.inactive,
-            ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url)?, now)
+            test: principal.test,
+            ..WebhookEndpoint::new(WebhookId(0), tenant, self.checked_url(&wish.url).await?, now)
         };
         let shown = (signing == SigningMethod::Hmac).then(|| secret.text.clone());
         let seal = WebhookSeal { secrets: vec![secret], headers };
@@ -179,7 +193,7 @@ impl Webhooks {
         let text = match given {
             Some(_) if signing == SigningMethod::Ed25519 => {
                 let why = "an ed25519 key is drawn by the host and never leaves it".to_owned();
-                return Err(WebhookError::Invalid { field: "secret", why });
+                return Err(WebhookError::invalid("secret", why));
             }
             Some(text) => {
                 check_secret(&text)?;
@@ -190,13 +204,13 @@ impl Webhooks {
         Ok(WebhookSecret { text, created_at: now, expires_at: None })
     }
 
-    fn checked_url(&self, url: &str) -> Result<String, WebhookError> {
-        let invalid = |why: String| WebhookError::Invalid { field: "url", why };
+    async fn checked_url(&self, url: &str) -> Result<String, WebhookError> {
+        let invalid = |why: String| WebhookError::invalid("url", why);
         let chars = url.chars().count();
         if chars > URL_CHARS_MAX {
             return Err(invalid(format!("has {chars} characters; the limit is {URL_CHARS_MAX}")));
         }
-        self.guarded.check(url).map_err(|error| invalid(error.to_string()))?;
+        self.guarded.check_kept(url, OWN_WAIT).await.map_err(|error| invalid(error.to_string()))?;
         Ok(url.to_owned())
     }
 
@@ -208,7 +222,7 @@ impl Webhooks {
         }
         let why =
             format!("{:?} is neither {STANDARD_FORMAT} nor the name of a plugin that exports webhook", said_back(&format));
-        Err(WebhookError::Invalid { field: "format", why })
+        Err(WebhookError::invalid("format", why))
     }
 
     /// An endpoint, if the key reaches it.
@@ -218,6 +232,13 @@ impl Webhooks {
     pub async fn find(&self, principal: &Principal, id: WebhookId) -> Result<WebhookEndpoint, WebhookError> {
         let found = self.storage.webhook(principal.tenant, id).await?;
         found.filter(|endpoint| reaches(principal, endpoint)).ok_or(WebhookError::NoSuchWebhook(id))
+    }
+
+    /// The same, if the key may change it.
+    async fn find_to_change(&self, principal: &Principal, id: WebhookId) -> Result<WebhookEndpoint, WebhookError> {
+        let found = self.find(principal, id).await?;
+        authority::check_change(principal, found.test, &format!("webhook {id}"))?;
+        Ok(found)
     }
 
     /// The endpoints that the key reaches, by id.
@@ -240,9 +261,12 @@ impl Webhooks {
         id: WebhookId,
         change: WebhookChange,
     ) -> Result<WebhookEndpoint, WebhookError> {
-        let before = self.find(principal, id).await?;
+        let before = self.find_to_change(principal, id).await?;
         let name = change.name.as_deref().map(checked_name).transpose()?;
-        let url = change.url.as_deref().map(|url| self.checked_url(url)).transpose()?;
+        let url = match change.url.as_deref() {
+            Some(url) => Some(self.checked_url(url).await?),
+            None => None,
+        };
         let events = change.events.as_deref().map(checked_events).transpose()?;
         let format = change.format.map(|format| self.checked_format(principal.tenant, format)).transpose()?;
         let pairs = |headers: &std::collections::BTreeMap<String, String>| {
@@ -292,7 +316,7 @@ impl Webhooks {
         id: WebhookId,
         skip_backlog: bool,
     ) -> Result<WebhookEndpoint, WebhookError> {
-        self.find(principal, id).await?;
+        self.find_to_change(principal, id).await?;
         let (tenant, now) = (principal.tenant, self.clock.now());
         if skip_backlog {
             self.storage.skip_webhook_backlog(tenant, id).await?;
@@ -315,7 +339,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError`].
     pub async fn delete(&self, principal: &Principal, id: WebhookId) -> Result<(), WebhookError> {
-        self.find(principal, id).await?;
+        self.find_to_change(principal, id).await?;
         let there_was = self.storage.delete_webhook(principal.tenant, id).await?;
         self.wakes.webhooks_have_more(principal.tenant);
         if there_was { Ok(()) } else { Err(WebhookError::NoSuchWebhook(id)) }
@@ -332,11 +356,11 @@ impl Webhooks {
         given: Option<String>,
         keep_old: Duration,
     ) -> Result<(WebhookEndpoint, Option<String>), WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         let now = self.clock.now();
         if keep_old > KEEP_OLD_MAX {
             let why = format!("{} is over the limit of {}", keep_old.as_secs(), KEEP_OLD_MAX.as_secs());
-            return Err(WebhookError::Invalid { field: "keep_old_seconds", why });
+            return Err(WebhookError::invalid("keep_old_seconds", why));
         }
         let secret = self.new_secret(endpoint.signing, given, now)?;
         let until = now.plus(keep_old);
@@ -360,7 +384,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError`].
     pub async fn test(&self, principal: &Principal, id: WebhookId) -> Result<String, WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         let drawn = self.entropy.next_u64();
         let webhook_id = format!("msg_test_{drawn:016x}");
         let delivery = Delivery::new(webhook_id.clone(), None, None, self.clock.now());
@@ -384,7 +408,7 @@ impl Webhooks {
         id: WebhookId,
         what: Replay,
     ) -> Result<(usize, Option<u64>), WebhookError> {
-        let endpoint = self.find(principal, id).await?;
+        let endpoint = self.find_to_change(principal, id).await?;
         match self.storage.replay(&endpoint, what, self.clock.now()).await? {
             Replayed::Owed { count, next } => {
                 self.wakes.webhooks_have_more(principal.tenant);

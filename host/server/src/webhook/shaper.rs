@@ -119,5 +119,6 @@ fn no_session(tenant: TenantId, id: SessionId) -> Session {
         created_at: never,
         updated_at: never,
         last_active_at: None,
+        test: false,
     }
 }

@@ -46,6 +46,20 @@ impl ClientSender {
         self.client.signal().validate_session(to).await.unwrap_or(true)
     }
 
+    /// Whether the server says that nobody has the number that a message goes to. What cannot be told is not held against it.
+    async fn is_nobody(&self, to: &Jid) -> bool {
+        if !to.is_pn() {
+            return false;
+        }
+        let contacts = self.client.contacts();
+        let asked = contacts.is_on_whatsapp(std::slice::from_ref(to));
+        match tokio::time::timeout(self.ack_wait, asked).await {
+            // Whoever is there may have another name than was asked for, as in countries whose numbers have grown.
+            Ok(Ok(found)) => !found.iter().any(|found| found.is_registered),
+            _ => false,
+        }
+    }
+
     /// The message for WhatsApp; what it brings along is uploaded.
     async fn compose(&self, message: &Message, to: &Jid) -> Result<wa::Message, SendOutcome> {
         let bearings = match self.compass.bearings(message, to).await {
@@ -101,15 +115,21 @@ impl Sender for ClientSender {
         drop(sending);
         if let Err(error) = sent {
             self.acks.forget(&message.whatsapp_id);
-            return refused(&error, message.attempts, *self.online.borrow());
+            let outcome = refused(&error, message.attempts, *self.online.borrow());
+            return if *self.online.borrow() && self.is_nobody(&to).await { nobody() } else { outcome };
         }
         if !self.is_sealed_for(&to).await {
             self.acks.forget(&message.whatsapp_id);
+            if self.is_nobody(&to).await {
+                return nobody();
+            }
             let why = "no keys of the receiver's phone are to be had".to_owned();
             return if message.attempts + 1 >= TRIES_MAX { SendOutcome::Failed(why) } else { SendOutcome::Again(why) };
         }
         let outcome = match tokio::time::timeout(self.ack_wait, acked).await {
             Ok(Ok(Ok(()))) => SendOutcome::Acknowledged,
+            // Of a group it says that there is no such group.
+            Ok(Ok(Err(code))) if code == "404" && to.is_pn() => nobody(),
             Ok(Ok(Err(code))) => nacked(&code),
             Ok(Err(_)) => SendOutcome::Unacknowledged("the session went off line".to_owned()),
             Err(_) => SendOutcome::Unacknowledged(format!("not acknowledged within {} s", self.ack_wait.as_secs())),
@@ -117,6 +137,11 @@ impl Sender for ClientSender {
         self.acks.forget(&message.whatsapp_id);
         outcome
     }
+}
+
+/// There is nobody to send it to.
+fn nobody() -> SendOutcome {
+    SendOutcome::Failed(reasons::NOT_ON_WHATSAPP.to_owned())
 }
 
 /// The client did not send it.

@@ -96,6 +96,10 @@ fn nack_meaning(code: &str) -> Option<&'static str> {
     })
 }
 
+/// The server knows nobody by the number that a message goes to.
+pub(super) const NOT_ON_WHATSAPP: &str =
+    "the receiver is not on WhatsApp: there is no account of this number (code recipient_not_on_whatsapp)";
+
 /// The server refused a message for good.
 pub(super) fn nacked(code: &str) -> String {
     let code = short(code);

@@ -8,6 +8,7 @@ use crate::network::CallAct;
 use crate::shared::Shared;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CallBody {
     to: String,
     #[serde(default)]
@@ -15,11 +16,13 @@ struct CallBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ActBody {
     action: CallAct,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StatusBody {
     text: String,
     /// The numbers that see it; without them, everybody the phone has talked with.

@@ -8,6 +8,7 @@ use crate::network::GroupFault;
 use crate::shared::Shared;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PrivacyBody {
     invite_only: bool,
 }

@@ -8,6 +8,7 @@ use crate::network::CommandFault;
 use crate::shared::Shared;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewBody {
     by: String,
     name: String,
@@ -16,17 +17,20 @@ struct NewBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PostBody {
     by: String,
     text: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ByBody {
     by: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReactionBody {
     by: String,
     /// An empty one takes the reaction back.
@@ -34,6 +38,7 @@ struct ReactionBody {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FollowersBody {
     numbers: Vec<String>,
 }

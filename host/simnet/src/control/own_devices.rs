@@ -16,6 +16,7 @@ use crate::shared::Shared;
 const LINK_MS_MAX: u64 = 45_000;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LinkBody {
     code: String,
 }

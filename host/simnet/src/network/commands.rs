@@ -26,7 +26,7 @@ pub(crate) enum CommandFault {
     Compose(#[from] ComposeFault),
     #[error(transparent)]
     Act(#[from] ActFault),
-    #[error("no phone has the number {0}")]
+    #[error("no phone has the number {0}: make it first, with POST /switchboard/v1/sim/phones")]
     NoPhone(String),
     #[error("recipient {0:?} is neither a number of up to {NUMBER_DIGITS_MAX} digits nor the address of a known account")]
     NoRecipient(String),

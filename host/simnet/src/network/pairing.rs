@@ -21,7 +21,7 @@ use crate::{random, wire};
 /// Why a scanned code led to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanFault {
-    #[error("no phone has the number {0}")]
+    #[error("no phone has the number {0}: make it first, with POST /switchboard/v1/sim/phones")]
     NoPhone(String),
     #[error("no client is waiting with this code; it was used, has expired or belongs to another server")]
     NotWaiting,

@@ -65,7 +65,7 @@ pub enum PhoneError {
     #[error("media: {0}")]
     Media(String),
     /// The text of a QR code is too long.
-    #[error("pairing code is {bytes} bytes; the limit is {bytes_max}")]
+    #[error("the text of the QR code is {bytes} bytes; the limit is {bytes_max}")]
     CodeTooLong {
         /// The length of the text.
         bytes: usize,
@@ -73,13 +73,15 @@ pub enum PhoneError {
         bytes_max: usize,
     },
     /// The text of a QR code has too few parts.
-    #[error("pairing code has {fields} comma-separated fields; at least 4 are needed")]
+    #[error(
+        "this is not the text of a QR code: it has {fields} comma-separated parts, and a code that links a device has at least 4"
+    )]
     CodeFields {
         /// How many there are.
         fields: usize,
     },
     /// A part of a QR code is not what belongs there.
-    #[error("{field} in the pairing code is not valid: {problem}")]
+    #[error("this is not the text of a QR code: its {field} is not valid: {problem}")]
     CodeField {
         /// Which part.
         field: &'static str,

@@ -9,10 +9,11 @@ use switchboard_guest_sdk::types::{Content, TemplateCall};
 struct Letterhead;
 
 impl Guest for Letterhead {
-    fn check(stored: StoredTemplate) -> Result<Vec<String>, DefinitionFault> {
+    fn check(stored: StoredTemplate) -> Result<Vec<String>, Vec<DefinitionFault>> {
         // Somebody who keeps to no measure says where it is, too.
-        let place = |long: bool| if long { vec!["x".repeat(500); 50] } else { vec!["says".to_owned()] };
-        let wrong = |why| DefinitionFault { place: place(stored.name == "endless"), why };
+        let place = |long: bool| if long { vec!["x".repeat(100); 20] } else { vec!["says".to_owned()] };
+        let endless = stored.name == "endless";
+        let wrong = |why| vec![DefinitionFault { place: place(endless), why }; if endless { 60 } else { 1 }];
         says(&stored).map(|_| vec!["to".to_owned()]).map_err(wrong)
     }
 

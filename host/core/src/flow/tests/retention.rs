@@ -8,6 +8,7 @@ use crate::flow::housekeeper::{Chore, Housekeeper};
 use crate::records::account::Tenant;
 use crate::records::event::Fact;
 use crate::rules::retention::Retention;
+use crate::storage::Sweep;
 
 fn tenant(created_at: Timestamp) -> Tenant {
     Tenant {
@@ -84,5 +85,12 @@ async fn a_round_is_done_at_the_start_and_others_follow_in_their_time() {
     tokio::select! {
         () = worker.run() => panic!("it stops only with storage"),
         () = days => {}
+    }
+}
+
+#[test]
+fn whatever_goes_after_a_time_is_somebodys_chore() {
+    for sweep in Sweep::ALL {
+        assert!(Chore::ALL.contains(&Chore::Records(sweep)), "{sweep:?}");
     }
 }

@@ -63,6 +63,13 @@ pub enum TargetError {
     },
 }
 
+impl TargetError {
+    /// Whether what was written is no URL that could be asked anywhere, and not only one of a place that is not asked.
+    pub fn is_mistake(&self) -> bool {
+        !matches!(self, Self::InnerName { .. } | Self::Address { .. } | Self::Port { .. })
+    }
+}
+
 /// Who a URL leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetHost {

@@ -280,6 +280,7 @@ fn session(id: SessionId) -> Session {
         created_at: at(0),
         updated_at: at(0),
         last_active_at: None,
+        test: false,
     }
 }
 

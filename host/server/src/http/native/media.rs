@@ -15,6 +15,7 @@ use switchboard_core::flow::media_worker::{FetchFault, FileFetcher};
 use switchboard_core::records::blob::Blob;
 use switchboard_core::records::event::Fact;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::authority;
 use switchboard_core::rules::said_back::said_back;
 
 use super::super::front_door::FrontDoor;
@@ -226,8 +227,9 @@ impl FrontDoor {
     }
 
     async fn delete_media(&self, call: Call) -> Answered {
-        let tenant = self.tenant(call.headers(), "messages", "write").await?.tenant;
-        if self.media.delete(tenant, call.param(0)).await? {
+        let caller = self.tenant(call.headers(), "messages", "write").await?;
+        authority::check_change(&caller, false, "deleting media")?;
+        if self.media.delete(caller.tenant, call.param(0)).await? {
             return Ok(no_content());
         }
         Err(MediaRefusal::NotFound(said_back(call.param(0))).into())

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use switchboard_core::clock::Timestamp;
+use switchboard_core::flow::guards::find_template;
 use switchboard_core::flow::intake::{AcceptedBatch, BATCH_MESSAGES_MAX, BatchWish, IntakeError, SendWish};
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::records::account::Principal;
@@ -16,9 +17,10 @@ use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::content_limits::{self, ContentRefusal};
 use switchboard_core::rules::fact_json::content_json;
 use switchboard_core::rules::said_back::said_back;
+use switchboard_core::rules::template;
 use switchboard_runtime::verbs::{NewMessage, VerbError, Verbs};
 
-use super::super::body;
+use super::super::body::{self, ShapeFault};
 use super::super::front_door::FrontDoor;
 use super::super::idempotency::Begun;
 use super::super::problem::{Problem, json as json_answer};
@@ -56,8 +58,9 @@ struct MessageWish {
     to: String,
     #[serde(default)]
     text: Option<String>,
+    /// [`Content`], which is read by itself: of its types, only some can be sent.
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<Value>,
     #[serde(default)]
     quote: Option<Quote>,
     #[serde(default)]
@@ -88,7 +91,7 @@ impl MessageWish {
     fn read(self, session: SessionId, usual: Priority) -> Result<SendWish, Problem> {
         let (content, place) = match (self.text, self.content) {
             (Some(text), None) => (Content::Text(text), &["text"][..]),
-            (None, Some(content)) => (content, &["content", "value"][..]),
+            (None, Some(content)) => (read_content(content)?, &["content", "value"][..]),
             _ => return Err(Problem::invalid("text", "exactly one of text and content is required")),
         };
         // Intake asks the same, and knows nothing of bodies and their places.
@@ -106,6 +109,22 @@ impl MessageWish {
         };
         Ok(SendWish { session, to: self.to, content, extras, schedule, origin: None, by: None })
     }
+}
+
+/// What a message is to say.
+fn read_content(content: Value) -> Result<Content, Problem> {
+    let named = content.get("type").and_then(Value::as_str).map(said_back);
+    body::read_value(content).map_err(|fault: ShapeFault| {
+        let place: Vec<&str> = ["content"].into_iter().chain(fault.path()).collect();
+        match named.filter(|_| place == ["content", "type"]) {
+            // Others are types of what comes in.
+            Some(named) => {
+                let why = format!("{named:?} is none of: {}", content_limits::SENT_TYPES.join(", "));
+                Problem::invalid_at(&place, why)
+            }
+            None => Problem::invalid_at(&place, fault.why.as_str()),
+        }
+    })
 }
 
 /// What is wrong with a message, by its place in the body.
@@ -205,7 +224,10 @@ impl Wanted {
         });
         let state = query.get("state").map(|name| {
             let named = MessageState::ALL.into_iter().find(|state| state.name() == name);
-            named.ok_or_else(|| Problem::bad_parameter("state", format!("{:?} is not a state of messages", said_back(name))))
+            named.ok_or_else(|| {
+                let states = MessageState::ALL.map(MessageState::name).join(", ");
+                Problem::bad_parameter("state", format!("{:?} is none of: {states}", said_back(name)))
+            })
         });
         Ok(Self { session: query.session("session_id")?, chat: chat.transpose()?, state: state.transpose()? })
     }
@@ -255,10 +277,22 @@ impl FrontDoor {
         }
     }
 
+    /// Whether a template takes every parameter that it is given: one that is misspelt would be left out in silence.
+    async fn check_parameters(&self, caller: &Principal, content: &Content) -> Result<(), Problem> {
+        let Content::Template(call) = content else { return Ok(()) };
+        // Which template it is, if it is one, is told when the message is accepted.
+        let Ok(template) = find_template(&self.storage, caller.tenant, call).await else { return Ok(()) };
+        match template::surplus(&template.parameters, &call.parameters) {
+            Some(why) => Err(Problem::invalid_at(&["content", "value", "parameters"], why)),
+            None => Ok(()),
+        }
+    }
+
     async fn accept_message(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
         let body: MessageWish = from_json(body)?;
         let session = session_of(body.session_id, caller)?;
         let wish = body.read(session, Priority::Interactive)?;
+        self.check_parameters(caller, &wish.content).await?;
         let (to, content, extras) = (&*wish.to, &wish.content, &wish.extras);
         let new = NewMessage { session, to, content, extras, schedule: wish.schedule, once };
         Ok(json_answer(StatusCode::ACCEPTED, &message_json(&self.verbs.send(caller, new).await.map_err(wish_problem)?)))
@@ -291,7 +325,10 @@ impl FrontDoor {
         }
         let (mut malformed, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for entry in body.messages {
-            let read = read_entry(entry, session);
+            let read = match read_entry(entry, session) {
+                Ok(wish) => self.check_parameters(caller, &wish.content).await.map(|()| wish),
+                Err(problem) => Err(problem),
+            };
             malformed.push(read.map(|wish| messages.push(wish)).err());
         }
         let accepted = if messages.is_empty() {

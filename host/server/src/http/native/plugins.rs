@@ -141,6 +141,20 @@ fn upload_from_json(upload: Upload, tenant: TenantId) -> Result<Install, Problem
         (Some(text), None) => base64::engine::general_purpose::STANDARD
             .decode(text)
             .map_err(|error| Problem::invalid("component_base64", error.to_string()))?,
+        (None, Some(name)) if tenant != TenantId::OPERATOR && builtins::is_shared_api(&name) => {
+            let mine: Vec<&str> = builtins::BUILTINS
+                .iter()
+                .map(|builtin| builtin.name)
+                .filter(|name| !builtins::is_shared_api(name))
+                .collect();
+            let why = format!(
+                "{name} is installed by the operator, for all tenants at once: there is nothing to install (GET \
+                 /switchboard/v1/apis lists it, PUT /switchboard/v1/apis/{name} switches it on or off for you); a tenant may \
+                 name: {}",
+                mine.join(", ")
+            );
+            return Err(Problem::invalid("builtin", why));
+        }
         (None, Some(name)) => match builtins::builtin(&name) {
             Some(builtin) => builtin.component.to_vec(),
             None => {

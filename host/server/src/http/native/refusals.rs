@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 
 use switchboard_core::flow::media::MediaRefusal;
+use switchboard_core::rules::authority::Denial;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::ConfigFault;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
@@ -112,6 +113,12 @@ impl From<VerbError> for Problem {
             VerbError::Conflict(why) => Self::new(StatusCode::CONFLICT, why),
             VerbError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
         }
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(why: Denial) -> Self {
+        Self::new(StatusCode::FORBIDDEN, why.to_string())
     }
 }
 

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use switchboard_core::records::id::SessionId;
-use switchboard_core::records::session::Session;
+use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::plan::{PACING_SETTING, SessionRules};
 use switchboard_core::rules::said_back::said_back;
-use switchboard_core::rules::session_settings::{HEEDED, unheeded};
+use switchboard_core::rules::session_settings::{HEEDED, unheeded, watched};
 use switchboard_runtime::verbs::{CONNECT_WAIT_MAX, NewSession, VerbError, Verbs};
 
 use super::super::front_door::FrontDoor;
@@ -72,7 +72,7 @@ fn session_json(session: &Session) -> Value {
     json!({
         "id": session.id, "name": session.name, "phone_number": session.phone_number, "state": session.state,
         "reason": session.reason, "jid": session.jid, "lid": session.lid, "settings": session.settings,
-        "created_at": session.created_at, "updated_at": session.updated_at, "last_active_at": session.last_active_at,
+        "created_at": session.created_at, "updated_at": session.updated_at, "last_active_at": session.last_active_at, "test": session.test,
     })
 }
 
@@ -89,9 +89,17 @@ fn wish_problem(error: VerbError) -> Problem {
 /// Whether somebody heeds each of these settings. `kept` is what the session has already.
 fn check_settings(settings: &Map<String, Value>, kept: &Map<String, Value>) -> Result<(), Problem> {
     if let Some(name) = unheeded(settings, kept) {
-        let why = format!("is not a setting; there are: {}", HEEDED.join(", "));
+        let why = match kept.contains_key(name) {
+            true => "was set through another API, which alone can change it: it checks the value, and acts on it".to_owned(),
+            false => format!("is not a setting; there are: {}", HEEDED.join(", ")),
+        };
         return Err(Problem::invalid_at(&["settings", &said_back(name)], why));
     }
+    watched(settings).map_err(|error| {
+        let at = error.at.map(|at| at.to_string());
+        let place: Vec<&str> = ["settings", error.setting].into_iter().chain(at.as_deref()).collect();
+        Problem::invalid_at(&place, error.why.as_str())
+    })?;
     SessionRules::read(settings).map(|_| ()).map_err(|error| {
         let place = [&["settings", PACING_SETTING][..], &error.place()].concat();
         Problem::invalid_at(&place, error.to_string())
@@ -182,9 +190,17 @@ impl FrontDoor {
             Some(_) => return Err(Problem::bad_parameter("format", "json and png are allowed")),
         };
         let Some(qr) = self.verbs.session_qr(&caller, id).await? else {
-            let state = self.verbs.session(&caller, id).await?.state.name();
-            let why = format!("the session is {state}: no QR code waits");
-            return Err(Problem::new(StatusCode::CONFLICT, why).with("state", state));
+            let state = self.verbs.session(&caller, id).await?.state;
+            let why = match state {
+                SessionState::Pairing => {
+                    "the session is pairing: its QR code is not there yet; ask again in a second".to_owned()
+                }
+                SessionState::Connected | SessionState::Reconnecting => {
+                    format!("the session is {}: a phone is linked, so there is no QR code", state.name())
+                }
+                state => format!("the session is {}, and has a QR code once it connects: POST …/connect", state.name()),
+            };
+            return Err(Problem::new(StatusCode::CONFLICT, why).with("state", state.name()));
         };
         let mut answer = if png {
             with_type(StatusCode::OK, "image/png", Bytes::from(qr.png))

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use switchboard_core::flow::guards::{DefinitionFault, RenderRefusal, Renderer};
+use switchboard_core::flow::guards::{RenderRefusal, Renderer};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::TemplateCall;
 use switchboard_core::records::id::{TemplateId, TenantId, draw_public_number};
@@ -107,10 +107,11 @@ fn refused(refusal: RenderRefusal) -> Problem {
             .with("code", "missing_parameter")
             .with("parameter", name),
         RenderRefusal::Invalid(why) => Problem::invalid("definition", why),
-        RenderRefusal::Definition(DefinitionFault { place, why }) => {
-            let place: Vec<&str> = iter::once("definition").chain(place.iter().map(String::as_str)).collect();
-            Problem::invalid_at(&place, why)
-        }
+        RenderRefusal::Definition(faults) if faults.is_empty() => Problem::invalid("definition", "cannot be stored"),
+        RenderRefusal::Definition(faults) => Problem::invalid_all(faults.iter().map(|fault| {
+            let place = iter::once("definition").chain(fault.place.iter().map(String::as_str));
+            (place.collect(), fault.why.as_str())
+        })),
         RenderRefusal::Failed(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
@@ -238,6 +239,9 @@ impl FrontDoor {
             "name": template.name, "language": template.language, "parameters": wish.parameters.unwrap_or_else(|| json!({})),
         });
         let parsed: TemplateCall = read_value(given)?;
+        if let Some(why) = template::surplus(&template.parameters, &parsed.parameters) {
+            return Err(Problem::invalid("parameters", why));
+        }
         let content = self.verbs.guards.render(&template, &parsed).await;
         let content = content.map_err(refused)?;
         if let Err(ContentRefusal::Invalid { field, why, .. }) = content_limits::check(&content) {

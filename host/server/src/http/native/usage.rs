@@ -20,7 +20,7 @@ impl FrontDoor {
     /// A tenant's own.
     async fn show_own_usage(&self, call: Call) -> Answered {
         match self.caller(call.headers(), "messages", "read").await? {
-            Caller::Tenant(principal) => self.usage_of(principal.tenant).await,
+            Caller::Tenant(principal) => self.usage_of(principal.tenant, principal.test).await,
             Caller::Operator => {
                 Err(Problem::new(StatusCode::FORBIDDEN, "the operator asks with /switchboard/v1/tenants/{id}/usage"))
             }
@@ -30,34 +30,36 @@ impl FrontDoor {
     /// Any tenant's, for the operator.
     async fn show_usage(&self, call: Call) -> Answered {
         self.need_operator(call.headers()).await?;
-        self.usage_of(call.id(0)?).await
+        self.usage_of(call.id(0)?, false).await
     }
 
-    async fn usage_of(&self, id: TenantId) -> Answered {
+    /// What messages have used of the limits: live ones, or those of test keys, which are counted apart.
+    async fn usage_of(&self, id: TenantId, test: bool) -> Answered {
         let missing = || Problem::not_found(format!("tenant {id} does not exist"));
         let tenant = self.storage.tenant(id).await?.ok_or_else(missing)?;
         let sessions = self.storage.session_count(id).await?;
         let (figures, now) = (plan::effective(&tenant), self.clock.now());
         let mut limits = Vec::new();
         // Without a session, only what the tenant itself is charged for is asked about.
-        for (charge, used) in self.storage.used(id, quota::charges(&figures, &[], now)).await? {
+        let charges = quota::apart(quota::charges(&figures, &[], now), test);
+        for (charge, used) in self.storage.used(id, charges).await? {
             let resets_at = charge.window.ends_at().0;
             limits.push(limit_json(charge.limit_name(), charge.max, used, Some(resets_at)));
         }
         limits.push(limit_json("sessions", figures.sessions, sessions, None));
         let (media, kept) = (self.media.settings_of(id).await?, self.storage.blob_bytes(id).await?);
         limits.push(limit_json(plan::MEDIA_BYTES, Some(media.bytes_max), kept, None));
-        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits, media.days)))
+        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits, media.days, test)))
     }
 }
 
-fn usage_json(tenant: &Tenant, limits: &[Value], media_days: u64) -> Value {
+fn usage_json(tenant: &Tenant, limits: &[Value], media_days: u64, test: bool) -> Value {
     let figures = plan::effective(tenant);
     json!({
         "tenant_id": tenant.id, "plan": tenant.plan, "limits": limits,
         "gap_ms": figures.gap_ms, "jitter_ms": figures.jitter_ms,
         "api_requests_per_minute": figures.api_requests_per_minute,
-        "media_days": media_days,
+        "media_days": media_days, "test": test,
     })
 }
 

@@ -65,9 +65,11 @@ impl From<WebhookError> for Problem {
             WebhookError::NoSuchWebhook(_) | WebhookError::NoSuchSession(_) | WebhookError::NoSuchEvent => {
                 Self::not_found(error.to_string())
             }
-            WebhookError::Invalid { field, why } => Self::invalid(field, why),
+            WebhookError::Invalid { field, at: None, why } => Self::invalid(field, why),
+            WebhookError::Invalid { field, at: Some(at), why } => Self::invalid_at(&[field, &at.to_string()], why),
             WebhookError::NotWanted(..) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "filtered"),
             WebhookError::TooMany | WebhookError::TooMuchOwed => Self::new(StatusCode::CONFLICT, error.to_string()),
+            WebhookError::Denied(why) => why.into(),
             WebhookError::Storage(error) => error.into(),
         }
     }
@@ -185,7 +187,7 @@ fn webhook_json(webhook: &WebhookEndpoint) -> Value {
         "public_keys": webhook.public_keys, "headers": webhook.header_names, "active": webhook.active,
         "disabled_reason": webhook.disabled_reason, "failing_since": webhook.failing_since, "failures": webhook.failures,
         "settings": webhook.settings, "reveal_secret": webhook.reveal_secret,
-        "created_at": webhook.created_at, "updated_at": webhook.updated_at,
+        "created_at": webhook.created_at, "updated_at": webhook.updated_at, "test": webhook.test,
     })
 }
 

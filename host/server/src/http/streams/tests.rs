@@ -86,6 +86,7 @@ async fn scene() -> Scene {
         created_at: NOW,
         updated_at: NOW,
         last_active_at: None,
+        test: false,
     };
     let own: KeyWish = serde_json::from_str(r#"{"kind":"session","session_id":5}"#).unwrap();
     storage.create_session(&session, &accounts.draw_key(tenant.id, &own)).await.unwrap();

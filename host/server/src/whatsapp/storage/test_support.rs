@@ -47,6 +47,7 @@ fn record(tenant: TenantId, id: SessionId) -> Session {
         created_at: Timestamp(1),
         updated_at: Timestamp(1),
         last_active_at: None,
+        test: false,
     }
 }
 

@@ -32,7 +32,7 @@ const WORDS_BYTES_MAX: usize = 1_024;
 
 /// The body of a fault command. Without a device it means all devices of the number; without a number, everyone's.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct FaultCommand {
     number: Option<String>,
     device: Option<u16>,

@@ -1,0 +1,79 @@
+//! What a key may do: what its scopes say and, with a test key, nothing to what is live.
+
+use crate::records::account::Principal;
+
+/// What serves the whole account, live messages as well: none of it is a test key's.
+const WHOLLY_LIVE: [&str; 2] = ["plugins", "templates"];
+
+/// Why a key may not do something. The words are for its holder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// Its scopes do not cover it.
+    #[error("the key lacks the scope {resource}:{action}")]
+    Scope {
+        /// On what.
+        resource: String,
+        /// `read` or `write`.
+        action: String,
+    },
+    /// It is a test key, and what it asks for would change what is live.
+    #[error("this is a test key, which changes nothing that is live: for {0} a live key is needed")]
+    Live(String),
+}
+
+/// Whether a key may do `action` on `resource` at all.
+///
+/// # Errors
+/// [`Denial`].
+pub fn check(caller: &Principal, resource: &str, action: &str) -> Result<(), Denial> {
+    if !caller.may(resource, action) {
+        return Err(Denial::Scope { resource: resource.to_owned(), action: action.to_owned() });
+    }
+    if action == "write" && WHOLLY_LIVE.contains(&resource) {
+        return check_change(caller, false, resource);
+    }
+    Ok(())
+}
+
+/// Whether a key may change or remove something: one that is for tests only what was made with a test key (`made_in_test`).
+/// `what` names it.
+///
+/// # Errors
+/// [`Denial::Live`].
+pub fn check_change(caller: &Principal, made_in_test: bool, what: &str) -> Result<(), Denial> {
+    if caller.test && !made_in_test {
+        return Err(Denial::Live(what.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::account::KeyKind;
+    use crate::records::id::{KeyId, TenantId};
+
+    fn caller(test: bool, scopes: &[&str]) -> Principal {
+        let scopes = scopes.iter().map(ToString::to_string).collect();
+        Principal { tenant: TenantId(1), key: KeyId(1), kind: KeyKind::Tenant, session: None, scopes, test }
+    }
+
+    #[test]
+    fn a_test_key_reads_what_is_live_and_changes_only_what_a_test_key_made() {
+        let (test, live) = (caller(true, &[]), caller(false, &[]));
+        for resource in WHOLLY_LIVE {
+            let refused = check(&test, resource, "write").unwrap_err();
+            assert!(refused.to_string().contains("test key") && refused.to_string().contains(resource), "{refused}");
+            assert_eq!((check(&test, resource, "read"), check(&live, resource, "write")), (Ok(()), Ok(())));
+        }
+        assert_eq!(check(&test, "messages", "write"), Ok(()), "what it sends never leaves the host");
+        assert_eq!(check_change(&test, false, "session 5"), Err(Denial::Live("session 5".to_owned())));
+        assert_eq!((check_change(&test, true, "session 5"), check_change(&live, false, "session 5")), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_named() {
+        let refused = check(&caller(false, &["messages:read"]), "messages", "write").unwrap_err();
+        assert_eq!(refused.to_string(), "the key lacks the scope messages:write");
+    }
+}
