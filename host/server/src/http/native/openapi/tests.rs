@@ -24,7 +24,7 @@ const SOURCES: [&str; 16] = [
     include_str!("../media.rs"),
     include_str!("../messages.rs"),
     include_str!("../mod.rs"),
-    include_str!("../plugins.rs"),
+    include_str!("../plugins/mod.rs"),
     include_str!("../refusals.rs"),
     include_str!("../sessions.rs"),
     include_str!("../stream.rs"),

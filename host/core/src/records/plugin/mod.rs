@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::TenantId;
 use crate::clock::Timestamp;
+use crate::records::id::TenantId;
 
 /// Where a router plugin is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

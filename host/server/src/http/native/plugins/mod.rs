@@ -9,17 +9,17 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 
-use super::super::front_door::FrontDoor;
-use super::super::problem::{Problem, json as json_answer};
 use super::refusals::config_problem;
 use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
+use crate::http::front_door::FrontDoor;
+use crate::http::problem::{Problem, json as json_answer};
 use crate::plugins::{Install, InstallError};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
 
-pub(super) const ROUTES: &[Route] = &[
+pub(in crate::http::native) const ROUTES: &[Route] = &[
     route("GET", "plugins", |door, call| Box::pin(door.list_plugins(call))),
     route("POST", "plugins", |door, call| Box::pin(door.install_plugin(call))).asked(&["name"]),
     route("GET", "plugins/{name}", |door, call| Box::pin(door.show_plugin(call))),

@@ -1,11 +1,11 @@
 //! Plugins: the record of what is active, and the components by their hash.
 
-use super::cleanup::Leftover;
-use super::codec::encode;
-use super::engine::Batch;
-use super::{Storage, StorageError, keys};
 use crate::records::id::TenantId;
 use crate::records::plugin::Plugin;
+use crate::storage::cleanup::Leftover;
+use crate::storage::codec::encode;
+use crate::storage::engine::Batch;
+use crate::storage::{Storage, StorageError, keys};
 
 /// Most bytes of an uploaded component.
 pub const ARTIFACT_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -1,7 +1,11 @@
 //! Plugins as they are active now: installs them, finds them, and runs responders.
 
+mod active;
+mod generation;
+mod install;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -15,144 +19,23 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_core::storage::{Storage, StorageError};
-use switchboard_runtime::{
-    CallContext, CallReport, Called, CompileError, ConfigFault, InspectError, LoadedPlugin, Owner, Runtime,
-};
+use switchboard_runtime::{CallContext, Called, Owner, Runtime};
 
 use crate::builtins;
-use crate::http::{MountTable, RouteError, host_name};
+use crate::http::host_name;
 use crate::metrics::Metrics;
 
-/// Most characters of a plugin's name.
-const NAME_CHARS_MAX: usize = 64;
-/// Most bytes of a configuration.
-pub const CONFIG_BYTES_MAX: usize = 256 * 1024;
+pub use active::ActivePlugin;
+pub use generation::Generation;
+pub use install::{Install, InstallError};
+
+use active::{Usage, full_name, note_report};
+use install::{Faults, check};
+
 /// The interface of policies.
 pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.
 const PLUGINS_MAX: usize = 100;
-
-/// A plugin that is active.
-pub struct ActivePlugin {
-    /// Its record.
-    pub record: Plugin,
-    /// Its component, ready to be called.
-    pub loaded: LoadedPlugin,
-    config: Arc<str>,
-    /// Its OpenAPI document as it is served, JSON.
-    openapi: Option<Bytes>,
-    usage: Usage,
-}
-
-/// What a plugin's calls used since it became active.
-#[derive(Default)]
-struct Usage {
-    calls: AtomicU64,
-    last_us: AtomicU64,
-}
-
-impl ActivePlugin {
-    /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
-    pub fn full_name(&self) -> String {
-        full_name(self.record.tenant, &self.record.name)
-    }
-
-    /// How often it was called since it became active, and how long the last call took, microseconds.
-    pub fn usage(&self) -> (u64, u64) {
-        (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
-    }
-
-    /// Its OpenAPI document, JSON, with the places where it is mounted; `None` when it carries none.
-    pub fn openapi(&self) -> Option<Bytes> {
-        self.openapi.clone()
-    }
-
-    /// The context of a call about what is `tenant`'s, by nobody.
-    pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
-        let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
-        CallContext { tenant, principal: None, plugin, config, now_ms, once: None }
-    }
-}
-
-fn full_name(tenant: TenantId, name: &str) -> String {
-    if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }
-}
-
-/// What is to be installed.
-pub struct Install {
-    /// Whose it will be; [`TenantId::OPERATOR`] for a plugin that serves every tenant.
-    pub tenant: TenantId,
-    /// Its name.
-    pub name: String,
-    /// The component.
-    pub component: Vec<u8>,
-    /// Where its router is reached; the operator's plugins only. `None` keeps what it has.
-    pub mounts: Option<Vec<Mount>>,
-    /// Its configuration. `None` keeps what it has.
-    pub config: Option<serde_json::Value>,
-}
-
-/// What becomes of faults that a plugin finds with its configuration.
-#[derive(Clone, Copy)]
-enum Faults {
-    /// They keep it out.
-    Refused,
-    /// They are logged: what was stored, perhaps before anybody checked it, goes on at a start.
-    Noted,
-}
-
-/// Why a plugin was not installed.
-#[derive(Debug, thiserror::Error)]
-pub enum InstallError {
-    /// The component was refused.
-    #[error(transparent)]
-    Refused(#[from] InspectError),
-    /// A field cannot be taken.
-    #[error("{field}: {why}")]
-    Invalid {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The plugin finds faults with its configuration, the one that was given or the one that it has.
-    #[error("the configuration has {} faults, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
-    Config(Vec<ConfigFault>),
-    /// Its routes do not fit beside those of the others.
-    #[error(transparent)]
-    Routes(#[from] RouteError),
-    /// There is no such plugin.
-    #[error("there is no plugin of this name")]
-    NoSuchPlugin,
-    /// The host failed to compile.
-    #[error("the host cannot compile now: {0}")]
-    Host(String),
-    /// Storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl From<CompileError> for InstallError {
-    fn from(error: CompileError) -> Self {
-        match error {
-            CompileError::Refused(refused) => Self::Refused(refused),
-            CompileError::Misconfigured(faults) => Self::Config(faults),
-            CompileError::Io(error) => Self::Host(error.to_string()),
-        }
-    }
-}
-
-/// Every active plugin, and the table of routes that they make together. Swapped as a whole: a call that began with one
-/// generation ends with it.
-#[derive(Default)]
-pub struct Generation {
-    /// The plugins.
-    pub plugins: Vec<Arc<ActivePlugin>>,
-    /// Where requests go.
-    pub mounts: MountTable,
-    /// Policies that are stored and cannot be activated: as long as they are there, they let nothing through.
-    pub lost_policies: Vec<(TenantId, String)>,
-}
 
 /// The plugins of this host.
 pub struct Plugins {
@@ -246,7 +129,7 @@ impl Plugins {
         tracing::error!(plugin = full_name(owner, &name), %error, is_policy, "a stored plugin cannot be activated");
         if is_policy {
             let _turn = self.activation.acquire().await;
-            let mut next = Self::next_generation(&self.generation.load(), None, None)?;
+            let mut next = self.generation.load().next(None, None)?;
             next.lost_policies.push((owner, name));
             self.generation.store(Arc::new(next));
         }
@@ -311,7 +194,7 @@ impl Plugins {
             return Err(InstallError::Invalid { field: "name", why });
         }
         // Its routes must fit before anything is stored.
-        Self::next_generation(&self.generation.load(), Some(&active), None)?;
+        self.generation.load().next(Some(&active), None)?;
         if !active.loaded.event_kinds.is_empty() {
             self.start_cursors(&active).await?;
         }
@@ -374,30 +257,8 @@ impl Plugins {
         Ok(Arc::new(ActivePlugin { record, loaded, config, openapi, usage: Usage::default() }))
     }
 
-    fn next_generation(
-        now: &Generation,
-        add: Option<&Arc<ActivePlugin>>,
-        remove: Option<(TenantId, &str)>,
-    ) -> Result<Generation, InstallError> {
-        let gone = |plugin: &ActivePlugin| {
-            let is = |tenant: TenantId, name: &str| plugin.record.tenant == tenant && plugin.record.name == name;
-            remove.is_some_and(|(tenant, name)| is(tenant, name))
-                || add.is_some_and(|add| is(add.record.tenant, &add.record.name))
-        };
-        let mut plugins: Vec<_> = now.plugins.iter().filter(|plugin| !gone(plugin)).cloned().collect();
-        plugins.extend(add.cloned());
-        let mounts = MountTable::of(&plugins)?;
-        let there = |(owner, name): &&(TenantId, String)| {
-            let is = |tenant: TenantId, other: &str| *owner == tenant && name == other;
-            !remove.is_some_and(|(tenant, name)| is(tenant, name))
-                && !add.is_some_and(|add| is(add.record.tenant, &add.record.name))
-        };
-        let lost_policies = now.lost_policies.iter().filter(there).cloned().collect();
-        Ok(Generation { plugins, mounts, lost_policies })
-    }
-
     fn swap(&self, add: Option<Arc<ActivePlugin>>, remove: Option<(TenantId, &str)>) -> Result<(), InstallError> {
-        let next = Self::next_generation(&self.generation.load(), add.as_ref(), remove)?;
+        let next = self.generation.load().next(add.as_ref(), remove)?;
         let answers = |plugin: &Arc<ActivePlugin>| {
             let (owner, kinds) = (plugin.record.tenant, &plugin.loaded.event_kinds);
             kinds.iter().map(|kind| (owner, kind.clone())).collect::<Vec<_>>()
@@ -407,57 +268,6 @@ impl Plugins {
         self.generation.store(Arc::new(next));
         tenants.into_iter().for_each(|tenant| self.wakes.events_have_more(tenant));
         Ok(())
-    }
-}
-
-fn check(install: &Install) -> Result<(), InstallError> {
-    let invalid = |field, why: String| Err(InstallError::Invalid { field, why });
-    let name = &install.name;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-        let shortened: String = name.chars().take(80).collect();
-        return invalid("name", format!("{shortened:?} must be 1 to {NAME_CHARS_MAX} of a-z, 0-9 and -"));
-    }
-    if let Some(other) = install.config.as_ref().filter(|config| !config.is_object()) {
-        return invalid("config", format!("is {}; an object is expected", json_kind(other)));
-    }
-    let bytes = install.config.as_ref().map_or(0, |config| config.to_string().len());
-    if bytes > CONFIG_BYTES_MAX {
-        return invalid("config", format!("is {bytes} bytes; the limit is {CONFIG_BYTES_MAX}"));
-    }
-    if install.tenant != TenantId::OPERATOR && install.mounts.as_ref().is_some_and(|mounts| !mounts.is_empty()) {
-        return invalid("mounts", "only the operator can mount a router".to_owned());
-    }
-    Ok(())
-}
-
-/// What a JSON value is, in words.
-fn json_kind(value: &serde_json::Value) -> &'static str {
-    use serde_json::Value;
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// Passes on what a call logged. Lines cannot forge others: the runtime escapes them.
-fn note_report(plugin: &ActivePlugin, call: &str, report: &CallReport) {
-    let us = u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX);
-    plugin.usage.calls.fetch_add(1, Ordering::Relaxed);
-    plugin.usage.last_us.store(us, Ordering::Relaxed);
-    if report.log.is_empty() && report.log_dropped == 0 {
-        return;
-    }
-    let name = plugin.full_name();
-    for line in &report.log {
-        tracing::info!(plugin = name, call, level = ?line.level, "{}", line.message);
-    }
-    if report.log_dropped > 0 {
-        tracing::warn!(plugin = name, call, dropped = report.log_dropped, "a plugin logged more than it may");
     }
 }
 
