@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use serde_json::json;
 
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::Plugin;
+use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
 
 /// A plugin that is active.
@@ -14,21 +15,44 @@ pub struct ActivePlugin {
     /// Its record.
     pub record: Plugin,
     /// Its component, ready to be called.
-    pub loaded: LoadedPlugin,
-    pub(super) config: Arc<str>,
+    pub loaded: Arc<LoadedPlugin>,
+    config: Arc<str>,
     /// Its OpenAPI document as it is served, JSON.
-    pub(super) openapi: Option<Bytes>,
-    pub(super) usage: Usage,
+    openapi: Option<Bytes>,
+    usage: Usage,
 }
 
 /// What a plugin's calls used since it became active.
 #[derive(Default)]
-pub(super) struct Usage {
+struct Usage {
     calls: AtomicU64,
     last_us: AtomicU64,
 }
 
 impl ActivePlugin {
+    /// The plugin of this record whose active version is `loaded`.
+    pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin) -> Arc<Self> {
+        let url = |mount: &Mount| match &mount.host {
+            // Relative to where the document is: the same protocol, another host.
+            Some(host) => format!("//{host}{}", mount.prefix),
+            None => mount.prefix.clone(),
+        };
+        let openapi = loaded.openapi.take().map(|mut document| {
+            let servers = record.mounts.iter().map(|mount| json!({ "url": url(mount) })).collect();
+            document.insert("servers".to_owned(), servers);
+            Bytes::from(serde_json::Value::Object(document).to_string())
+        });
+        let config = record.config.to_string().into();
+        Arc::new(Self { record, loaded: Arc::new(loaded), config, openapi, usage: Usage::default() })
+    }
+
+    /// The same component with the record as it was stored.
+    pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
+        let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
+        let (config, openapi) = (Arc::clone(&self.config), self.openapi.clone());
+        Arc::new(Self { record, loaded, config, openapi, usage: Usage::default() })
+    }
+
     /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
     pub fn full_name(&self) -> String {
         full_name(self.record.tenant, &self.record.name)
@@ -52,7 +76,7 @@ impl ActivePlugin {
 }
 
 pub(super) fn full_name(tenant: TenantId, name: &str) -> String {
-    if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }
+    Plugin::full_name_of(tenant, name)
 }
 
 /// Passes on what a call logged. Lines cannot forge others: the runtime escapes them.

@@ -1,31 +1,20 @@
-//! Plugins: the record of what is active, and the components by their hash.
+//! Plugins: their records, their versions, and the components by their hash.
 
+mod artifacts;
+mod room;
+mod versions;
+
+use super::cleanup::Leftover;
+use super::engine::{Batch, KeyRange};
+use super::{Storage, StorageError, keys};
 use crate::records::id::TenantId;
 use crate::records::plugin::Plugin;
-use crate::storage::cleanup::Leftover;
-use crate::storage::codec::encode;
-use crate::storage::engine::Batch;
-use crate::storage::{Storage, StorageError, keys};
 
-/// Most bytes of an uploaded component.
-pub const ARTIFACT_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub use artifacts::ARTIFACT_BYTES_MAX;
+pub(super) use artifacts::PARTS_AT_ONCE;
+pub use versions::{NewVersion, VersionChange, VersionKept};
 
 impl Storage {
-    /// Makes a plugin active together with its component.
-    ///
-    /// # Errors
-    /// [`StorageError::TooLarge`] over [`ARTIFACT_BYTES_MAX`]; else when the engine fails.
-    pub async fn activate_plugin(&self, plugin: &Plugin, component: &[u8]) -> Result<(), StorageError> {
-        if component.len() > ARTIFACT_BYTES_MAX {
-            return Err(StorageError::TooLarge { bytes: component.len(), bytes_max: ARTIFACT_BYTES_MAX });
-        }
-        let key = keys::plugin(plugin.tenant, &plugin.name);
-        let mut batch = Batch::default();
-        batch.put(keys::artifact(plugin.tenant, &plugin.sha256), component.to_vec());
-        batch.put(key.clone(), encode(&key, plugin)?);
-        self.engine.commit(batch).await.map(|_| ())
-    }
-
     /// A plugin of a tenant.
     ///
     /// # Errors
@@ -42,16 +31,23 @@ impl Storage {
         self.list(&keys::plugins(tenant)).await
     }
 
-    /// A tenant's component by its hexadecimal SHA-256.
+    /// Removes the components that hosts before versions stored and no plugin has any more. To be called when every plugin of
+    /// the tenant has versions.
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn artifact(&self, tenant: TenantId, sha256: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.engine.get(&keys::artifact(tenant, sha256)).await
+    pub async fn drop_whole_artifacts(&self, tenant: TenantId) -> Result<(), StorageError> {
+        let prefix = keys::artifacts(tenant);
+        if self.engine.range(&KeyRange::prefix(&prefix, 1)).await?.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        batch.delete_prefix(prefix);
+        self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Removes a plugin; whether there was one. Its component stays for the record of what ran. Where it stood in the event
-    /// logs, as `subscription`, and the runs it owed are forgotten, so that one of the same name begins with what happens then.
+    /// Removes a plugin with its versions; whether there was one. Where it stood in the event logs, as `subscription`, and the
+    /// runs it owed are forgotten, so that one of the same name begins with what happens then.
     ///
     /// # Errors
     /// When the engine fails: if the plugin is gone by then, what is left of it is removed later.
@@ -59,7 +55,7 @@ impl Storage {
         if self.plugin(tenant, name).await?.is_none() {
             return Ok(false);
         }
-        let left = Leftover::Subscription { owner: tenant, name: subscription.to_owned() };
+        let left = Leftover::Plugin { owner: tenant, name: name.to_owned(), subscription: subscription.to_owned() };
         let mut batch = Batch::default();
         batch.delete(keys::plugin(tenant, name));
         left.put(&mut batch)?;

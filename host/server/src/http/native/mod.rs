@@ -51,6 +51,7 @@ const SIM: &str = "sim/";
 const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
+    plugins::VERSION_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,
@@ -290,6 +291,11 @@ impl FrontDoor {
         self.caller_with(&[KeyKind::Tenant], headers, (resource, action)).await
     }
 
+    /// The same with scopes that cover one of these actions.
+    async fn caller_of_any(&self, headers: &HeaderMap, resource: &str, actions: &[&str]) -> Result<Caller, Problem> {
+        self.caller_who(&[KeyKind::Tenant], headers, (resource, actions)).await
+    }
+
     /// The tenant that calls, or one of its sessions: what the key is bound to confines what it sees.
     async fn tenant(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Principal, Problem> {
         match self.caller_with(&[KeyKind::Tenant, KeyKind::Session], headers, (resource, action)).await? {
@@ -308,18 +314,30 @@ impl FrontDoor {
         headers: &HeaderMap,
         (resource, action): (&str, &str),
     ) -> Result<Caller, Problem> {
+        self.caller_who(kinds, headers, (resource, &[action])).await
+    }
+
+    async fn caller_who(
+        &self,
+        kinds: &[KeyKind],
+        headers: &HeaderMap,
+        (resource, actions): (&str, &[&str]),
+    ) -> Result<Caller, Problem> {
         let token = input::bearer(headers).ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <key>"))?;
         if self.admin_key.is(token) {
             return Ok(Caller::Operator);
         }
         match self.accounts.authenticate(token, kinds, Some(SERVICE)).await {
-            Ok((principal, tenant)) if principal.may(resource, action) => {
+            Ok((principal, tenant)) if actions.iter().any(|action| principal.may(resource, action)) => {
                 let now = self.clock.now();
                 let counted = self.limits.count_request(&tenant, now);
                 counted.map_err(|standing| too_many_requests(&standing, "too many requests", now))?;
                 Ok(Caller::Tenant(principal))
             }
-            Ok(_) => Err(Problem::new(StatusCode::FORBIDDEN, format!("the key lacks the scope {resource}:{action}"))),
+            Ok(_) => {
+                let action = actions.first().copied().unwrap_or_default();
+                Err(Problem::new(StatusCode::FORBIDDEN, format!("the key lacks the scope {resource}:{action}")))
+            }
             Err(CredentialError::Unavailable) => {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, CredentialError::Unavailable.to_string()))
             }
