@@ -66,7 +66,7 @@ impl Account {
     pub async fn auto_reply(&self, config: Value) {
         let upload = json!({ "name": "auto-reply", "builtin": "auto-reply", "config": config });
         let answer = self.post("/switchboard/v1/plugins", &self.tenant_key, upload).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
+        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
     }
 
     /// Makes a session through the dialect.

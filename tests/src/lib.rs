@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sim")]
 pub mod account;
+pub mod components;
 #[cfg(feature = "sim")]
 pub mod contract;
 #[cfg(feature = "sim")]

@@ -32,4 +32,5 @@ mod streams;
 mod strict;
 mod templates;
 mod test_keys;
+mod versions;
 mod webhooks;

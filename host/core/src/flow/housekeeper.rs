@@ -89,7 +89,7 @@ impl Housekeeper {
     /// When storage fails.
     pub async fn round(&self, chore: Chore) -> Result<usize, StorageError> {
         if chore == Chore::Leftovers {
-            return self.storage.finish_cleanups().await;
+            return self.storage.finish_old_cleanups(self.clock.now()).await;
         }
         let mut removed = 0;
         for tenant in self.storage.tenants().await? {

@@ -134,7 +134,7 @@ impl ResponderWorker {
             };
             let now = self.clock.now();
             tenants.extend(sleepers.iter().filter(|(_, wake)| **wake <= now).map(|(tenant, _)| *tenant));
-            let turns = tenants.into_iter().map(|tenant| async move { (tenant, self.serve(tenant).await) }.boxed());
+            let turns = tenants.into_iter().map(|tenant| async move { (tenant, self.turn(tenant).await) }.boxed());
             let turns = all_of(turns.collect(), TENANTS_AT_ONCE).await;
             for (tenant, turn) in turns {
                 sleepers.remove(&tenant);
@@ -156,6 +156,14 @@ impl ResponderWorker {
                 }
             }
         }
+    }
+
+    /// Serves one tenant, if it is not switched off: then its events wait, and so does what it is owed.
+    async fn turn(&self, tenant: TenantId) -> Result<Option<Timestamp>, StorageError> {
+        if self.storage.tenant(tenant).await?.is_some_and(|tenant| !tenant.active) {
+            return Ok(None);
+        }
+        self.serve(tenant).await
     }
 
     /// Serves one tenant until nothing is due; when the next run is, if one waits.

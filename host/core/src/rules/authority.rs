@@ -35,6 +35,15 @@ pub fn check(caller: &Principal, resource: &str, action: &str) -> Result<(), Den
     Ok(())
 }
 
+/// Whether a key may do one of these `actions` on `resource`; where it may none, what is said is said of the first.
+///
+/// # Errors
+/// [`Denial`].
+pub fn check_any(caller: &Principal, resource: &str, actions: &[&str]) -> Result<(), Denial> {
+    let checks = actions.iter().map(|action| check(caller, resource, action));
+    checks.reduce(|first, next| if next.is_ok() { next } else { first }).unwrap_or(Ok(()))
+}
+
 /// Whether a key may change or remove something: one that is for tests only what was made with a test key (`made_in_test`).
 /// `what` names it.
 ///
@@ -75,5 +84,9 @@ mod tests {
     fn a_scope_that_is_missing_is_named() {
         let refused = check(&caller(false, &["messages:read"]), "messages", "write").unwrap_err();
         assert_eq!(refused.to_string(), "the key lacks the scope messages:write");
+        let writer = caller(false, &["plugins:write"]);
+        assert_eq!(check_any(&writer, "plugins", &["read", "write"]), Ok(()));
+        let refused = check_any(&writer, "messages", &["read", "write"]).unwrap_err();
+        assert_eq!(refused.to_string(), "the key lacks the scope messages:read");
     }
 }

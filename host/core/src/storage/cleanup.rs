@@ -4,21 +4,27 @@
 //! more, and writes down what is left. Each step removes a bounded number of rows while that note is there; the last one removes
 //! the note. Whoever deletes waits for the end; what was broken off is gone on with by [`Storage::finish_cleanups`].
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check, KeyRange};
 use super::keys::RecordType;
+use super::plugins::PARTS_AT_ONCE;
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::account::ApiKey;
 use crate::records::id::{MessageId, SessionId, TenantId, WebhookId};
 use crate::records::message::{Message, MessageState};
+use crate::records::plugin::Plugin;
 
 /// Rows that one commit removes. Tests have few rows, and want many steps.
 pub(super) const CLEANUP_ROWS_MAX: usize = if cfg!(test) { 16 } else { 256 };
 /// Rows that an API key has: its record, the way to it, and how it was used.
 const KEY_ROWS: usize = 4;
+/// Longest that an upload takes from its first part to its version.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
 /// Messages that one commit lets fail: each has several rows, and an event.
 const CLEANUP_MESSAGES_MAX: usize = if cfg!(test) { 4 } else { 32 };
 
@@ -49,7 +55,25 @@ pub(super) enum Leftover {
         /// The endpoint.
         webhook: WebhookId,
     },
-    /// Where a plugin stood in the event logs, and the runs it owed.
+    /// A component that no version has, or that an upload is storing.
+    Artifact {
+        /// Whose it is.
+        tenant: TenantId,
+        /// Its hexadecimal SHA-256.
+        sha256: String,
+        /// When the upload began; the beginning of time for one that no version has any more.
+        at: Timestamp,
+    },
+    /// The versions of a plugin, and what is left of its subscription.
+    Plugin {
+        /// Whose plugin it was; the operator's served every tenant.
+        owner: TenantId,
+        /// Its name.
+        name: String,
+        /// The name of its subscription.
+        subscription: String,
+    },
+    /// Where a plugin stood in the event logs, and the runs it owed: as hosts before versions wrote it down.
     Subscription {
         /// Whose plugin it was; the operator's served every tenant.
         owner: TenantId,
@@ -65,7 +89,10 @@ impl Leftover {
             Self::Session { tenant, session, .. } => (1, &[&tenant.0.to_be_bytes(), &session.0.to_be_bytes()]),
             Self::Device { tenant, session } => (2, &[&tenant.0.to_be_bytes(), &session.0.to_be_bytes()]),
             Self::Webhook { tenant, webhook } => (3, &[&tenant.0.to_be_bytes(), &webhook.0.to_be_bytes()]),
-            Self::Subscription { name, .. } => return Self::subscription_key(name),
+            Self::Artifact { tenant, sha256, .. } => (5, &[&tenant.0.to_be_bytes(), sha256.as_bytes()]),
+            Self::Plugin { subscription: name, .. } | Self::Subscription { name, .. } => {
+                return Self::subscription_key(name);
+            }
         };
         keys::cleanup(kind, &id.concat())
     }
@@ -73,6 +100,28 @@ impl Leftover {
     /// Where the note of a subscription lies, whosever it was: its name says that, too.
     pub(super) fn subscription_key(name: &str) -> Vec<u8> {
         keys::cleanup(4, name.as_bytes())
+    }
+
+    /// Where the note of a plugin lies.
+    pub(super) fn plugin_key(owner: TenantId, name: &str) -> Vec<u8> {
+        Self::subscription_key(&Plugin::full_name_of(owner, name))
+    }
+
+    /// Holds while exactly this is left.
+    pub(super) fn held(&self) -> Result<Check, StorageError> {
+        let key = self.key();
+        let value = encode(&key, self)?;
+        Ok(Check::Equals { key, value })
+    }
+
+    /// Removes the note: nothing is left, or what was left is used.
+    pub(super) fn remove(&self, batch: &mut Batch) {
+        batch.delete(self.key());
+    }
+
+    /// Whether an upload may be under way that goes on with what is left.
+    fn may_be_used(&self, now: Timestamp) -> bool {
+        matches!(self, Self::Artifact { at, .. } if now < at.plus(UPLOAD_TIME_MAX))
     }
 
     /// Writes the note into the batch that deletes.
@@ -115,6 +164,22 @@ impl Storage {
         Ok(finished)
     }
 
+    /// The same while uploads go on: components that one may be storing now are passed over.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn finish_old_cleanups(&self, now: Timestamp) -> Result<usize, StorageError> {
+        let (mut finished, mut range) = (0, KeyRange::prefix(&keys::cleanups(), 1));
+        while let Some((note, value)) = self.engine.range(&range).await?.pop() {
+            range = range.after(&note);
+            if !decode::<Leftover>(&note, &value)?.may_be_used(now) {
+                self.finish_cleanup_at(&note).await?;
+                finished += 1;
+            }
+        }
+        Ok(finished)
+    }
+
     /// Removes what is left, to its end. Nothing left is no error.
     pub(super) async fn finish_cleanup(&self, left: &Leftover) -> Result<(), StorageError> {
         self.finish_cleanup_at(&left.key()).await
@@ -122,9 +187,14 @@ impl Storage {
 
     /// The same, by the place of the note.
     pub(super) async fn finish_cleanup_at(&self, note: &[u8]) -> Result<(), StorageError> {
+        let mut first = None;
         for _ in 0..CONFLICT_TRIES_MAX {
             let Some(value) = self.engine.get(note).await? else { return Ok(()) };
             let left: Leftover = decode(note, &value)?;
+            if *first.get_or_insert_with(|| left.clone()) != left {
+                // Somebody else has finished it, and what is there now is of somebody who came later.
+                return Ok(());
+            }
             let held = Check::Equals { key: note.to_vec(), value };
             let cleanup = Cleanup { storage: self, note: note.to_vec(), held };
             match cleanup.run(&left).await {
@@ -173,12 +243,14 @@ impl Cleanup<'_> {
                 last.delete(keys::of_webhook(*tenant, RecordType::AttemptCounter, *webhook));
                 last.delete(keys::of_webhook(*tenant, RecordType::WebhookCount, *webhook));
             }
-            Leftover::Subscription { owner: TenantId::OPERATOR, name } => {
-                for tenant in self.storage.tenants().await? {
-                    self.remove_subscription(tenant.id, name).await?;
-                }
+            Leftover::Artifact { tenant, sha256, .. } => {
+                self.remove_rows(&keys::artifact_parts(*tenant, sha256), PARTS_AT_ONCE).await?;
             }
-            Leftover::Subscription { owner, name } => self.remove_subscription(*owner, name).await?,
+            Leftover::Plugin { owner, name, subscription } => {
+                self.remove_versions(*owner, name).await?;
+                self.remove_subscriptions(*owner, subscription).await?;
+            }
+            Leftover::Subscription { owner, name } => self.remove_subscriptions(*owner, name).await?,
         }
         last.delete(self.note.clone());
         self.storage.engine.commit(last).await.map(|_| ())
@@ -192,19 +264,47 @@ impl Cleanup<'_> {
 
     /// Removes every key that begins with `prefix`.
     async fn remove_all(&self, prefix: &[u8]) -> Result<(), StorageError> {
+        self.remove_rows(prefix, CLEANUP_ROWS_MAX).await
+    }
+
+    /// The same, `at_once` rows in a commit.
+    async fn remove_rows(&self, prefix: &[u8], at_once: usize) -> Result<(), StorageError> {
         loop {
-            let rows = self.storage.engine.range(&KeyRange::prefix(prefix, CLEANUP_ROWS_MAX)).await?;
+            let rows = self.storage.engine.range(&KeyRange::prefix(prefix, at_once)).await?;
             if rows.is_empty() {
                 return Ok(());
             }
             let mut batch = self.batch();
-            let last = rows.len() < CLEANUP_ROWS_MAX;
+            let last = rows.len() < at_once;
             rows.into_iter().for_each(|(key, _)| batch.delete(key));
             self.storage.engine.commit(batch).await?;
             if last {
                 return Ok(());
             }
         }
+    }
+
+    /// Removes the versions of a plugin, and the components that no other version has.
+    async fn remove_versions(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {
+        for version in self.storage.plugin_versions(owner, name).await? {
+            let mut batch = self.batch();
+            let left = self.storage.drop_version(&mut batch, owner, name, &version).await?;
+            self.storage.engine.commit(batch).await?;
+            if let Some(left) = left {
+                Box::pin(self.storage.finish_cleanup(&left)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_subscriptions(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {
+        if owner != TenantId::OPERATOR {
+            return self.remove_subscription(owner, name).await;
+        }
+        for tenant in self.storage.tenants().await? {
+            self.remove_subscription(tenant.id, name).await?;
+        }
+        Ok(())
     }
 
     async fn remove_subscription(&self, tenant: TenantId, name: &str) -> Result<(), StorageError> {

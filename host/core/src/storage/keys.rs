@@ -14,13 +14,15 @@ use crate::rules::quota::{Charge, Scope};
 mod people;
 mod plugins;
 mod templates;
+mod versions;
 
 pub(super) use people::{
     all_poll_votes, contact_by_lid, contact_by_phone, contact_count, contact_of_lid, contacts, contacts_of_lid, known_poll,
     known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
 };
-pub(super) use plugins::{artifact, cursor, cursors, parked_work, parked_works, plugin, plugins, work, works};
+pub(super) use plugins::{artifact, artifacts, cursor, cursors, parked_work, parked_works, plugin, plugins, work, works};
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
+pub(super) use versions::{artifact_bytes, artifact_part, artifact_parts, artifact_uses, plugin_version, plugin_versions};
 
 /// What a key's record is. Numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,10 @@ pub(super) enum RecordType {
     TemplateCount = 97,
     TemplateSettings = 98,
     TestSends = 99,
+    PluginVersion = 100,
+    ArtifactPart = 101,
+    ArtifactUses = 102,
+    ArtifactBytes = 103,
 }
 
 /// Bytes before the part that tells records of one type apart.

@@ -28,13 +28,14 @@ use async_trait::async_trait;
 
 use super::engine::{Batch, CommitStats, Engine, Entry, KeyRange};
 use super::memory_engine::MemoryEngine;
-use super::{MASTER_KEY_BYTES, MasterKey, NewKey, Storage, StorageError};
+use super::{MASTER_KEY_BYTES, MasterKey, NewKey, NewVersion, Storage, StorageError, VersionKept};
 use crate::clock::Timestamp;
 use crate::records::account::{ApiKey, KeyKind, Tenant};
 use crate::records::content::{Content, Extras};
 use crate::records::event::{Event, Incoming};
 use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
 use crate::records::message::{Message, MessageState, Receipt, Schedule};
+use crate::records::plugin::{Declared, PluginVersion};
 use crate::records::session::{Session, SessionState};
 
 const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -186,6 +187,26 @@ fn message(session: SessionId, id: u64) -> Message {
         template: None,
         test: false,
     }
+}
+
+/// The version number `n` of some plugin, whose component is [`component`].
+fn version(n: u8) -> PluginVersion {
+    let declared = Declared { interfaces: vec!["responder".to_owned()], event_kinds: vec!["message.received".to_owned()] };
+    let version = PluginVersion::new(&format!("{n:064x}"), component(n).len() as u64, LATER, declared);
+    PluginVersion { uploaded_by: Some(KeyId(7)), note: format!("upload {n}"), load_ms: 3, ..version }
+}
+
+/// The bytes of [`version`], in several parts for some.
+fn component(n: u8) -> Vec<u8> {
+    vec![n; if n.is_multiple_of(2) { 120_000 } else { 9 }]
+}
+
+/// Uploads and activates [`version`] number `n`.
+async fn upload(storage: &Storage, tenant: TenantId, name: &str, n: u8) -> Result<VersionKept, StorageError> {
+    let version = version(n);
+    storage.put_artifact(tenant, &version.sha256, &component(n), version.uploaded_at).await?;
+    let new = NewVersion { tenant, name, version: &version, subscription: None, store_bytes_max: u64::MAX };
+    storage.keep_version(&new, |plugin, version| plugin.activate(version, NOW)).await
 }
 
 async fn accept(storage: &Storage, session: SessionId, ids: &[u64]) {

@@ -193,6 +193,11 @@ impl FrontDoor {
                 }
                 answer
             }
+            // It may be served again once the plugin can be loaded.
+            Lookup::Unknown { .. } if generation.is_broken_at(host.as_deref(), &refused.path) => {
+                let why = "the plugin that serves this cannot be loaded";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).answer()
+            }
             Lookup::Unknown { renderer } => self.refuse(renderer, &refused, plugin::Refusal::NotFound).await,
         }
     }

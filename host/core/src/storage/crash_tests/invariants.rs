@@ -10,6 +10,7 @@ use crate::records::blob::Blob;
 use crate::records::id::{KeyId, MessageId, TenantId, WebhookId};
 use crate::records::message::{BatchRecord, Message, MessageState, Priority};
 use crate::records::once::OnceMark;
+use crate::records::plugin::{Plugin, PluginVersion};
 use crate::records::session::Session;
 use crate::records::webhook::TEST_NUMBER_FIRST;
 use crate::rules::calendar::WindowKind;
@@ -42,6 +43,7 @@ pub(super) async fn hold(storage: &Storage) {
     stored.once_marks_name_messages_and_are_found_again();
     stored.charges_are_counted();
     stored.blobs_are_counted();
+    stored.versions_belong_together();
 }
 
 /// The eight bytes from `start` on.
@@ -195,6 +197,39 @@ impl Stored {
         assert_eq!((counted(WindowKind::Day), counted(WindowKind::Month)), (charged, charged));
         assert!(charged <= DAY_MAX);
         assert!(counted(WindowKind::Minute) <= charged, "minutes that are over are swept");
+    }
+
+    fn versions_belong_together(&self) {
+        let owner = TenantId::OPERATOR;
+        let (mut uses, mut bytes): (BTreeMap<Vec<u8>, u64>, BTreeMap<Vec<u8>, u64>) = Default::default();
+        for version in self.records::<PluginVersion>(RecordType::PluginVersion) {
+            *uses.entry(keys::artifact_uses(owner, &version.sha256)).or_default() += 1;
+            bytes.insert(keys::artifact_parts(owner, &version.sha256), version.bytes);
+        }
+        let counted = self.of(RecordType::ArtifactUses).iter().map(|(key, value)| (key.clone(), count_in(Some(value))));
+        assert_eq!(uses, counted.collect(), "each version counts as a use of its component");
+        assert_eq!(self.count(&keys::artifact_bytes(owner)), bytes.values().sum::<u64>());
+        let mut stored: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for (key, part) in self.of(RecordType::ArtifactPart) {
+            *stored.entry(key[..key.len() - 4].to_vec()).or_default() += part.len() as u64;
+        }
+        assert_eq!(stored, bytes, "each component is there as a whole, and none without a version");
+        let mut versions = 0;
+        for plugin in self.records::<Plugin>(RecordType::Plugin) {
+            let numbers: Vec<u64> = self.versions_of(&plugin.name).map(|version| version.n).collect();
+            versions += numbers.len();
+            assert!(numbers.iter().all(|n| *n <= plugin.latest));
+            for sha256 in plugin.before.iter().chain(Some(&plugin.sha256).filter(|active| !active.is_empty())) {
+                assert!(self.entries.contains_key(&keys::plugin_version(owner, &plugin.name, sha256)), "{plugin:?}");
+            }
+        }
+        assert_eq!(self.of(RecordType::PluginVersion).len(), versions, "no version of a plugin that is gone");
+    }
+
+    fn versions_of(&self, name: &str) -> impl Iterator<Item = PluginVersion> {
+        let prefix = keys::plugin_versions(TenantId::OPERATOR, name);
+        let own = self.of(RecordType::PluginVersion).iter().filter(move |(key, _)| key.starts_with(&prefix));
+        own.map(|(key, value)| decode(key, value).unwrap())
     }
 
     fn blobs_are_counted(&self) {

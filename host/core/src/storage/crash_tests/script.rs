@@ -13,21 +13,25 @@ use crate::records::content::{Content, Extras};
 use crate::records::event::Incoming;
 use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
 use crate::records::message::{BatchRecord, Message, MessageState, Priority, Receipt, Schedule};
-use crate::records::plugin::{Plugin, Work};
+use crate::records::plugin::{Declared, Plugin, PluginVersion, Work};
 use crate::records::session::{Session, SessionState};
 use crate::storage::fault::FaultDisk;
-use crate::storage::{Acceptance, DeviceTable, NewKey, RunEffects, SendOutcome, SessionChange, Storage, StorageError};
+use crate::storage::{
+    Acceptance, DeviceTable, NewKey, NewVersion, RunEffects, SendOutcome, SessionChange, Storage, StorageError,
+};
 
 /// Operations of the script.
 pub(super) const OPERATIONS: u64 = 512;
 /// Whose sessions they are.
 pub(super) const TENANT: TenantId = TenantId(7);
-const SUBSCRIPTION: &str = "operator/auto-reply";
+const SUBSCRIPTION: &str = "operator/plugin 0";
 const PEER: &str = "4915100000001@s.whatsapp.net";
 /// Accepts that are asked for at once.
 const GROUP: u64 = 5;
 /// Bytes of a small and of a large component; the large one makes the file grow.
 const COMPONENT_BYTES: [u64; 2] = [10_000, 120_000];
+/// Most bytes of all components: the large one and some of the others.
+const STORE_BYTES_MAX: u64 = 145_000;
 
 /// Runs operations on a storage.
 pub(super) struct Script {
@@ -64,7 +68,7 @@ impl Script {
             6 | 16 => self.receipts(n, session, dice).await,
             7 | 15 => self.inbound(n, session, dice).await,
             8 | 18 => self.responders(n, session, dice).await,
-            12 => self.activate_plugin(n, dice).await,
+            12 => self.upload(n, dice).await,
             14 | 20 => self.device(n, session, dice).await,
             21 => self.keys(n, session).await,
             22 => self.forget(n, session, dice).await,
@@ -76,6 +80,7 @@ impl Script {
             27 | 30 => self.once(n, session, dice).await,
             28 => self.blobs(n, dice).await,
             31 => self.charged(n, session, dice).await,
+            23 => self.versions(n, dice).await,
             _ => self.wait(n, dice).await,
         }
     }
@@ -200,10 +205,41 @@ impl Script {
         Ok(())
     }
 
-    async fn activate_plugin(&self, n: u64, dice: &SeededEntropy) -> Done {
-        let large = usize::from((n / 24).is_multiple_of(6));
-        let bytes = COMPONENT_BYTES[large] + dice.next_u64() % 1000;
-        self.storage.activate_plugin(&plugin(n), &vec![n as u8; bytes as usize]).await
+    async fn upload(&self, n: u64, dice: &SeededEntropy) -> Done {
+        let component = n / 32 % 6;
+        let large = usize::from(component == 0);
+        let version = version(n, component, COMPONENT_BYTES[large] + component);
+        let bytes = vec![component as u8; version.bytes as usize];
+        self.storage.put_artifact(TenantId::OPERATOR, &version.sha256, &bytes, version.uploaded_at).await?;
+        let name = plugin_name(dice);
+        let subscription = Some(SUBSCRIPTION).filter(|subscription| subscription.ends_with(name.as_str()));
+        let new = NewVersion {
+            tenant: TenantId::OPERATOR,
+            name: &name,
+            version: &version,
+            subscription,
+            store_bytes_max: STORE_BYTES_MAX,
+        };
+        let activate = !dice.next_u64().is_multiple_of(4);
+        let change = |plugin: &mut Plugin, version: &PluginVersion| {
+            if activate {
+                plugin.activate(version, at(n));
+            }
+        };
+        self.storage.keep_version(&new, change).await.map(drop)
+    }
+
+    /// What is done to versions that are there.
+    async fn versions(&self, n: u64, dice: &SeededEntropy) -> Done {
+        let name = plugin_name(dice);
+        let versions = self.storage.plugin_versions(TenantId::OPERATOR, &name).await?;
+        let Some(version) = versions.get(dice.next_u64() as usize % versions.len().max(1)) else { return Ok(()) };
+        let (place, sha256) = ((TenantId::OPERATOR, name.as_str()), &version.sha256);
+        match dice.next_u64() % 4 {
+            0 => self.storage.delete_version(TenantId::OPERATOR, &name, sha256).await.map(drop),
+            1 => self.storage.change_plugin(TenantId::OPERATOR, &name, |plugin| plugin.stopped = true).await.map(drop),
+            way => self.storage.activate_version(place, sha256, way == 3, None, at(n)).await.map(drop),
+        }
     }
 
     async fn device(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
@@ -304,17 +340,12 @@ fn key(n: u64, kind: KeyKind, session: Option<SessionId>) -> NewKey {
     NewKey::new(record, format!("key number {n}"))
 }
 
-fn plugin(n: u64) -> Plugin {
-    Plugin {
-        name: format!("plugin {}", n / 24 % 3),
-        tenant: TenantId::OPERATOR,
-        sha256: format!("{:064x}", n / 24 % 4),
-        bytes: 0,
-        interfaces: Vec::new(),
-        mounts: Vec::new(),
-        config: serde_json::Value::Null,
-        activated_at: at(n),
-    }
+fn plugin_name(dice: &SeededEntropy) -> String {
+    format!("plugin {}", dice.next_u64() % 3)
+}
+
+fn version(n: u64, component: u64, bytes: u64) -> PluginVersion {
+    PluginVersion::new(&format!("{component:064x}"), bytes, at(n), Declared::default())
 }
 
 pub(super) fn message(session: SessionId, n: u64, part: u64) -> Message {

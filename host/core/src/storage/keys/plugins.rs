@@ -38,6 +38,11 @@ pub(in crate::storage) fn plugins(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::Plugin, &[])
 }
 
+/// Components as hosts before versions stored them: whole.
+pub(in crate::storage) fn artifacts(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::Artifact, &[])
+}
+
 pub(in crate::storage) fn artifact(tenant: TenantId, sha256: &str) -> Vec<u8> {
     key(tenant, RecordType::Artifact, &[sha256.as_bytes()])
 }

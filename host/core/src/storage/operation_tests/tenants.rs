@@ -1,8 +1,8 @@
 //! No operation of one tenant reads or changes what belongs to another, whatever ids it names.
 
 use super::*;
-use crate::records::plugin::{Plugin, Work};
-use crate::storage::{CursorStep, DeviceTable, DueSend, OwedRun, RunEffects, SendOutcome, SessionChange};
+use crate::records::plugin::Work;
+use crate::storage::{CursorStep, DeviceTable, DueSend, OwedRun, RunEffects, SendOutcome, SessionChange, VersionChange};
 
 const TABLE: DeviceTable = DeviceTable(1);
 const REPLY: &str = "operator/reply";
@@ -16,23 +16,10 @@ struct Acme {
     owed: OwedRun,
 }
 
-fn plugin() -> Plugin {
-    Plugin {
-        name: "reply".to_owned(),
-        tenant: ACME,
-        sha256: "aa".to_owned(),
-        bytes: 9,
-        interfaces: Vec::new(),
-        mounts: Vec::new(),
-        config: serde_json::Value::Null,
-        activated_at: NOW,
-    }
-}
-
 async fn acme() -> Acme {
     let storage = storage_with_session().await;
     storage.create_key(&key(ACME, 7, KeyKind::Tenant, None, "sk_live_acme")).await.unwrap();
-    storage.activate_plugin(&plugin(), b"component").await.unwrap();
+    upload(&storage, ACME, "reply", 1).await.unwrap();
     let device = storage.device(ACME, SESSION);
     let mut batch = device.batch();
     batch.put(TABLE, b"row", b"value");
@@ -72,7 +59,7 @@ async fn seen_by(storage: &Storage, tenant: TenantId) -> ([usize; 9], [bool; 9])
         storage.next_due_send(tenant, SESSION).await.unwrap().is_some(),
         storage.last_event_number(tenant).await.unwrap() > 0,
         storage.plugin(tenant, "reply").await.unwrap().is_some(),
-        storage.artifact(tenant, "aa").await.unwrap().is_some(),
+        storage.artifact(tenant, &version(1).sha256).await.unwrap().is_some(),
         device.last_key(TABLE, b"").await.unwrap().is_some() || device.get(TABLE, b"row").await.unwrap().is_some(),
     ];
     (listed, found)
@@ -102,6 +89,11 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
         assert!(!storage.delete_session(other, SESSION, crate::clock::Timestamp(9)).await.unwrap());
         assert!(!storage.revoke_key(other, KeyId(7), LATER).await.unwrap());
         assert!(!storage.delete_plugin(other, "reply", "1/reply").await.unwrap());
+        let sha256 = &version(1).sha256;
+        assert_eq!(storage.delete_version(other, "reply", sha256).await.unwrap(), VersionChange::NoPlugin);
+        let activated = storage.activate_version((other, "reply"), sha256, false, None, LATER).await.unwrap();
+        assert_eq!(activated, VersionChange::NoPlugin);
+        assert_eq!(storage.change_plugin(other, "reply", |plugin| plugin.stopped = true).await.unwrap(), None);
         assert!(conflict(storage.create_key(&key(other, 9, KeyKind::Session, Some(SESSION), "theirs")).await));
         assert!(conflict(storage.accept_messages(other, &[message(SESSION, 9)]).await));
         assert!(conflict(storage.record_inbound(other, SESSION, LATER, &[incoming("chat", "from", "IN9")]).await));

@@ -1,7 +1,7 @@
 //! Cursors and runs: each wanted event is owed once, and what a run did is kept once or not at all.
 
 use super::*;
-use crate::records::plugin::{Plugin, Work};
+use crate::records::plugin::Work;
 use crate::storage::{CursorStep, OwedRun, RunEffects};
 
 const REPLY: &str = "operator/reply";
@@ -182,17 +182,8 @@ async fn runs_are_listed_up_to_the_limit_oldest_first() {
 async fn a_plugin_that_comes_again_after_it_was_deleted_begins_with_what_happens_then() {
     let storage = storage_with_runs(2).await;
     storage.create_tenant(&tenant(ACME, "Acme")).await.unwrap();
-    let plugin = Plugin {
-        tenant: TenantId::OPERATOR,
-        name: "reply".to_owned(),
-        sha256: "aa".to_owned(),
-        bytes: 1,
-        interfaces: vec!["responder".to_owned()],
-        mounts: Vec::new(),
-        config: serde_json::Value::Null,
-        activated_at: NOW,
-    };
-    storage.activate_plugin(&plugin, b"component").await.unwrap();
+    upload(&storage, TenantId::OPERATOR, "reply", 1).await.unwrap();
+    upload(&storage, TenantId::OPERATOR, "reply", 2).await.unwrap();
     assert!(storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY).await.unwrap());
     assert!(owed(&storage, REPLY).await.is_empty(), "runs that it owed");
     storage.start_cursor_at_end(ACME, REPLY).await.unwrap();

@@ -52,6 +52,7 @@ const SIM: &str = "sim/";
 const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
+    plugins::VERSION_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,
@@ -294,6 +295,11 @@ impl FrontDoor {
         self.caller_with(&[KeyKind::Tenant], headers, (resource, action)).await
     }
 
+    /// The same with scopes that cover one of these actions.
+    async fn caller_of_any(&self, headers: &HeaderMap, resource: &str, actions: &[&str]) -> Result<Caller, Problem> {
+        self.caller_who(&[KeyKind::Tenant], headers, (resource, actions)).await
+    }
+
     /// The tenant that calls, or one of its sessions: what the key is bound to confines what it sees.
     async fn tenant(&self, headers: &HeaderMap, resource: &str, action: &str) -> Result<Principal, Problem> {
         match self.caller_with(&[KeyKind::Tenant, KeyKind::Session], headers, (resource, action)).await? {
@@ -312,13 +318,22 @@ impl FrontDoor {
         headers: &HeaderMap,
         (resource, action): (&str, &str),
     ) -> Result<Caller, Problem> {
+        self.caller_who(kinds, headers, (resource, &[action])).await
+    }
+
+    async fn caller_who(
+        &self,
+        kinds: &[KeyKind],
+        headers: &HeaderMap,
+        (resource, actions): (&str, &[&str]),
+    ) -> Result<Caller, Problem> {
         let token = input::bearer(headers).ok_or_else(|| unauthorized("missing credential: Authorization: Bearer <key>"))?;
         if self.admin_key.is(token) {
             return Ok(Caller::Operator);
         }
         match self.accounts.authenticate(token, kinds, Some(SERVICE)).await {
             Ok((principal, tenant)) => {
-                authority::check(&principal, resource, action)?;
+                authority::check_any(&principal, resource, actions)?;
                 let now = self.clock.now();
                 let counted = self.limits.count_request(&tenant, now);
                 counted.map_err(|standing| too_many_requests(&standing, "too many requests", now))?;

@@ -51,7 +51,26 @@ impl From<InstallError> for Problem {
             InstallError::Invalid { field, why } => Self::invalid(field, why),
             InstallError::Config(faults) => config_problem(&["config"], &faults),
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
-            InstallError::NoSuchPlugin => Self::not_found(error.to_string()),
+            InstallError::NoSuchPlugin | InstallError::NoSuchVersion => Self::not_found(error.to_string()),
+            InstallError::VersionActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_active"),
+            InstallError::NothingBefore => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "nothing_before"),
+            InstallError::AmbiguousVersion(_) => {
+                Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_ambiguous")
+            }
+            InstallError::Full { used, max } => Self::new(StatusCode::FORBIDDEN, error.to_string())
+                .with("code", "limit_reached")
+                .with("limit", "plugin_store_mib")
+                .with("max", max)
+                .with("used", used),
+            InstallError::Busy { waiting, max } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .with("code", "limit_reached")
+                .with("limit", "plugin_changes_waiting")
+                .with("max", max)
+                .with("used", waiting),
+            InstallError::NoComponent => {
+                tracing::error!("the component of a version is not stored");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
             InstallError::Host(why) => {
                 tracing::error!(why, "the host cannot compile");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the host cannot compile now")

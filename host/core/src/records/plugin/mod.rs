@@ -1,0 +1,135 @@
+//! Uploaded plugins and the work they owe.
+
+mod version;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::records::id::TenantId;
+
+pub use version::{Declared, PluginVersion};
+
+/// Most versions of one plugin that are kept.
+pub const VERSIONS_MAX: usize = 100;
+/// How many versions are remembered to have been active before.
+pub const BEFORE_MAX: usize = 16;
+
+/// Where a router plugin is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Path prefix without a slash at its end.
+    pub prefix: String,
+    /// It answers for paths and methods below the prefix that no plugin serves.
+    #[serde(default)]
+    pub owner: bool,
+    /// The host name, lower case, that requests have to be for; any unless it is given.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+/// A plugin: a name under which versions are uploaded, and what holds for whichever of them is active.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// Its name, unique within its tenant.
+    pub name: String,
+    /// Whose it is; the operator's serve every tenant.
+    pub tenant: TenantId,
+    /// Hexadecimal SHA-256 of the active component; empty when none is active.
+    pub sha256: String,
+    /// Bytes of the active component.
+    pub bytes: u64,
+    /// The interfaces it exports.
+    pub interfaces: Vec<String>,
+    /// Where its router is reached.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// Its configuration, JSON.
+    pub config: serde_json::Value,
+    /// When this version became active.
+    pub activated_at: Timestamp,
+    /// When it was first uploaded; the beginning of time for one that an older host stored.
+    #[serde(default)]
+    pub created_at: Timestamp,
+    /// Number of the active version; 0 when none is active, and for one that an older host stored.
+    #[serde(default)]
+    pub version: u64,
+    /// Number of the newest version.
+    #[serde(default)]
+    pub latest: u64,
+    /// Hashes of versions that were active before, the last one first, at most [`BEFORE_MAX`].
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// Its owner stopped it: nothing calls it, and its versions stay.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Raised by every change.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+impl Plugin {
+    /// A plugin without any version.
+    pub fn new(tenant: TenantId, name: &str, created_at: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            tenant,
+            sha256: String::new(),
+            bytes: 0,
+            interfaces: Vec::new(),
+            mounts: Vec::new(),
+            config: serde_json::json!({}),
+            activated_at: created_at,
+            created_at,
+            version: 0,
+            latest: 0,
+            before: Vec::new(),
+            stopped: false,
+            revision: 0,
+        }
+    }
+
+    /// What a plugin is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
+    pub fn full_name_of(tenant: TenantId, name: &str) -> String {
+        if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }
+    }
+
+    /// Makes `version` the active one, and remembers the one before it.
+    pub fn activate(&mut self, version: &PluginVersion, now: Timestamp) {
+        if self.sha256 == version.sha256 {
+            self.version = version.n;
+            return;
+        }
+        let before = std::mem::replace(&mut self.sha256, version.sha256.clone());
+        self.before.retain(|sha256| *sha256 != version.sha256 && *sha256 != before);
+        // What an older host stored may have no version to go back to.
+        if !before.is_empty() && self.version > 0 {
+            self.before.insert(0, before);
+        }
+        self.before.truncate(BEFORE_MAX);
+        self.serve(version, now);
+    }
+
+    /// Makes `version` the active one again. The one that was active is not remembered, so that going back again goes further
+    /// back.
+    pub fn go_back(&mut self, version: &PluginVersion, now: Timestamp) {
+        self.before.retain(|sha256| *sha256 != version.sha256);
+        self.sha256.clone_from(&version.sha256);
+        self.serve(version, now);
+    }
+
+    fn serve(&mut self, version: &PluginVersion, now: Timestamp) {
+        (self.version, self.bytes, self.activated_at) = (version.n, version.bytes, now);
+        self.interfaces.clone_from(&version.declared.interfaces);
+    }
+}
+
+/// A responder run that is owed: durable until its effects are committed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    /// Tries so far.
+    pub tries: u32,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}

@@ -1,0 +1,261 @@
+//! Plugins: the operator's and those of tenants.
+
+mod versions;
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use switchboard_core::records::id::{KeyId, TenantId};
+use switchboard_core::records::plugin::{Mount, Plugin};
+use switchboard_core::rules::said_back::said_back;
+use switchboard_core::storage::ARTIFACT_BYTES_MAX;
+
+use super::refusals::config_problem;
+use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
+use crate::builtins;
+use crate::http::front_door::FrontDoor;
+use crate::http::problem::{Problem, json as json_answer};
+use crate::plugins::{Install, InstallError, Plugins, Standing};
+
+/// Most bytes of a JSON body that carries a component as base64.
+const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
+/// The parameter by which the operator names the tenant whose plugins it looks at, stops or deletes.
+const TENANT: &str = "tenant";
+/// The parameters of an upload whose body is the component.
+const UPLOAD: &[&str] = &["name", "activate", "note"];
+
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "plugins", |door, call| Box::pin(door.list_plugins(call))).asked(&[TENANT]),
+    route("POST", "plugins", |door, call| Box::pin(door.install_plugin(call))).asked(UPLOAD),
+    route("GET", "plugins/{name}", |door, call| Box::pin(door.show_plugin(call))).asked(&[TENANT]),
+    route("PATCH", "plugins/{name}", |door, call| Box::pin(door.change_plugin(call))).asked(&[TENANT]),
+    route("DELETE", "plugins/{name}", |door, call| Box::pin(door.delete_plugin(call))).asked(&[TENANT]),
+    route("GET", "plugins/{name}/config", |door, call| Box::pin(door.show_plugin_config(call))).asked(&[TENANT]),
+    route("PUT", "plugins/{name}/config", |door, call| Box::pin(door.set_plugin_config(call))),
+];
+pub(super) use versions::ROUTES as VERSION_ROUTES;
+
+/// A change of a plugin.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PluginChange {
+    stopped: bool,
+}
+
+/// An upload in JSON. With `application/wasm` the body is the component and the name is in the query.
+#[derive(Deserialize)]
+struct Upload {
+    name: String,
+    #[serde(default)]
+    component_base64: Option<String>,
+    #[serde(default)]
+    builtin: Option<String>,
+    #[serde(default)]
+    mounts: Option<Vec<Mount>>,
+    /// `null` is no configuration, and no wish to keep the one before.
+    #[serde(default, deserialize_with = "given")]
+    config: Option<Value>,
+    #[serde(default = "yes")]
+    activate: bool,
+    #[serde(default)]
+    note: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What was given, also when it is `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+fn plugin_json(plugins: &Plugins, plugin: &Plugin) -> Value {
+    let (state, why) = match plugins.standing(plugin.tenant, &plugin.name) {
+        Standing::Active => ("active", None),
+        Standing::Stopped => ("stopped", None),
+        Standing::Broken(why) => ("broken", Some(why)),
+    };
+    let (calls, last_us) = plugins.find(plugin.tenant, &plugin.name).map_or((0, 0), |active| active.usage());
+    let owner = if plugin.tenant == TenantId::OPERATOR { "operator" } else { "tenant" };
+    json!({
+        "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
+        "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "interfaces": plugin.interfaces,
+        "mounts": plugin.mounts, "config": plugin.config, "activated_at": plugin.activated_at,
+        "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
+    })
+}
+
+fn no_plugin() -> Problem {
+    Problem::not_found("there is no plugin of this name")
+}
+
+/// Lets a change go on to its end even if whoever asked for it does not wait.
+async fn lasting<T: Send + 'static>(
+    change: impl Future<Output = Result<T, InstallError>> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::spawn(change).await {
+        Ok(done) => done.map_err(Problem::from),
+        Err(error) => {
+            tracing::error!(%error, "a change of a plugin broke down");
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the host failed"))
+        }
+    }
+}
+
+/// Whose plugins a call is about, and the key that makes it.
+struct Asking {
+    owner: TenantId,
+    key: Option<KeyId>,
+}
+
+impl FrontDoor {
+    /// Whose plugins the caller looks at. A key that may change them may look at them, too.
+    async fn plugins_read(&self, call: &Call) -> Result<Asking, Problem> {
+        self.plugin_owner(call, &["read", "write"]).await
+    }
+
+    /// Whose plugins the caller changes.
+    async fn plugins_write(&self, call: &Call) -> Result<Asking, Problem> {
+        self.plugin_owner(call, &["write"]).await
+    }
+
+    async fn plugin_owner(&self, call: &Call, actions: &[&str]) -> Result<Asking, Problem> {
+        let named = call.query().number(TENANT)?.map(TenantId);
+        match self.caller_of_any(call.headers(), "plugins", actions).await? {
+            Caller::Operator => Ok(Asking { owner: named.unwrap_or(TenantId::OPERATOR), key: None }),
+            Caller::Tenant(principal) if named.is_none_or(|named| named == principal.tenant) => {
+                Ok(Asking { owner: principal.tenant, key: Some(principal.key) })
+            }
+            Caller::Tenant(_) => {
+                let why = "only the operator's key may name a tenant";
+                Err(Problem::new(StatusCode::FORBIDDEN, why).with("code", "wrong_kind_of_key"))
+            }
+        }
+    }
+
+    async fn stored_plugin(&self, owner: TenantId, name: &str) -> Result<Plugin, Problem> {
+        self.storage.plugin(owner, name).await?.ok_or_else(no_plugin)
+    }
+
+    async fn list_plugins(&self, call: Call) -> Answered {
+        let owner = self.plugins_read(&call).await?.owner;
+        let stored = self.storage.plugins(owner).await?;
+        let shown: Vec<Value> = stored.iter().map(|plugin| plugin_json(&self.plugins, plugin)).collect();
+        Ok(json_answer(StatusCode::OK, &json!({ "plugins": shown })))
+    }
+
+    async fn install_plugin(&self, call: Call) -> Answered {
+        let asking = self.plugins_write(&call).await?;
+        let install = read_upload(call, &asking).await?;
+        let plugins = Arc::clone(&self.plugins);
+        let installed = lasting(async move { plugins.install(install).await }).await?;
+        let status = if installed.new { StatusCode::CREATED } else { StatusCode::OK };
+        let mut shown = plugin_json(&self.plugins, &installed.record);
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("uploaded".to_owned(), versions::version_json(&installed.version, &installed.record));
+        }
+        Ok(json_answer(status, &shown))
+    }
+
+    async fn show_plugin(&self, call: Call) -> Answered {
+        let owner = self.plugins_read(&call).await?.owner;
+        let plugin = self.stored_plugin(owner, call.param(0)).await?;
+        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &plugin)))
+    }
+
+    async fn change_plugin(&self, call: Call) -> Answered {
+        let owner = self.plugins_write(&call).await?.owner;
+        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let change: PluginChange = call.json(JSON_BYTES_MAX).await?;
+        let record = lasting(async move { plugins.stop(owner, &name, change.stopped).await }).await?;
+        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+    }
+
+    async fn delete_plugin(&self, call: Call) -> Answered {
+        let owner = self.plugins_write(&call).await?.owner;
+        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let gone = lasting(async move { plugins.delete(owner, &name).await }).await?;
+        if gone { Ok(no_content()) } else { Err(no_plugin()) }
+    }
+
+    async fn show_plugin_config(&self, call: Call) -> Answered {
+        let owner = self.plugins_read(&call).await?.owner;
+        Ok(json_answer(StatusCode::OK, &self.stored_plugin(owner, call.param(0)).await?.config))
+    }
+
+    async fn set_plugin_config(&self, call: Call) -> Answered {
+        let owner = self.plugins_write(&call).await?.owner;
+        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        self.stored_plugin(owner, &name).await?;
+        let config: Value = call.json(JSON_BYTES_MAX).await?;
+        let set = async move { Ok(plugins.set_config(owner, &name, config).await) };
+        let record = lasting(set).await?.map_err(|error| match error {
+            // The whole body is the configuration.
+            InstallError::Invalid { field: "config", why } => Problem::invalid_at(&[], why),
+            InstallError::Config(faults) => config_problem(&[], &faults),
+            other => other.into(),
+        })?;
+        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+    }
+}
+
+async fn read_upload(call: Call, asking: &Asking) -> Result<Install, Problem> {
+    let content_type = call.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "application/wasm" => {
+            let name = call.query().get("name").map(str::to_owned);
+            let name = name.ok_or_else(|| Problem::bad_parameter("name", "is required in the query: ?name=<plugin>"))?;
+            let activate = match call.query().get("activate") {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => return Err(Problem::bad_parameter("activate", "is true or false")),
+            };
+            let note = call.query().get("note").unwrap_or_default().to_owned();
+            let component = call.bytes(ARTIFACT_BYTES_MAX).await?.to_vec();
+            let (tenant, by) = (asking.owner, asking.key);
+            Ok(Install { tenant, name, component, mounts: None, config: None, activate, note, by })
+        }
+        "application/json" => upload_from_json(call.json(UPLOAD_BYTES_MAX).await?, asking),
+        other => {
+            let detail = format!("{:?}: send application/wasm or application/json", said_back(other));
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
+    }
+}
+
+/// The component of this name that the host carries, for whom it can be installed.
+fn carried(name: &str, owner: TenantId) -> Result<&'static [u8], Problem> {
+    let for_owner = |name: &str| owner == TenantId::OPERATOR || !builtins::is_shared_api(name);
+    if let Some(builtin) = builtins::builtin(name).filter(|_| for_owner(name)) {
+        return Ok(builtin.component);
+    }
+    let names: Vec<&str> = builtins::BUILTINS.iter().map(|builtin| builtin.name).filter(|name| for_owner(name)).collect();
+    let why = match for_owner(name) {
+        true => format!("there are: {}", names.join(", ")),
+        false => format!(
+            "{name} is installed by the operator, for all tenants at once: there is nothing to install (GET \
+             /switchboard/v1/apis lists it, PUT /switchboard/v1/apis/{name} switches it on or off for you); a tenant may name: {}",
+            names.join(", ")
+        ),
+    };
+    Err(Problem::invalid("builtin", why))
+}
+
+fn upload_from_json(upload: Upload, asking: &Asking) -> Result<Install, Problem> {
+    use base64::Engine;
+    let component = match (&upload.component_base64, &upload.builtin) {
+        (Some(text), None) => base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .map_err(|error| Problem::invalid("component_base64", error.to_string()))?,
+        (None, Some(name)) => carried(name, asking.owner)?.to_vec(),
+        _ => return Err(Problem::invalid("component_base64", "exactly one of component_base64 and builtin is required")),
+    };
+    let Upload { name, mounts, config, activate, note, .. } = upload;
+    Ok(Install { tenant: asking.owner, name, component, mounts, config, activate, note, by: asking.key })
+}

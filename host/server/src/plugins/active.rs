@@ -1,0 +1,97 @@
+//! A plugin that is active: its record, its code, and what its calls used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::{Mount, Plugin};
+use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
+
+/// A plugin that is active.
+pub struct ActivePlugin {
+    /// Its record.
+    pub record: Plugin,
+    /// Its component, ready to be called.
+    pub loaded: Arc<LoadedPlugin>,
+    config: Arc<str>,
+    /// Its OpenAPI document as it is served, JSON.
+    openapi: Option<Bytes>,
+    usage: Usage,
+}
+
+/// What a plugin's calls used since it became active.
+#[derive(Default)]
+struct Usage {
+    calls: AtomicU64,
+    last_us: AtomicU64,
+}
+
+impl ActivePlugin {
+    /// The plugin of this record whose active version is `loaded`.
+    pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin) -> Arc<Self> {
+        let url = |mount: &Mount| match &mount.host {
+            // Relative to where the document is: the same protocol, another host.
+            Some(host) => format!("//{host}{}", mount.prefix),
+            None => mount.prefix.clone(),
+        };
+        let openapi = loaded.openapi.take().map(|mut document| {
+            let servers = record.mounts.iter().map(|mount| json!({ "url": url(mount) })).collect();
+            document.insert("servers".to_owned(), servers);
+            Bytes::from(serde_json::Value::Object(document).to_string())
+        });
+        let config = record.config.to_string().into();
+        Arc::new(Self { record, loaded: Arc::new(loaded), config, openapi, usage: Usage::default() })
+    }
+
+    /// The same component with the record as it was stored.
+    pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
+        let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
+        let (config, openapi) = (Arc::clone(&self.config), self.openapi.clone());
+        Arc::new(Self { record, loaded, config, openapi, usage: Usage::default() })
+    }
+
+    /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
+    pub fn full_name(&self) -> String {
+        full_name(self.record.tenant, &self.record.name)
+    }
+
+    /// How often it was called since it became active, and how long the last call took, microseconds.
+    pub fn usage(&self) -> (u64, u64) {
+        (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
+    }
+
+    /// Its OpenAPI document, JSON, with the places where it is mounted; `None` when it carries none.
+    pub fn openapi(&self) -> Option<Bytes> {
+        self.openapi.clone()
+    }
+
+    /// The context of a call about what is `tenant`'s, by nobody.
+    pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
+        let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
+        CallContext { tenant, principal: None, plugin, config, now_ms, once: None }
+    }
+}
+
+pub(super) fn full_name(tenant: TenantId, name: &str) -> String {
+    Plugin::full_name_of(tenant, name)
+}
+
+/// Passes on what a call logged. Lines cannot forge others: the runtime escapes them.
+pub(super) fn note_report(plugin: &ActivePlugin, call: &str, report: &CallReport) {
+    let us = u64::try_from(report.took.as_micros()).unwrap_or(u64::MAX);
+    plugin.usage.calls.fetch_add(1, Ordering::Relaxed);
+    plugin.usage.last_us.store(us, Ordering::Relaxed);
+    if report.log.is_empty() && report.log_dropped == 0 {
+        return;
+    }
+    let name = plugin.full_name();
+    for line in &report.log {
+        tracing::info!(plugin = name, call, level = ?line.level, "{}", line.message);
+    }
+    if report.log_dropped > 0 {
+        tracing::warn!(plugin = name, call, dropped = report.log_dropped, "a plugin logged more than it may");
+    }
+}

@@ -1,0 +1,212 @@
+//! Plugins as they are active now: finds them, swaps them, and runs responders.
+//!
+//! What is stored is the truth: each change is durable first and then swapped in, under the turn of its owner. Calls that run
+//! finish on the version they began with.
+
+mod active;
+mod generation;
+mod install;
+mod lifecycle;
+mod restore;
+mod turns;
+mod upload;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use switchboard_core::clock::Clock;
+use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subscription};
+use switchboard_core::flow::wakes::Wakes;
+use switchboard_core::records::event::Event;
+use switchboard_core::records::id::TenantId;
+use switchboard_core::storage::Storage;
+use switchboard_runtime::{Called, Runtime};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::metrics::Metrics;
+
+pub use active::ActivePlugin;
+pub use generation::{Generation, IdlePlugin};
+pub use install::{Install, InstallError, Installed};
+pub use lifecycle::Which;
+
+use active::{full_name, note_report};
+use generation::Change;
+use turns::Turns;
+
+/// The interface of policies.
+pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
+/// Most plugins of one tenant.
+const PLUGINS_MAX: usize = 100;
+/// Most that the components of one owner have together, MiB.
+const STORE_MIB_MAX: u64 = 4096;
+/// Most uploads and other changes of one owner that wait while one of them loads a component.
+const LOADS_WAITING_MAX: usize = 16;
+
+/// Where a plugin stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Calls go to it.
+    Active,
+    /// Its owner stopped it, or has activated no version.
+    Stopped,
+    /// It cannot be loaded, for this reason.
+    Broken(String),
+}
+
+/// The plugins of this host.
+pub struct Plugins {
+    runtime: Runtime,
+    storage: Storage,
+    clock: Arc<dyn Clock>,
+    wakes: Arc<Wakes>,
+    metrics: Arc<Metrics>,
+    generation: ArcSwap<Generation>,
+    /// One swap at a time: each builds on the generation before it.
+    swapping: Mutex<()>,
+    /// Whose turn it is to load a component, which may take as long as a compilation does.
+    loads: Turns,
+    /// Whose turn it is to change what is stored and active. Nobody compiles meanwhile: whoever stops or deletes a plugin does
+    /// not wait for uploads.
+    turns: Turns,
+    /// Whether everything that was active when the host last stopped is so again, as far as it can be.
+    restored: AtomicBool,
+}
+
+impl Plugins {
+    /// No plugin yet.
+    pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>, metrics: Arc<Metrics>) -> Self {
+        let (generation, restored) = (ArcSwap::default(), AtomicBool::new(false));
+        let (swapping, loads, turns) = (Mutex::default(), Turns::default(), Turns::default());
+        Self { runtime, storage, clock, wakes, metrics, generation, swapping, loads, turns, restored }
+    }
+
+    /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
+    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, interface: &'static str, call: &str, called: &Called<T>) {
+        self.metrics.plugin_called(interface, called.outcome.name());
+        note_report(plugin, call, &called.report);
+    }
+
+    /// Counts a call that could not be made: what serves the interface is stored, and not active.
+    pub(crate) fn note_missing(&self, interface: &'static str) {
+        self.metrics.plugin_called(interface, "missing");
+    }
+
+    /// The runtime that calls them.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// What is active now.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Whether everything that is stored has been activated, as far as it can be.
+    pub fn is_restored(&self) -> bool {
+        self.restored.load(Ordering::Acquire)
+    }
+
+    /// The active plugin of this owner and name.
+    pub fn find(&self, tenant: TenantId, name: &str) -> Option<Arc<ActivePlugin>> {
+        let generation = self.generation.load();
+        generation.plugins.iter().find(|plugin| plugin.record.tenant == tenant && plugin.record.name == name).cloned()
+    }
+
+    /// The active plugins of one owner.
+    pub fn of(&self, tenant: TenantId) -> Vec<Arc<ActivePlugin>> {
+        self.generation.load().plugins.iter().filter(|plugin| plugin.record.tenant == tenant).cloned().collect()
+    }
+
+    /// Where a plugin stands that is stored.
+    pub fn standing(&self, tenant: TenantId, name: &str) -> Standing {
+        let generation = self.generation.load();
+        match generation.find_idle(tenant, name) {
+            None if self.find(tenant, name).is_some() => Standing::Active,
+            Some(idle) => idle.broken.clone().map_or(Standing::Stopped, Standing::Broken),
+            None => Standing::Stopped,
+        }
+    }
+
+    /// A tenant was switched on or off: its responders look whether they owe something.
+    pub(crate) fn tenant_changed(&self, tenant: TenantId) {
+        self.wakes.events_have_more(tenant);
+    }
+
+    /// Waits until nobody else loads a component for `owner`. To be taken before the turn, by whoever needs both: until it is
+    /// dropped, no version becomes active and no configuration changes but by its holder.
+    async fn loading(&self, owner: TenantId) -> Result<OwnedSemaphorePermit, InstallError> {
+        self.loads.take(owner, LOADS_WAITING_MAX).await
+    }
+
+    /// Waits until nobody else changes what is stored and active of `owner`.
+    async fn turn(&self, owner: TenantId) -> Result<OwnedSemaphorePermit, InstallError> {
+        self.turns.take(owner, usize::MAX).await
+    }
+
+    /// Whether the routes of all plugins would make one table after a change.
+    fn fits(&self, change: &Change) -> Result<(), InstallError> {
+        self.generation.load().next(change).map(|_| ())
+    }
+
+    fn swap(&self, change: &Change) -> Result<(), InstallError> {
+        let _one_at_a_time = self.swapping.lock();
+        let next = self.generation.load().next(change)?;
+        self.wakes.responders_answer(next.answered());
+        self.generation.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Lets responders of `owner` look whether they owe something.
+    async fn ring(&self, owner: TenantId) -> Result<(), InstallError> {
+        if owner != TenantId::OPERATOR {
+            self.wakes.events_have_more(owner);
+            return Ok(());
+        }
+        for tenant in self.storage.tenants().await? {
+            self.wakes.events_have_more(tenant.id);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Responders for Plugins {
+    fn subscriptions(&self, tenant: TenantId) -> Vec<Subscription> {
+        let generation = self.generation.load();
+        let serves = |plugin: &&Arc<ActivePlugin>| {
+            let owner = plugin.record.tenant;
+            (owner == TenantId::OPERATOR || owner == tenant) && !plugin.loaded.event_kinds.is_empty()
+        };
+        let subscription = |plugin: &Arc<ActivePlugin>| Subscription {
+            name: plugin.full_name(),
+            event_types: plugin.loaded.event_kinds.clone(),
+        };
+        generation.plugins.iter().filter(serves).map(subscription).collect()
+    }
+
+    async fn run(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &RunTry<'_>,
+        event: &Event,
+    ) -> Result<Vec<Command>, String> {
+        let generation = self.generation();
+        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
+            if generation.idle.iter().any(|plugin| full_name(plugin.record.tenant, &plugin.record.name) == subscription) {
+                // Stopped meanwhile: the run is owed until it goes on.
+                return Err("the plugin is stopped".to_owned());
+            }
+            // Deleted meanwhile: nobody is left to answer.
+            return Ok(Vec::new());
+        };
+        let context = plugin.context(tenant, self.clock.now().0);
+        let called = self.runtime.respond(&plugin.loaded, &context, run, event).await;
+        self.note_call(plugin, "responder", run.id, &called);
+        called.outcome.into_result()
+    }
+}

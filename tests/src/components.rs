@@ -1,0 +1,26 @@
+//! Versions of the components that tests upload: the same code under other hashes.
+
+use std::path::Path;
+
+/// What the misbehaving router answers to what it does not serve.
+const REFUSAL: &[u8; 9] = b"not found";
+
+/// A component with a section more that nothing reads: the same code, other bytes.
+pub fn stamped(path: &str, n: u16) -> Vec<u8> {
+    let mut component = std::fs::read(Path::new(path)).unwrap();
+    let [high, low] = n.to_be_bytes();
+    component.extend([0, 4, 1, b'v', high, low]);
+    component
+}
+
+/// The misbehaving router at `path`, whose answer to what it does not serve says which version it is.
+pub fn saying(path: &str, words: &[u8; 9]) -> Vec<u8> {
+    let mut component = std::fs::read(Path::new(path)).unwrap();
+    let windows = component.windows(REFUSAL.len()).enumerate();
+    let places: Vec<usize> = windows.filter(|(_, window)| window == REFUSAL).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the guest says something else");
+    for at in places {
+        component[at..at + REFUSAL.len()].copy_from_slice(words);
+    }
+    component
+}
