@@ -138,6 +138,7 @@ async fn a_test_key_neither_changes_nor_removes_what_is_live() {
         ("POST", format!("{live}/disconnect"), json!({})),
         ("POST", format!("{live}/connect"), json!({})),
         ("POST", format!("{live}/pairing-code"), json!({ "phone_number": "491510000001" })),
+        ("GET", format!("{live}/qr"), json!({})),
         ("DELETE", hook.clone(), json!({})),
         ("PATCH", hook.clone(), json!({ "active": false })),
         ("POST", format!("{hook}/enable"), json!({})),

@@ -1,6 +1,7 @@
 //! What a key may do: what its scopes say and, with a test key, nothing to what is live.
 
 use crate::records::account::Principal;
+use crate::records::event::{Event, Fact};
 
 /// What serves the whole account, live messages as well: none of it is a test key's.
 const WHOLLY_LIVE: [&str; 2] = ["plugins", "templates"];
@@ -56,11 +57,18 @@ pub fn check_change(caller: &Principal, made_in_test: bool, what: &str) -> Resul
     Ok(())
 }
 
+/// Whether a key may see an event of its tenant. Codes that link a phone are for live keys: whoever has one can link their own.
+pub fn sees(caller: &Principal, event: &Event) -> bool {
+    caller.may_use(event.session) && !(caller.test && matches!(event.fact, Fact::SessionQr { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
     use crate::records::account::KeyKind;
-    use crate::records::id::{KeyId, TenantId};
+    use crate::records::id::{KeyId, SessionId, TenantId};
+    use crate::records::session::SessionState;
 
     fn caller(test: bool, scopes: &[&str]) -> Principal {
         let scopes = scopes.iter().map(ToString::to_string).collect();
@@ -78,6 +86,18 @@ mod tests {
         assert_eq!(check(&test, "messages", "write"), Ok(()), "what it sends never leaves the host");
         assert_eq!(check_change(&test, false, "session 5"), Err(Denial::Live("session 5".to_owned())));
         assert_eq!((check_change(&test, true, "session 5"), check_change(&live, false, "session 5")), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_test_key_sees_every_event_but_codes_that_link_a_phone() {
+        let event = |fact| Event { n: 1, at: Timestamp(1), session: SessionId(5), fact };
+        let code = event(Fact::SessionQr { text: "2@x".to_owned(), expires_at: Timestamp(2) });
+        let (test, live) = (caller(true, &[]), caller(false, &[]));
+        assert_eq!((sees(&test, &code), sees(&live, &code)), (false, true));
+        let elsewhere = Principal { session: Some(SessionId(6)), ..live };
+        assert!(!sees(&elsewhere, &code));
+        let other = event(Fact::SessionState { state: SessionState::Connected, reason: None });
+        assert_eq!((sees(&test, &other), sees(&elsewhere, &other)), (true, false));
     }
 
     #[test]

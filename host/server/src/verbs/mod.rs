@@ -351,7 +351,9 @@ impl Verbs for HostVerbs {
 
     async fn session_qr(&self, caller: &Principal, id: SessionId) -> Result<Option<QrCode>, VerbError> {
         need(caller, "sessions", "read")?;
-        self.reach(caller, id).await?;
+        let session = self.reach(caller, id).await?;
+        // Whoever scans it links their own phone.
+        authority::check_change(caller, session.test, &format!("the QR code of session {id}")).map_err(denied)?;
         let now = self.clock.now();
         let Some(qr) = self.sessions.live(id).and_then(|live| live.borrow().qr_at(now).cloned()) else { return Ok(None) };
         let png = qr::png(&qr.text).map_err(|error| VerbError::Unavailable(error.to_string()))?;

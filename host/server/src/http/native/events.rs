@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use switchboard_core::rules::authority;
 use switchboard_core::rules::event_json::event_json;
 use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{EventPage, EventQuery, Order, PAGE_EVENTS_MAX};
@@ -50,7 +51,8 @@ impl FrontDoor {
             Some(wanted) => self.storage.event_page(caller.tenant, &EventQuery { order, limit, cursor, ..wanted }).await?,
             None => EventPage { seen: cursor.unwrap_or(0), ..EventPage::default() },
         };
-        let events: Vec<Value> = page.events.iter().map(event_json).collect();
+        let events: Vec<Value> =
+            page.events.iter().filter(|event| authority::sees(&caller, event)).map(event_json).collect();
         let mut body = json!({ "events": events, "next_cursor": page.next.map(|next| next.to_string()) });
         if let Some(body) = body.as_object_mut()
             && order == Order::OldestFirst

@@ -4,6 +4,7 @@ use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::rules::address::parse_recipient;
+use switchboard_core::rules::authority;
 use switchboard_core::rules::event_filter::{checked, takes};
 use switchboard_core::storage::EventQuery;
 
@@ -47,7 +48,7 @@ impl EventFilter {
 
     /// Whether `caller`, whose tenant's event it is, wants and may see it.
     pub(in crate::http) fn has(&self, caller: &Principal, event: &Event) -> bool {
-        caller.may_use(event.session)
+        authority::sees(caller, event)
             && self.session.is_none_or(|session| session == event.session)
             && (self.types.is_empty() || takes(&self.types, event.fact.type_name()))
             && self.chat.as_ref().is_none_or(|chat| event.fact.chat_names().contains(chat))

@@ -6,8 +6,10 @@ use tokio::sync::watch;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::wakes::Wakes;
-use switchboard_core::records::id::{SessionId, TenantId};
+use switchboard_core::records::account::Principal;
+use switchboard_core::records::id::SessionId;
 use switchboard_core::records::session::SessionState;
+use switchboard_core::rules::authority;
 use switchboard_core::storage::Storage;
 use switchboard_runtime::types::{LiveMoment, SessionLife};
 use switchboard_runtime::verbs::QrCode;
@@ -32,7 +34,7 @@ pub(super) struct Life {
     storage: Storage,
     sessions: Arc<dyn Lives>,
     clock: Arc<dyn Clock>,
-    tenant: TenantId,
+    caller: Principal,
     id: SessionId,
     /// Rings for every event of the tenant, and so when the session starts.
     bell: watch::Receiver<()>,
@@ -63,11 +65,11 @@ impl Life {
         sessions: Arc<dyn Lives>,
         clock: &Arc<dyn Clock>,
         wakes: &Wakes,
-        (tenant, id): (TenantId, SessionId),
+        (caller, id): (&Principal, SessionId),
     ) -> Self {
-        let bell = wakes.event_bell(tenant);
+        let bell = wakes.event_bell(caller.tenant);
         let (storage, clock) = (storage.clone(), Arc::clone(clock));
-        Self { storage, sessions, clock, tenant, id, bell, live: None, told: None }
+        Self { storage, sessions, clock, caller: caller.clone(), id, bell, live: None, told: None }
     }
 
     /// How the session is, if that was not told yet.
@@ -76,7 +78,7 @@ impl Life {
         // A channel whose task is over tells nothing any more; what it came to is stored.
         self.live = self.sessions.live(self.id).filter(|live| live.has_changed().is_ok());
         let live = self.live.as_mut().map(|live| live.borrow_and_update().clone());
-        let session = match self.storage.session(self.tenant, self.id).await {
+        let session = match self.storage.session(self.caller.tenant, self.id).await {
             Ok(session) => session,
             Err(error) => {
                 tracing::error!(%error, "a stream cannot read its session");
@@ -90,7 +92,8 @@ impl Life {
             // It still says how the session was before its task began.
             Some(live) if live.begins() => return Found::Nothing,
             Some(live) => {
-                let qr = live.qr_at(self.clock.now()).cloned();
+                let shown = authority::check_change(&self.caller, session.test, "the QR code").is_ok();
+                let qr = live.qr_at(self.clock.now()).filter(|_| shown).cloned();
                 (live.state, live.reason, qr)
             }
             None => (session.state, session.reason, None),

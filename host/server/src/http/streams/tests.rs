@@ -91,7 +91,7 @@ async fn scene() -> Scene {
     let own: KeyWish = serde_json::from_str(r#"{"kind":"session","session_id":5}"#).unwrap();
     storage.create_session(&session, &accounts.draw_key(tenant.id, &own)).await.unwrap();
     let (wakes, running) = (Wakes::default(), Arc::<Running>::default());
-    let life = Life::new(&storage, Arc::clone(&running) as _, &shared, &wakes, (tenant.id, SESSION));
+    let life = Life::new(&storage, Arc::clone(&running) as _, &shared, &wakes, (&caller, SESSION));
     let (ready, ready_seen) = watch::channel(true);
     let place = Streams::default().take(tenant.id).unwrap();
     let reading = Reading { accounts, clock: shared, caller, ready: ready_seen, api: None, _place: place };

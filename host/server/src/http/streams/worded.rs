@@ -157,7 +157,7 @@ impl FrontDoor {
                 need("sessions")?;
                 caller.may_use(id).then_some(()).ok_or("the session is out of the key's reach")?;
                 let sessions = Arc::clone(&self.verbs.sessions) as _;
-                let life = Life::new(&self.storage, sessions, &self.clock, &self.wakes, (caller.tenant, id));
+                let life = Life::new(&self.storage, sessions, &self.clock, &self.wakes, (caller, id));
                 Ok(Source::Life(life))
             }
             LiveSource::Events { session, kinds } => {
