@@ -48,11 +48,17 @@ pub fn sources(names: &[HookName], spelled: &[String]) -> Vec<String> {
 /// The names in the field `events`, or everything where there are none. What takes no event of the dialect is refused.
 pub fn read_events(fields: &mut Fields, names: &[HookName]) -> Vec<String> {
     let spelled = fields.texts(EVENTS);
+    refuse_unknown(fields, EVENTS, names, &spelled);
+    if spelled.is_empty() { vec![EVERYTHING.to_owned()] } else { spelled }
+}
+
+/// Refuses the field if one of its names takes no event of the dialect.
+pub fn refuse_unknown(fields: &mut Fields, field: &str, names: &[HookName], spelled: &[String]) {
     let alone = |one: &String| names.iter().any(|known| takes(std::slice::from_ref(one), known.name));
     if let Some(unknown) = spelled.iter().find(|one| !alone(one)) {
-        fields.refuse(EVENTS, format!("has {:?}, which is no event", said_back(unknown)));
+        let known: Vec<&str> = names.iter().map(|known| known.name).collect();
+        fields.refuse(field, format!("has {:?}, which is no event; there are: {}", said_back(unknown), known.join(", ")));
     }
-    if spelled.is_empty() { vec![EVERYTHING.to_owned()] } else { spelled }
 }
 
 /// Keeps the names as they were spelled.
@@ -168,7 +174,10 @@ mod tests {
         let mut fields = Fields::parse(br#"{"events":["message.*","message.recieved"]}"#).unwrap();
         read_events(&mut fields, NAMES);
         let errors = fields.finish().unwrap_err();
-        assert_eq!(errors["events"][0].why, "has \"message.recieved\", which is no event");
+        assert_eq!(
+            errors["events"][0].why,
+            "has \"message.recieved\", which is no event; there are: message.read, session.connected"
+        );
         let mut none = Fields::parse(b"{}").unwrap();
         assert_eq!(read_events(&mut none, NAMES), ["*"]);
         let kept = keep_events(&list(&["session.connected"]));

@@ -57,7 +57,7 @@ const CAME_FURTHER: &[&str] = &[
 ];
 
 /// Every name of either form, and the host's events that it comes from.
-const NAMES: &[HookName] = &[
+pub const NAMES: &[HookName] = &[
     named("message.received", &["message.received"]),
     named("messages.received", &["message.received"]),
     named("messages.recieved", &["message.received"]),
@@ -82,6 +82,10 @@ const NAMES: &[HookName] = &[
     named("contacts.update", &["contact.changed"]),
     named("poll.results", &["poll.vote"]),
     named("call.received", &["call.received"]),
+    // The published clients know these as well; nothing of the host's tells them.
+    named("chats.upsert", &[]),
+    named("chats.update", &[]),
+    named("chats.delete", &[]),
 ];
 
 /// The host's events that these names are about; those of every name when there are none.

@@ -9,7 +9,7 @@ use switchboard_guest_sdk::keys;
 use switchboard_guest_sdk::types::{HostError, Session, Setting};
 use switchboard_guest_sdk::webhooks::{self as host, Endpoint, EndpointChange, NewEndpoint};
 
-use crate::events::{FORM, Form, sources};
+use crate::events::{FORM, Form, NAMES, sources};
 
 /// What the endpoint of a session is called.
 const NAME: &str = "session";
@@ -28,7 +28,8 @@ struct Wish {
 pub fn check(fields: &mut Fields) {
     fields.flag("webhook_enabled");
     fields.text("webhook_url");
-    fields.texts("webhook_events");
+    let spelled = fields.texts("webhook_events");
+    shared::refuse_unknown(fields, "webhook_events", NAMES, &spelled);
     if let Some(form) = fields.text("webhook_format")
         && Form::named(&form).is_none()
     {

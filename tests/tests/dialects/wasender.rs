@@ -289,7 +289,10 @@ async fn walk_account(cast: &Cast, api: &mut Api) {
     api.walk(quiet("GET", "/whatsapp-sessions", None)).await;
     let body = Some(json!({ "name": "Second", "phone_number": "+491510000009", "account_protection": true }));
     let typed = [("name", json!(5)), ("webhook_enabled", json!("yes")), ("webhook_events", json!("all"))];
-    let wrong = [("number that is none", json!({ "name": "x", "phone_number": "12" }))];
+    let wrong = [
+        ("number that is none", json!({ "name": "x", "phone_number": "12" })),
+        ("event that is none", json!({ "name": "x", "webhook_events": ["mesage.sent"] })),
+    ];
     let row = quiet("POST", "/whatsapp-sessions", body);
     api.walk(Row { sends: true, typed: &typed, wrong: &wrong, ..row }).await;
     let idle = cast.idle.id;
