@@ -107,6 +107,10 @@ async fn a_code_typed_into_the_phone_links_a_session() {
     let refused =
         client.call("POST", "/sessions/{session}/pairing-code", &[id], "", Some(json!({ "phone_number": "12" }))).await;
     assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/phone_number")));
+    let nobody = json!({ "phone_number": "491510000077" });
+    let refused = client.call("POST", "/sessions/{session}/pairing-code", &[id], "", Some(nobody)).await;
+    let told = refused.json()["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(refused.status == 409 && told.contains("491510000077 is not on WhatsApp"), "{refused:?}");
     // The code that was drawn first is lost: the second one links.
     for _ in 0..2 {
         let drawn =

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use whatsapp_rust::Client;
 use whatsapp_rust::pair_code::{PairCodeOptions, PairError};
 use whatsapp_rust::wacore::pair_code::{PairCodeError, PairCodeUtils};
+use whatsapp_rust::{Client, IqError};
 
 use switchboard_core::clock::{Clock, Timestamp};
 
@@ -52,15 +52,22 @@ pub(super) async fn answer(client: Arc<Client>, clock: Arc<dyn Clock>, mut reque
         let options = PairCodeOptions { phone_number: phone_number.clone(), ..PairCodeOptions::default() };
         let answer = match client.pair_with_code(options).await {
             Ok(code) => Ok(PairingCode { code, phone_number, expires_at }),
-            Err(error) => Err(refused(&error)),
+            Err(error) => Err(refused(&phone_number, &error)),
         };
         // Whoever asked may have gone away.
         let _ = reply.send(answer);
     }
 }
 
-fn refused(error: &PairError) -> PairingCodeError {
+/// What WhatsApp answers for a number that it does not know, and for one that codes were asked for too often.
+const BAD_REQUEST: u16 = 400;
+
+fn refused(phone_number: &str, error: &PairError) -> PairingCodeError {
     match error {
+        PairError::RequestFailed(IqError::ServerError { code: BAD_REQUEST, .. }) => PairingCodeError::Refused(format!(
+            "{phone_number} is not on WhatsApp, or codes were asked for too often: check the number, or ask again in some \
+             minutes (code {BAD_REQUEST})"
+        )),
         PairError::PairCode(
             PairCodeError::PhoneNumberRequired
             | PairCodeError::PhoneNumberTooShort
