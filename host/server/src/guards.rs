@@ -12,7 +12,8 @@ use switchboard_core::flow::guards::{Guards, Policies, PolicyRefusal, Question, 
 use switchboard_core::records::content::{Content, TemplateCall};
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::template::Template;
-use switchboard_runtime::{Called, GivenTemplate, Outcome, Verdict};
+use switchboard_core::rules::said_back::said_back;
+use switchboard_runtime::{Called, ConfigFault, GivenTemplate, Outcome, Verdict};
 
 use crate::plugins::{ActivePlugin, Generation, POLICY_INTERFACE, Plugins};
 
@@ -98,6 +99,14 @@ fn holds_for(owner: TenantId, tenant: TenantId) -> bool {
 fn unordered_policies(generation: &Generation, tenant: TenantId) -> impl Iterator<Item = &Arc<ActivePlugin>> {
     let plugins = generation.plugins.iter();
     plugins.filter(move |plugin| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE))
+}
+
+/// What is wrong with the place of a policy among the others, in its configuration.
+pub(crate) fn order_fault(interfaces: &[String], config: &serde_json::Value) -> Option<ConfigFault> {
+    let order = config.get(ORDER).filter(|order| !order.is_null() && order.as_i64().is_none())?;
+    let policy = interfaces.iter().any(|served| served == POLICY_INTERFACE);
+    let why = || format!("is {}; a policy is asked in the order of a whole number", said_back(order));
+    policy.then(|| ConfigFault { path: vec![ORDER.to_owned()], why: why() })
 }
 
 /// The policies that hold for a tenant, in the order in which they are asked.

@@ -78,6 +78,12 @@ async fn the_operators_policies_come_first_then_the_tenants_by_order_and_name() 
     denied(&send(&account, &session, "no").await, "tenant a");
     policy(&account, ADMIN_KEY, "z", says(9, "operator z")).await;
     denied(&send(&account, &session, "no").await, "operator z");
+    for order in [json!("first"), json!(0.5)] {
+        let path = "/switchboard/v1/plugins/a/config";
+        let wish = json!({ "deny": "no", "reason": "x", "order": order });
+        let refused = account.http.json("PUT", path, Some(&account.tenant_key), Some(&wish)).await.unwrap();
+        assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/order")), "{refused:?}");
+    }
     stage.stop().await;
 }
 

@@ -157,6 +157,12 @@ async fn a_plugin_that_is_stopped_answers_nothing_and_later_what_happened_meanwh
         let path = format!("{BASE}/mine{query}");
         account.http.json("PATCH", &path, Some(key), Some(&json!({ "stopped": stopped }))).await.unwrap()
     };
+    let kept = upload(&account, &account.tenant_key, "name=other&activate=false", stamped(AUTO_REPLY, 3)).await;
+    assert_eq!((kept.status, &kept.json()["state"]), (201, &json!("stopped")), "{kept:?}");
+    let other = format!("{BASE}/other");
+    let early =
+        account.http.json("PATCH", &other, Some(&account.tenant_key), Some(&json!({ "stopped": false }))).await.unwrap();
+    assert_eq!((early.status, &early.json()["code"]), (409, &json!("nothing_active")), "{early:?}");
     let of_tenant = format!("?tenant={}", account.tenant);
     let stopped = patch(&account, ADMIN_KEY, true, &of_tenant).await;
     assert_eq!((stopped.status, &stopped.json()["state"]), (200, &json!("stopped")), "the operator stops it: {stopped:?}");

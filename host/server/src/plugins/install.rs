@@ -89,8 +89,11 @@ pub enum InstallError {
     /// The active version cannot be removed.
     #[error("the version is active: activate another one first, or delete the plugin")]
     VersionActive,
-    /// No version was active before the one that is.
-    #[error("no version is kept that was active before this one")]
+    /// No version was activated yet.
+    #[error("no version is active: activate one")]
+    NothingActive,
+    /// No version is left that was active before and was not gone back from.
+    #[error("there is nothing to go back to: what was gone back from is left out; activate a version by its number")]
     NothingBefore,
     /// The component that is recorded is not stored.
     #[error("the component of this version is not stored")]

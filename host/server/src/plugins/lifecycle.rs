@@ -12,6 +12,7 @@ use switchboard_runtime::{CallContext, LoadedPlugin, Owner};
 
 use super::install::{Faults, check_config};
 use super::{ActivePlugin, Change, IdlePlugin, InstallError, Plugins, full_name};
+use crate::guards::order_fault;
 
 /// Which version is to be the active one.
 #[derive(Clone, Copy, Debug)]
@@ -107,13 +108,14 @@ impl Plugins {
     async fn go_on(&self, tenant: TenantId, name: &str) -> Result<Plugin, InstallError> {
         let _loading = self.loading(tenant).await?;
         let draft = self.stored(tenant, name).await?;
-        let active = if draft.sha256.is_empty() { None } else { Some(self.load_active(&draft).await?) };
-        let _turn = self.turn(tenant).await?;
-        if let Some(active) = &active {
-            need_mounts(active)?;
-            self.fits(&Change::Active(Arc::clone(active)))?;
+        if draft.sha256.is_empty() {
+            return Err(InstallError::NothingActive);
         }
-        self.set_stopped(&draft, false, active.as_ref(), &Declared::default()).await
+        let active = self.load_active(&draft).await?;
+        let _turn = self.turn(tenant).await?;
+        need_mounts(&active)?;
+        self.fits(&Change::Active(Arc::clone(&active)))?;
+        self.set_stopped(&draft, false, Some(&active), &Declared::default()).await
     }
 
     async fn set_stopped(
@@ -203,7 +205,8 @@ impl Plugins {
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
         let context = CallContext { tenant, principal: None, plugin, config, now_ms, once: None };
-        let loaded = self.runtime.load(component, owner, &context).await?;
+        let mut loaded = self.runtime.load(component, owner, &context).await?;
+        loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
         match faults {
             Faults::Refused if !loaded.config_faults.is_empty() => return Err(InstallError::Config(loaded.config_faults)),
             Faults::Refused | Faults::Passed => {}

@@ -53,6 +53,7 @@ impl From<InstallError> for Problem {
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
             InstallError::NoSuchPlugin | InstallError::NoSuchVersion => Self::not_found(error.to_string()),
             InstallError::VersionActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_active"),
+            InstallError::NothingActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "nothing_active"),
             InstallError::NothingBefore => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "nothing_before"),
             InstallError::AmbiguousVersion(_) => {
                 Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_ambiguous")

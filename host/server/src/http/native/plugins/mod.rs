@@ -237,7 +237,7 @@ fn carried(name: &str, owner: TenantId) -> Result<&'static [u8], Problem> {
     }
     let names: Vec<&str> = builtins::BUILTINS.iter().map(|builtin| builtin.name).filter(|name| for_owner(name)).collect();
     let why = match for_owner(name) {
-        true => format!("there are: {}", names.join(", ")),
+        true => format!("{:?} is none of: {}", said_back(name), names.join(", ")),
         false => format!(
             "{name} is installed by the operator, for all tenants at once: there is nothing to install (GET \
              /switchboard/v1/apis lists it, PUT /switchboard/v1/apis/{name} switches it on or off for you); a tenant may name: {}",
