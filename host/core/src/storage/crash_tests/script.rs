@@ -58,7 +58,7 @@ impl Script {
     }
 
     async fn run_on(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
-        match n % 32 {
+        match n % 33 {
             0 => self.create_tenant(n).await,
             1 | 13 => self.create_session(n).await,
             2 | 9 => self.storage.accept_messages(TENANT, &[message(session, n, 0)]).await,
@@ -206,7 +206,7 @@ impl Script {
     }
 
     async fn upload(&self, n: u64, dice: &SeededEntropy) -> Done {
-        let component = n / 32 % 6;
+        let component = n / 33 % 6;
         let large = usize::from(component == 0);
         let version = version(n, component, COMPONENT_BYTES[large] + component);
         let bytes = vec![component as u8; version.bytes as usize];
