@@ -12,6 +12,7 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
+use switchboard_core::records::plugin::Grants;
 use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -133,6 +134,8 @@ pub struct CallContext {
     pub plugin: Arc<str>,
     /// The plugin's configuration, JSON.
     pub config: Arc<str>,
+    /// What the plugin was given.
+    pub grants: Arc<Grants>,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
     /// The request that is handled, when it came under an idempotency key.

@@ -204,7 +204,9 @@ impl Plugins {
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
-        let context = CallContext { tenant, principal: None, plugin, config, now_ms, once: None };
+        // A trial is given nothing.
+        let grants = Arc::default();
+        let context = CallContext { tenant, principal: None, plugin, config, grants, now_ms, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
         loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
         match faults {
