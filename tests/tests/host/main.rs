@@ -10,6 +10,7 @@ mod facts;
 mod faults;
 mod first_party;
 mod forms;
+mod grants;
 mod groups;
 mod idempotency;
 mod media;
