@@ -33,7 +33,7 @@ pub enum Chore {
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
@@ -42,6 +42,7 @@ impl Chore {
         Self::Records(Sweep::Polls),
         Self::Records(Sweep::Votes),
         Self::Records(Sweep::RevokedKeys),
+        Self::Records(Sweep::LoggedCalls),
     ];
 
     /// How long after one round the next begins.
@@ -92,10 +93,13 @@ impl Housekeeper {
             return self.storage.finish_old_cleanups(self.clock.now()).await;
         }
         let mut removed = 0;
-        for tenant in self.storage.tenants().await? {
+        let mut owners: Vec<TenantId> = self.storage.tenants().await?.iter().map(|tenant| tenant.id).collect();
+        // The operator has plugins as well.
+        owners.push(TenantId::OPERATOR);
+        for owner in owners {
             let mut from = Some(Vec::new());
             while let Some(place) = from {
-                let swept = self.step(chore, tenant.id, &place).await?;
+                let swept = self.step(chore, owner, &place).await?;
                 removed += swept.removed;
                 if swept.removed > 0 {
                     self.clock.sleep_until(self.clock.now().plus(STEP_REST)).await;

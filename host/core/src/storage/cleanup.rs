@@ -249,6 +249,7 @@ impl Cleanup<'_> {
             Leftover::Plugin { owner, name, subscription } => {
                 self.remove_versions(*owner, name).await?;
                 self.remove_subscriptions(*owner, subscription).await?;
+                self.remove_calls(*owner, name).await?;
             }
             Leftover::Subscription { owner, name } => self.remove_subscriptions(*owner, name).await?,
         }
@@ -295,6 +296,15 @@ impl Cleanup<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Forgets the calls of a plugin, and how many they were.
+    async fn remove_calls(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {
+        self.remove_all(&keys::logged_calls_of(owner, name)).await?;
+        let mut batch = self.batch();
+        batch.delete(keys::logged_call_counter(owner, name));
+        [false, true].into_iter().for_each(|failed| batch.delete(keys::logged_call_count(owner, name, failed)));
+        self.storage.engine.commit(batch).await.map(|_| ())
     }
 
     async fn remove_subscriptions(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {

@@ -11,11 +11,16 @@ use crate::records::once::OnceKey;
 use crate::rules::calendar::{Window, WindowKind};
 use crate::rules::quota::{Charge, Scope};
 
+mod calls;
 mod people;
 mod plugins;
 mod templates;
 mod versions;
 
+pub(super) use calls::{
+    all_logged_calls, count_of_logged_call, logged_call, logged_call_count, logged_call_counter, logged_calls,
+    logged_calls_of,
+};
 pub(super) use people::{
     all_poll_votes, contact_by_lid, contact_by_phone, contact_count, contact_of_lid, contacts, contacts_of_lid, known_poll,
     known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
@@ -95,6 +100,9 @@ pub(super) enum RecordType {
     ArtifactPart = 101,
     ArtifactUses = 102,
     ArtifactBytes = 103,
+    LoggedCall = 120,
+    LoggedCallCounter = 121,
+    LoggedCallCount = 122,
 }
 
 /// Bytes before the part that tells records of one type apart.

@@ -64,7 +64,7 @@ pub use history::{EventListing, EventPage, EventQuery, Order, PAGE_EVENTS_MAX, P
 pub use media_jobs::{MediaJob, MediaJobPage};
 pub use message_log::LOG_SCANNED_MAX;
 pub use outbox::{Acceptance, Cancelled, DueSend, OUTBOX_MESSAGES_MAX, SendOutcome};
-pub use plugins::{ARTIFACT_BYTES_MAX, NewVersion, VersionChange, VersionKept};
+pub use plugins::{ARTIFACT_BYTES_MAX, CallQuery, NewVersion, VersionChange, VersionKept};
 pub use polls::OptionTally;
 pub use retention::{Sweep, Swept};
 pub use seal::{MASTER_KEY_BYTES, MasterKey, Vault};

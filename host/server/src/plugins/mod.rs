@@ -4,6 +4,7 @@
 //! finish on the version they began with.
 
 mod active;
+mod call_log;
 mod generation;
 mod grants;
 mod install;
@@ -23,6 +24,7 @@ use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subs
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::event_json::event_json;
 use switchboard_core::storage::Storage;
 use switchboard_runtime::{Called, Runtime};
 use tokio::sync::OwnedSemaphorePermit;
@@ -30,6 +32,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::metrics::Metrics;
 
 pub use active::ActivePlugin;
+pub(crate) use call_log::{CallAbout, CallLog};
 pub use generation::{Generation, IdlePlugin};
 pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
@@ -66,6 +69,7 @@ pub struct Plugins {
     clock: Arc<dyn Clock>,
     wakes: Arc<Wakes>,
     metrics: Arc<Metrics>,
+    call_log: Arc<CallLog>,
     generation: ArcSwap<Generation>,
     /// One swap at a time: each builds on the generation before it.
     swapping: Mutex<()>,
@@ -83,13 +87,22 @@ impl Plugins {
     pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>, metrics: Arc<Metrics>) -> Self {
         let (generation, restored) = (ArcSwap::default(), AtomicBool::new(false));
         let (swapping, loads, turns) = (Mutex::default(), Turns::default(), Turns::default());
-        Self { runtime, storage, clock, wakes, metrics, generation, swapping, loads, turns, restored }
+        let call_log = Arc::default();
+        Self { runtime, storage, clock, wakes, metrics, call_log, generation, swapping, loads, turns, restored }
     }
 
-    /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
-    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, interface: &'static str, call: &str, called: &Called<T>) {
-        self.metrics.plugin_called(interface, called.outcome.name());
-        note_report(plugin, call, &called.report);
+    /// Counts a call of one of a plugin's interfaces, passes on what it logged, and remembers it if it is to be.
+    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, about: &CallAbout<'_>, called: &Called<T>) {
+        self.metrics.plugin_called(about.interface, called.outcome.name());
+        note_report(plugin, about.call, &called.report);
+        if let Some(call) = about.recorded(plugin, self.clock.now(), called) {
+            self.call_log.add(plugin, call);
+        }
+    }
+
+    /// The calls that are remembered.
+    pub(crate) fn call_log(&self) -> &Arc<CallLog> {
+        &self.call_log
     }
 
     /// Counts a call that could not be made: what serves the interface is stored, and not active.
@@ -208,7 +221,10 @@ impl Responders for Plugins {
         };
         let context = plugin.context(tenant, self.clock.now().0);
         let called = self.runtime.respond(&plugin.loaded, &context, run, event).await;
-        self.note_call(plugin, "responder", run.id, &called);
+        let input = || event_json(event);
+        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
+        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
+        self.note_call(plugin, &about, &called);
         called.outcome.into_result()
     }
 }

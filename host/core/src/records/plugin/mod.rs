@@ -1,6 +1,7 @@
 //! Uploaded plugins and the work they owe.
 
 mod grants;
+mod logged_call;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use crate::clock::Timestamp;
 use crate::records::id::TenantId;
 
 pub use grants::{Grants, MessageField, SendGrant, SessionGrant};
+pub use logged_call::{
+    CALL_JSON_BYTES_MAX, CALLS_KEPT, CallEnd, FAILED_CALLS_KEPT, LineLevel, LoggedCall, LoggedLine, within_bounds,
+};
 pub use version::{Declared, PluginVersion};
 
 /// Most versions of one plugin that are kept.

@@ -52,6 +52,7 @@ const SIM: &str = "sim/";
 const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
+    plugins::LOG_ROUTES,
     plugins::VERSION_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,

@@ -18,7 +18,7 @@ pub(super) const ROUTES: &[Route] = &[
 const SUFFIX: &str = ".json";
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     include_str!("../openapi/common.json"),
     include_str!("../openapi/apis.json"),
     include_str!("../openapi/operator.json"),
@@ -29,6 +29,7 @@ const PARTS: [&str; 11] = [
     include_str!("../openapi/media.json"),
     include_str!("../openapi/events.json"),
     include_str!("../openapi/webhooks.json"),
+    include_str!("../openapi/logs.json"),
     include_str!("../openapi/usage.json"),
 ];
 /// The same of the simulated network, in a build that has one.
