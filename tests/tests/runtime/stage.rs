@@ -157,7 +157,8 @@ impl Stage {
     /// Lets the responder answer a message.
     pub async fn respond(&self, text: &str) -> Called<Vec<Command>> {
         let run = RunTry { id: "run-1", attempt: 1 };
-        self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await
+        let called = self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await;
+        called.and_then(|answer| Outcome::Reply(answer.commands))
     }
 
     /// Lets the router answer a request.

@@ -1,7 +1,8 @@
 //! Lets responders answer events: owes the runs, runs them, and keeps their effects.
 //!
-//! Runs of one subscription are serial within a chat and parallel across chats. A run's commands and the end of its work
-//! record are one commit, so that a crash or a trap repeats the run and never sends twice.
+//! Runs of one subscription are serial within a chat and parallel across chats. A run's commands, what it keeps and the end of
+//! its work record are one commit, so that a crash or a trap repeats the run and never half of it, and never sends twice. A run
+//! that read what another changed meanwhile is repeated at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::records::message::Schedule;
 use crate::records::plugin::Work;
 use crate::rules::backoff::RESPONDER;
 use crate::rules::quota::Reached;
-use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
+use crate::storage::{KvEffects, OwedRun, RunEffects, RunEnd, Storage, StorageError};
 
 /// Events that a cursor passes in one commit.
 const CURSOR_STEP_EVENTS: usize = 256;
@@ -34,6 +35,9 @@ const RUNS_AT_ONCE: usize = 16;
 const TENANTS_AT_ONCE: usize = 8;
 /// Tries of one run before it is set aside.
 pub const RUN_TRIES_MAX: u32 = 8;
+/// How often a run is repeated at once because another changed what it had read. Of those that are under way together one is
+/// kept each time.
+const REPEATS_MAX: usize = 2 * RUNS_AT_ONCE;
 /// Longest that a run waits for a limit to reset, seconds.
 const QUOTA_WAIT_MAX_S: u64 = 60;
 /// Commands that one run may return.
@@ -72,6 +76,15 @@ pub struct RunTry<'a> {
     pub attempt: u32,
 }
 
+/// What a run wants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunAnswer {
+    /// What it wants sent.
+    pub commands: Vec<Command>,
+    /// What it read and wants written of what its plugin keeps.
+    pub kv: KvEffects,
+}
+
 /// Runs responders. The plugin runtime implements it.
 #[async_trait]
 pub trait Responders: Send + Sync {
@@ -81,13 +94,7 @@ pub trait Responders: Send + Sync {
     ///
     /// # Errors
     /// Why it failed, for people: the plugin's own words, a trap or a limit.
-    async fn run(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Result<Vec<Command>, String>;
+    async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String>;
 }
 
 /// Serves the responders of every tenant.
@@ -231,45 +238,67 @@ impl ResponderWorker {
         // Names hold no colon: no other subscription has this id.
         let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
         let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
-        let effects = match self.responders.run(tenant, subscription, &run_try, &run.event).await {
-            Ok(commands) => self.judge(tenant, subscription, &run.event, commands).await,
-            Err(why) => Err(why),
-        };
-        let settled = match effects {
-            Ok(effects) => {
-                let settled = self.storage.settle_run(tenant, subscription, run, &effects).await;
-                if settled.is_ok() {
-                    effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
-                }
-                match settled {
-                    Err(StorageError::Conflict) => {
-                        let now = self.clock.now();
-                        match self.storage.reached_limit(tenant, effects.charges, now).await? {
-                            Some(reached) => self.over_limit(tenant, subscription, run, &reached).await,
-                            // An id that was taken or a session that just went: the next try finds out which.
-                            None => self.put_off(tenant, subscription, run, "storage conflict").await,
-                        }
-                    }
-                    other => other,
-                }
-            }
+        let settled = match self.effects_of(tenant, subscription, run, &run_try).await {
             Err(why) => self.put_off(tenant, subscription, run, &why).await,
+            Ok(Settling::Done) => Ok(()),
+            Ok(Settling::Failed(error)) => Err(error),
+            Ok(Settling::Conflict(effects)) => self.refused(tenant, subscription, run, effects).await,
         };
         // Somebody else settled the run: there is nothing left to do for it.
         if matches!(settled, Err(StorageError::Conflict)) { Ok(()) } else { settled }
     }
 
-    async fn judge(
+    /// Runs a responder until what it read is still so when its effects are kept.
+    ///
+    /// # Errors
+    /// Why the run failed.
+    async fn effects_of(
         &self,
         tenant: TenantId,
-        origin: &str,
-        event: &Event,
-        commands: Vec<Command>,
-    ) -> Result<RunEffects, String> {
+        subscription: &str,
+        run: &OwedRun,
+        run_try: &RunTry<'_>,
+    ) -> Result<Settling, String> {
+        for _ in 0..=REPEATS_MAX {
+            let answer = self.responders.run(tenant, subscription, run_try, &run.event).await?;
+            let effects = self.judge(tenant, subscription, &run.event, answer).await?;
+            match self.storage.settle_run(tenant, subscription, run, &effects).await {
+                Ok(RunEnd::Kept) => {
+                    effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
+                    return Ok(Settling::Done);
+                }
+                Ok(RunEnd::ReadsChanged) => {}
+                Ok(RunEnd::KvFull(kept)) => {
+                    return Err(format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max));
+                }
+                Err(StorageError::Conflict) => return Ok(Settling::Conflict(effects)),
+                Err(error) => return Ok(Settling::Failed(error)),
+            }
+        }
+        Err(format!("what it reads in kv was changed by others {} times", REPEATS_MAX + 1))
+    }
+
+    /// A commit that was refused: because of a limit, or of something that the next try finds out.
+    async fn refused(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        effects: RunEffects,
+    ) -> Result<(), StorageError> {
+        match self.storage.reached_limit(tenant, effects.charges, self.clock.now()).await? {
+            Some(reached) => self.over_limit(tenant, subscription, run, &reached).await,
+            // An id that was taken or a session that just went: the next try finds out which.
+            None => self.put_off(tenant, subscription, run, "storage conflict").await,
+        }
+    }
+
+    async fn judge(&self, tenant: TenantId, origin: &str, event: &Event, answer: RunAnswer) -> Result<RunEffects, String> {
+        let RunAnswer { commands, kv } = answer;
         if commands.len() > COMMANDS_MAX {
             return Err(format!("returned {} commands; the limit is {COMMANDS_MAX}", commands.len()));
         }
-        let mut effects = RunEffects::default();
+        let mut effects = RunEffects { kv, ..RunEffects::default() };
         for command in commands {
             let Command { session: named, to, content, extras, schedule } = command;
             let (session, origin) = (named.unwrap_or(event.session), Some(origin.to_owned()));
@@ -325,6 +354,14 @@ impl ResponderWorker {
             self.storage.postpone_run(tenant, subscription, run, &next).await
         }
     }
+}
+
+/// How it went to keep what a run did.
+enum Settling {
+    Done,
+    /// Storage refused these effects.
+    Conflict(RunEffects),
+    Failed(StorageError),
 }
 
 /// What all of these become, a few of them under way at once.

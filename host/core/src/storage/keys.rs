@@ -20,7 +20,10 @@ pub(super) use people::{
     all_poll_votes, contact_by_lid, contact_by_phone, contact_count, contact_of_lid, contacts, contacts_of_lid, known_poll,
     known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
 };
-pub(super) use plugins::{artifact, artifacts, cursor, cursors, parked_work, parked_works, plugin, plugins, work, works};
+pub(super) use plugins::{
+    artifact, artifacts, cursor, cursors, kv, kv_bytes, kv_expiries, kv_expiries_to, kv_expiry, kvs, parked_work,
+    parked_works, plugin, plugins, work, works,
+};
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 pub(super) use versions::{artifact_bytes, artifact_part, artifact_parts, artifact_uses, plugin_version, plugin_versions};
 
@@ -95,6 +98,9 @@ pub(super) enum RecordType {
     ArtifactPart = 101,
     ArtifactUses = 102,
     ArtifactBytes = 103,
+    Kv = 110,
+    KvExpiry = 111,
+    KvBytes = 112,
 }
 
 /// Bytes before the part that tells records of one type apart.

@@ -17,6 +17,7 @@ mod events;
 mod failure;
 mod history;
 mod keys;
+mod kv;
 mod media_jobs;
 pub(crate) mod memory_engine;
 mod message_log;
@@ -61,6 +62,7 @@ pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
 pub use engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write};
 pub use failure::OpenError;
 pub use history::{EventListing, EventPage, EventQuery, Order, PAGE_EVENTS_MAX, PAGE_SCANNED_MAX};
+pub use kv::{KvEffects, KvError, KvStorage};
 pub use media_jobs::{MediaJob, MediaJobPage};
 pub use message_log::LOG_SCANNED_MAX;
 pub use outbox::{Acceptance, Cancelled, DueSend, OUTBOX_MESSAGES_MAX, SendOutcome};
@@ -72,7 +74,7 @@ pub use sessions::SessionChange;
 pub use templates::TemplateStored;
 pub use timers::{DueTimer, PRETENCE_STEP, TimerPage};
 pub use webhooks::WEBHOOKS_MAX;
-pub use work::{CursorStep, OwedRun, RunEffects};
+pub use work::{CursorStep, OwedRun, RunEffects, RunEnd};
 
 /// Most bytes of one stored value: far above any record, far below what would stall the writer.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -7,6 +7,7 @@ mod contacts;
 mod events;
 mod facts;
 mod history;
+mod kv;
 mod message_log;
 mod messages;
 mod once;

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use switchboard_core::clock::Clock;
-use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subscription};
+use switchboard_core::flow::responder_worker::{Responders, RunAnswer, RunTry, Subscription};
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
@@ -188,13 +188,7 @@ impl Responders for Plugins {
         generation.plugins.iter().filter(serves).map(subscription).collect()
     }
 
-    async fn run(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Result<Vec<Command>, String> {
+    async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let generation = self.generation();
         let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
             if generation.idle.iter().any(|plugin| full_name(plugin.record.tenant, &plugin.record.name) == subscription) {
@@ -202,7 +196,7 @@ impl Responders for Plugins {
                 return Err("the plugin is stopped".to_owned());
             }
             // Deleted meanwhile: nobody is left to answer.
-            return Ok(Vec::new());
+            return Ok(RunAnswer::default());
         };
         let context = plugin.context(tenant, self.clock.now().0);
         let called = self.runtime.respond(&plugin.loaded, &context, run, event).await;

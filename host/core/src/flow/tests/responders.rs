@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::flow::inbox::Inbox;
 use crate::flow::responder_worker::{
-    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunTry, Subscription,
+    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription,
 };
 use crate::records::account::Tenant;
 use crate::records::event::Event;
@@ -73,7 +73,7 @@ impl Responders for FakeResponders {
         self.names.iter().map(|name| Subscription { name: (*name).to_owned(), event_types: event_types.clone() }).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {
+    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let chat = event.fact.chat().unwrap();
         let tries_before = self.begin(run.id, event, chat);
         // A try that ended with the worker was not counted.
@@ -81,7 +81,7 @@ impl Responders for FakeResponders {
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
-        (self.answer)(event, tries_before)
+        Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ..RunAnswer::default() })
     }
 }
 
