@@ -106,6 +106,8 @@ pub struct LoadedPlugin {
     pub event_kinds: Vec<String>,
     /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
     pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What it asks to be given.
+    pub asked: Grants,
     /// What it finds wrong with the configuration that it was loaded with.
     pub config_faults: Vec<ConfigFault>,
     router: Option<RouterPluginPre<CallState>>,
@@ -201,6 +203,7 @@ impl Runtime {
             routes: Vec::new(),
             event_kinds: Vec::new(),
             openapi: document::openapi(bytes)?,
+            asked: document::asked(bytes)?,
             config_faults: Vec::new(),
             router,
             responder,

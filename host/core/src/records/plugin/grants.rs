@@ -50,6 +50,11 @@ impl Default for SessionGrant {
 }
 
 impl SessionGrant {
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Only(sessions) if sessions.is_empty())
+    }
+
     /// Whether the session is among them.
     pub fn covers(&self, session: SessionId) -> bool {
         match self {

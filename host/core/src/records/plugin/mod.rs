@@ -55,6 +55,9 @@ pub struct Plugin {
     /// What it was given.
     #[serde(default)]
     pub grants: Grants,
+    /// What the active component asks for.
+    #[serde(default)]
+    pub asked: Grants,
     /// When this version became active.
     pub activated_at: Timestamp,
     /// When it was first uploaded; the beginning of time for one that an older host stored.
@@ -89,6 +92,7 @@ impl Plugin {
             mounts: Vec::new(),
             config: serde_json::json!({}),
             grants: Grants::default(),
+            asked: Grants::default(),
             activated_at: created_at,
             created_at,
             version: 0,
@@ -138,6 +142,7 @@ impl Plugin {
     fn serve(&mut self, version: &PluginVersion, now: Timestamp) {
         (self.version, self.bytes, self.activated_at) = (version.n, version.bytes, now);
         self.interfaces.clone_from(&version.declared.interfaces);
+        self.asked.clone_from(&version.asked);
     }
 }
 
