@@ -12,6 +12,7 @@ mod forms;
 mod grants;
 mod groups;
 mod idempotency;
+mod keeping;
 mod media;
 mod metrics;
 mod misuse;

@@ -13,6 +13,13 @@ use switchboard_guest_sdk::router::{Guest as Router, Refusal, RefusedRequest, Re
 use switchboard_guest_sdk::types::{Content, KeyKind};
 use switchboard_guest_sdk::{config, export_auth_policy, export_responder, export_router, http, kv, text_to};
 
+switchboard_guest_sdk::grants!({
+    "sessions": "all",
+    "fields": ["text"],
+    "send": { "per_minute": 100000 },
+    "kv_bytes": 4096
+});
+
 struct Keeper;
 
 #[derive(Default, Deserialize)]

@@ -205,7 +205,12 @@ impl KvStorage {
         };
         let growth = run.growth_with(key, after.as_ref(), there)?;
         if growth > run.growth() {
-            self.room_for(growth, now).await?;
+            // What the run wrote before is used, too.
+            let used = |used: u64| used.saturating_add_signed(run.growth());
+            self.room_for(growth, now).await.map_err(|error| match error {
+                KvError::Full(kept) => KvError::Full(KvUsage { used: used(kept.used), ..kept }),
+                other => other,
+            })?;
         }
         run.put(key, after, there, self.bytes_max);
         Ok(answer)
