@@ -9,11 +9,9 @@ const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 6] = ["router", "streamer", "responder", "webhook", "auth-policy", "template"];
+pub const INTERFACES: [&str; 7] = ["router", "streamer", "responder", "webhook", "auth-policy", "template", "sender-route"];
 /// The interface by which a component checks its configuration. It serves nobody else, so it is none of [`INTERFACES`].
 const CONFIGURABLE: &str = "configurable";
-/// Interfaces of the package that this host does not call yet.
-const INTERFACES_NOT_YET: [&str; 1] = ["sender-route"];
 /// Interfaces that a component may import.
 const IMPORTS: [&str; 17] = [
     "contents", "types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys",
@@ -92,15 +90,9 @@ pub enum InspectError {
     },
     /// It exports nothing that this host calls.
     #[error(
-        "exports none of the interfaces router, streamer, responder, webhook, auth-policy, template; implement one and export it with the SDK's export_router!, export_streamer!, export_responder!, export_webhook!, export_auth_policy! or export_template!"
+        "exports none of the interfaces router, streamer, responder, webhook, auth-policy, template, sender-route; implement one and export it with the SDK's export_router!, export_streamer!, export_responder!, export_webhook!, export_auth_policy!, export_template! or export_sender_route!"
     )]
     NoKnownInterface,
-    /// It exports an interface that comes later.
-    #[error("exports {interface}, which this host does not call yet")]
-    NotYet {
-        /// The interface.
-        interface: String,
-    },
     /// Too many imports or exports.
     #[error("has {items} {what}; the limit is {ITEMS_MAX}")]
     TooManyItems {
@@ -147,7 +139,6 @@ impl InspectError {
             Self::ForbiddenImport { .. } => "forbidden_import",
             Self::WrongVersion { .. } => "wrong_version",
             Self::NoKnownInterface => "no_known_interface",
-            Self::NotYet { .. } => "not_yet",
             Self::TooManyItems { .. } => "too_many_items",
             Self::WrongType { .. } => "wrong_type",
             Self::TrialFailed { .. } => "trial_failed",
@@ -204,9 +195,6 @@ pub(crate) fn inspect_items(engine: &Engine, component: &Component, owner: Owner
             continue;
         }
         check_version(name, version)?;
-        if INTERFACES_NOT_YET.contains(&interface) {
-            return Err(InspectError::NotYet { interface: name.to_owned() });
-        }
         if INTERFACES.contains(&interface) {
             known.push(interface.to_owned());
         }

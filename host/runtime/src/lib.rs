@@ -19,6 +19,7 @@ mod log;
 mod outcome;
 mod render;
 mod runtime;
+mod sender;
 mod shape;
 mod stream;
 pub mod types;
