@@ -15,6 +15,7 @@ use crate::engine::EPOCH_TICK;
 use crate::imports::Keeping;
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
+use crate::masks::Masks;
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
 use crate::verbs::Verbs;
@@ -38,6 +39,8 @@ pub(crate) struct CallState {
     pub(crate) log: LogBuffer,
     /// What becomes of what the call keeps.
     pub(crate) keeping: Keeping,
+    /// The secrets that it has read.
+    pub(crate) masks: Masks,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -65,6 +68,7 @@ impl CallState {
             limits,
             log,
             keeping: Keeping::default(),
+            masks: Masks::default(),
             host_calls: 0,
             parked: false,
             table,
@@ -196,6 +200,7 @@ pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) ->
 /// What a call used, read off its store.
 pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> CallReport {
     let state = store.data();
-    let (log, log_dropped) = state.log.take();
+    let (mut log, log_dropped) = state.log.take();
+    state.masks.mask(&mut log);
     CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
 }

@@ -311,6 +311,7 @@ impl Runtime {
                 store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
                 let instance = pre.instantiate_async(&mut *store).await?;
                 let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
+                let commands = commands.map_err(|why| store.data().masks.masked(why));
                 Ok((commands, store.data_mut().take_effects()))
             })
             .await;

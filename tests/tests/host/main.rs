@@ -20,6 +20,7 @@ mod misuse;
 mod native;
 mod path;
 mod people;
+mod plugin_secrets;
 mod plugins;
 mod policies;
 mod quota;

@@ -21,14 +21,14 @@ const KV_BYTES: u64 = 100_000;
 const ACME: TenantId = TenantId(7);
 
 /// The keeper in a runtime, over a storage in which it is installed.
-struct Keeper {
+pub struct Keeper {
     runtime: Runtime,
     plugin: LoadedPlugin,
-    storage: Storage,
+    pub storage: Storage,
 }
 
 impl Keeper {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let verbs = Arc::new(FakeVerbs::default());
         let (storage, shared): (Storage, Arc<dyn Verbs>) = (verbs.storage.clone(), verbs);
         let runtime = Runtime::new(settings(4), shared).unwrap();
@@ -43,7 +43,7 @@ impl Keeper {
     }
 
     /// Lets the router do these acts in `context`.
-    async fn asked_in(&self, context: &CallContext, acts: &Value) -> Outcome<String> {
+    pub async fn asked_in(&self, context: &CallContext, acts: &Value) -> Called<String> {
         let request = Request {
             route: 0,
             method: "POST".to_owned(),
@@ -55,17 +55,27 @@ impl Keeper {
             ..Request::default()
         };
         let called = self.runtime.handle(&self.plugin, context, &request).await;
-        called.and_then(|response| Outcome::Reply(String::from_utf8(response.body).unwrap())).outcome
+        called.and_then(|response| Outcome::Reply(String::from_utf8(response.body).unwrap()))
     }
 
     async fn asked(&self, acts: Value) -> String {
-        self.asked_in(&granted(None), &acts).await.into_result().unwrap()
+        self.said_in(&granted(None), &acts).await
+    }
+
+    /// What came of acts in `context`.
+    pub async fn said_in(&self, context: &CallContext, acts: &Value) -> String {
+        self.asked_in(context, acts).await.outcome.into_result().unwrap()
     }
 
     /// Lets the responder do these acts.
     async fn heard(&self, acts: &Value) -> Called<RunAnswer> {
+        self.heard_in(&granted(None), acts).await
+    }
+
+    /// The same in `context`.
+    pub async fn heard_in(&self, context: &CallContext, acts: &Value) -> Called<RunAnswer> {
         let run = RunTry { id: "run-1", attempt: 1 };
-        self.runtime.respond(&self.plugin, &granted(None), &run, &heard(&acts.to_string())).await
+        self.runtime.respond(&self.plugin, context, &run, &heard(&acts.to_string())).await
     }
 
     async fn answer(&self, acts: Value) -> (String, RunAnswer) {
@@ -98,7 +108,7 @@ async fn a_request_keeps_each_write_when_it_returns_whatever_comes_after_it() {
     let said = "none; kept; one; false; true; true; a=two b=x; 6 of 100000; true; false; a=two";
     assert_eq!(keeper.asked(acts).await, said);
     let trap = json!([{ "put": ["c", "before the trap"] }, "trap"]);
-    assert!(matches!(keeper.asked_in(&granted(None), &trap).await, Outcome::Trap(_)));
+    assert!(matches!(keeper.asked_in(&granted(None), &trap).await.outcome, Outcome::Trap(_)));
     assert_eq!(keeper.asked(json!([{ "get": "c" }])).await, "before the trap");
 }
 
@@ -142,12 +152,12 @@ async fn a_run_that_does_not_end_well_has_no_effects() {
 async fn nothing_is_kept_without_a_grant_under_a_test_key_or_in_calls_that_only_answer() {
     let keeper = Keeper::start().await;
     let acts = json!([{ "get": "a" }, { "put": ["a", "x"] }, { "delete": "a" }, { "scan": ["", null, 9, false] }, "usage"]);
-    let ungranted = keeper.asked_in(&context(None, "{}"), &acts).await.into_result().unwrap();
+    let ungranted = keeper.said_in(&context(None, "{}"), &acts).await;
     assert_eq!(ungranted, ["denied: kv: the plugin has no grant for it"; 5].join("; "));
 
-    keeper.asked_in(&granted(Some(principal(7))), &json!([{ "put": ["a", "live"] }])).await.into_result().unwrap();
+    keeper.said_in(&granted(Some(principal(7))), &json!([{ "put": ["a", "live"] }])).await;
     let test_key = Principal { test: true, ..principal(7) };
-    let said = keeper.asked_in(&granted(Some(test_key)), &acts).await.into_result().unwrap();
+    let said = keeper.said_in(&granted(Some(test_key)), &acts).await;
     let denied = "denied: kv: this is a test key: it changes nothing that is kept";
     assert_eq!(said, format!("live; {denied}; {denied}; a=live; 5 of 100000"));
 }
@@ -177,9 +187,9 @@ async fn a_policy_neither_reads_nor_writes_what_its_component_keeps_elsewhere() 
 async fn what_is_kept_for_one_tenant_is_not_there_for_another() {
     let keeper = Keeper::start().await;
     let of = |tenant| granted(Some(principal(tenant)));
-    keeper.asked_in(&of(7), &json!([{ "put": ["a", "of 7"] }])).await.into_result().unwrap();
+    keeper.said_in(&of(7), &json!([{ "put": ["a", "of 7"] }])).await;
     let acts = json!([{ "get": "a" }, { "scan": ["", null, 9, false] }, "usage", { "put": ["a", "of 8"] }]);
-    assert_eq!(keeper.asked_in(&of(8), &acts).await.into_result().unwrap(), "none; ; 0 of 100000; kept");
+    assert_eq!(keeper.said_in(&of(8), &acts).await, "none; ; 0 of 100000; kept");
     assert_eq!(keeper.kept(ACME, "a").await.as_deref(), Some("of 7"));
     assert_eq!(keeper.kept(TenantId(8), "a").await.as_deref(), Some("of 8"));
 }
@@ -222,6 +232,6 @@ async fn what_is_kept_for_a_time_is_gone_when_it_is_over() {
     keeper.asked(json!([{ "put_for": ["a", "x", 60] }, { "put_for": ["b", "y", 61] }])).await;
     let at = |after_ms| CallContext { now_ms: NOW_MS + after_ms, ..granted(None) };
     let acts = json!([{ "get": "a" }, { "scan": ["", null, 9, false] }]);
-    assert_eq!(keeper.asked_in(&at(59_999), &acts).await.into_result().unwrap(), "x; a=x b=y");
-    assert_eq!(keeper.asked_in(&at(60_000), &acts).await.into_result().unwrap(), "none; b=y");
+    assert_eq!(keeper.said_in(&at(59_999), &acts).await, "x; a=x b=y");
+    assert_eq!(keeper.said_in(&at(60_000), &acts).await, "none; b=y");
 }

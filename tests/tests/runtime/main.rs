@@ -6,6 +6,7 @@ mod guards;
 mod hostile;
 mod kv;
 mod router;
+mod secrets;
 mod stage;
 mod streams;
 mod upload;

@@ -250,6 +250,8 @@ impl Cleanup<'_> {
                 self.remove_versions(*owner, name).await?;
                 self.remove_subscriptions(*owner, subscription).await?;
                 self.remove_kept(*owner, &Plugin::full_name_of(*owner, name)).await?;
+                self.remove_all(&keys::plugin_secrets(*owner, name)).await?;
+                last.delete(keys::plugin_secret_count(*owner, name));
             }
             Leftover::Subscription { owner, name } => self.remove_subscriptions(*owner, name).await?,
         }

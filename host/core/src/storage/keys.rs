@@ -22,7 +22,7 @@ pub(super) use people::{
 };
 pub(super) use plugins::{
     artifact, artifacts, cursor, cursors, kv, kv_bytes, kv_expiries, kv_expiries_to, kv_expiry, kvs, parked_work,
-    parked_works, plugin, plugins, work, works,
+    parked_works, plugin, plugin_secret, plugin_secret_count, plugin_secrets, plugins, work, works,
 };
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 pub(super) use versions::{artifact_bytes, artifact_part, artifact_parts, artifact_uses, plugin_version, plugin_versions};
@@ -101,6 +101,8 @@ pub(super) enum RecordType {
     Kv = 110,
     KvExpiry = 111,
     KvBytes = 112,
+    PluginSecret = 113,
+    PluginSecretCount = 114,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -121,12 +123,13 @@ pub(super) fn record_type(key: &[u8]) -> u8 {
 
 /// Whether values of this key are sealed with the master key.
 pub(super) fn is_sealed(key: &[u8]) -> bool {
-    const SEALED: [RecordType; 5] = [
+    const SEALED: [RecordType; 6] = [
         RecordType::MasterKeyProof,
         RecordType::SessionKey,
         RecordType::Device,
         RecordType::WebhookSeal,
         RecordType::KnownPoll,
+        RecordType::PluginSecret,
     ];
     SEALED.iter().any(|sealed| *sealed as u8 == record_type(key))
 }

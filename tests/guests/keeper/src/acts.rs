@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use switchboard_guest_sdk::kv::{self, Expected, Stretch};
 use switchboard_guest_sdk::types::HostError;
+use switchboard_guest_sdk::{log, secrets};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,6 +19,12 @@ enum Act {
     /// From, to, how many, and whether backwards.
     Scan(String, Option<String>, u32, bool),
     Usage,
+    /// Its length: an answer may show that it was read, and not what it is.
+    Secret(String),
+    /// Logs what a secret is, after that text.
+    LogSecret(String, String),
+    /// Fails with what a secret is.
+    FailWithSecret(String),
     Fail(String),
     Trap,
     Spin,
@@ -48,6 +55,16 @@ impl Act {
             }
             Self::Delete(key) => kv::delete(&key).map(|had| had.to_string()),
             Self::Scan(begin, end, limit, reverse) => scan(Stretch { begin, end, limit, reverse }),
+            Self::Secret(name) => secrets::get(&name).map(|secret| secret.len().to_string()),
+            Self::LogSecret(text, name) => secrets::get(&name).map(|secret| {
+                log::info(&format!("{text} {secret}"));
+                println!("{text} {secret}");
+                "logged".to_owned()
+            }),
+            Self::FailWithSecret(name) => {
+                let secret = secrets::get(&name).map_err(refusal)?;
+                return Err(format!("the key {secret} was refused"));
+            }
             Self::Usage => kv::usage().map(|kept| format!("{} of {}", kept.used_bytes, kept.max_bytes)),
         };
         Ok(said.unwrap_or_else(refusal))

@@ -17,7 +17,8 @@ switchboard_guest_sdk::grants!({
     "sessions": "all",
     "fields": ["text"],
     "send": { "per_minute": 100000 },
-    "kv_bytes": 4096
+    "kv_bytes": 4096,
+    "secrets": ["API_KEY"]
 });
 
 struct Keeper;

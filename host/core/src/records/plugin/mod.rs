@@ -2,6 +2,7 @@
 
 mod grants;
 mod kv;
+mod secret;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub use kv::{
     KV_KEY_BYTES_MAX, KV_PAGE_BYTES_MAX, KV_PAGE_ENTRIES_MAX, KV_RUN_BYTES_MAX, KV_RUN_KEYS_MAX, KV_TTL_S_MAX,
     KV_VALUE_BYTES_MAX, KvEntry, KvExpected, KvPage, KvStretch, KvUsage, KvValue, KvWrite,
 };
+pub use secret::{PLUGIN_SECRET_BYTES_MAX, PLUGIN_SECRETS_MAX, PluginSecret};
 pub use version::{Declared, PluginVersion};
 
 /// Most versions of one plugin that are kept.

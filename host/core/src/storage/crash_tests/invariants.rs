@@ -250,6 +250,9 @@ impl Stored {
         assert_eq!(ends, self.of(RecordType::KvExpiry).iter().map(|(key, _)| key.clone()).collect());
         let there = self.entries.contains_key(&keys::plugin(TenantId::OPERATOR, "plugin 0"));
         assert!(there || bytes == 0, "nothing is kept for a plugin that is gone");
+        let secrets = self.of(RecordType::PluginSecret).len() as u64;
+        assert_eq!(self.count(&keys::plugin_secret_count(TenantId::OPERATOR, "plugin 0")), secrets);
+        assert!(there || secrets == 0, "no secret of a plugin that is gone");
     }
 
     fn blobs_are_counted(&self) {

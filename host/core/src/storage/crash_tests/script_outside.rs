@@ -114,14 +114,20 @@ impl Script {
         }
     }
 
-    /// What a plugin keeps: some of it for a time, and more than there is room for.
+    /// What a plugin keeps, some of it for a time and more than there is room for; and its secrets.
     pub(super) async fn kept(&self, n: u64, dice: &SeededEntropy) -> Done {
         let kv = self.storage.kv(TENANT, SUBSCRIPTION, KV_BYTES_MAX);
         for _ in 0..4 {
             let (key, write) = kv_write(n, dice);
             passed(kv.write(&key, write, None, at(n)).await)?;
         }
-        self.storage.sweep_kv(TENANT, at(n)).await.map(drop)
+        self.storage.sweep_kv(TENANT, at(n)).await?;
+        let secret = format!("secret {}", dice.next_u64() % 3);
+        if dice.next_u64().is_multiple_of(3) {
+            return self.storage.delete_plugin_secret(TenantId::OPERATOR, "plugin 0", &secret).await.map(drop);
+        }
+        let value = format!("value {n}");
+        self.storage.keep_plugin_secret(TenantId::OPERATOR, "plugin 0", &secret, &value, at(n)).await.map(drop)
     }
 
     /// What a run of the plugin reads and writes, while there is a plugin.

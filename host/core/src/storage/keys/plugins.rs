@@ -76,3 +76,17 @@ pub(in crate::storage) fn kv_expiry(tenant: TenantId, at: Timestamp, plugin: &st
 pub(in crate::storage) fn kv_bytes(tenant: TenantId, plugin: &str) -> Vec<u8> {
     key(tenant, RecordType::KvBytes, &[plugin.as_bytes()])
 }
+
+/// Secrets of a plugin of `owner`'s.
+pub(in crate::storage) fn plugin_secrets(owner: TenantId, plugin: &str) -> Vec<u8> {
+    key(owner, RecordType::PluginSecret, &[&length(plugin), plugin.as_bytes()])
+}
+
+pub(in crate::storage) fn plugin_secret(owner: TenantId, plugin: &str, name: &str) -> Vec<u8> {
+    key(owner, RecordType::PluginSecret, &[&length(plugin), plugin.as_bytes(), name.as_bytes()])
+}
+
+/// How many there are.
+pub(in crate::storage) fn plugin_secret_count(owner: TenantId, plugin: &str) -> Vec<u8> {
+    key(owner, RecordType::PluginSecretCount, &[plugin.as_bytes()])
+}

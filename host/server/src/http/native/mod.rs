@@ -53,6 +53,7 @@ const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
     plugins::VERSION_ROUTES,
+    plugins::SECRET_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,
