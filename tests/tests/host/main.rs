@@ -25,6 +25,7 @@ mod plugins;
 mod policies;
 mod quota;
 mod received_media;
+mod runs;
 #[cfg(feature = "clients")]
 mod samples;
 mod sending;

@@ -29,18 +29,21 @@ pub enum Chore {
     Events,
     /// What plugins kept for a time that is over. Until it is removed, it no longer exists for them.
     Kv,
+    /// Runs that were set aside and whose event is gone.
+    ParkedRuns,
     /// Records that go after a time.
     Records(Sweep),
 }
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
         Self::Events,
         Self::Kv,
+        Self::ParkedRuns,
         Self::Records(Sweep::InboundMarks),
         Self::Records(Sweep::Polls),
         Self::Records(Sweep::Votes),
@@ -54,7 +57,7 @@ impl Chore {
             Self::Kv => Duration::from_secs(60),
             // A session that is limited by the minute leaves a count behind each minute.
             Self::Leftovers | Self::Counts => Duration::from_secs(600),
-            Self::OnceKeys | Self::Events | Self::Records(_) => Duration::from_secs(3600),
+            Self::OnceKeys | Self::Events | Self::ParkedRuns | Self::Records(_) => Duration::from_secs(3600),
         }
     }
 }
@@ -123,6 +126,9 @@ impl Housekeeper {
             Chore::Records(kind) => {
                 let from = Some(place).filter(|place| !place.is_empty());
                 return self.storage.sweep(tenant, kind, from, now).await;
+            }
+            Chore::ParkedRuns => {
+                return self.storage.sweep_parked_runs(tenant, Some(place).filter(|place| !place.is_empty())).await;
             }
             // Not one tenant's.
             Chore::Leftovers => 0,

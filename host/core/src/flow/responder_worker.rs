@@ -67,6 +67,21 @@ pub struct Command {
     pub schedule: Schedule,
 }
 
+/// The id of a subscription's run for an event, the same for every try.
+pub fn run_id(tenant: TenantId, subscription: &str, event: u64) -> String {
+    // Names hold no colon: no other subscription has this id.
+    format!("run_{tenant}_{}_{event}", subscription.replace('/', ":"))
+}
+
+/// Whose event and which one a run is about, from its id; `None` for what is no id of a run of `subscription`.
+pub fn read_run_id(id: &str, subscription: &str) -> Option<(TenantId, u64)> {
+    let (tenant, rest) = id.strip_prefix("run_")?.split_once('_')?;
+    let (_, event) = rest.rsplit_once('_')?;
+    let (tenant, event) = (TenantId(tenant.parse().ok()?), event.parse().ok()?);
+    // In one spelling alone.
+    (run_id(tenant, subscription, event) == id).then_some((tenant, event))
+}
+
 /// One try of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTry<'a> {
@@ -235,8 +250,7 @@ impl ResponderWorker {
     }
 
     async fn run_one(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
-        // Names hold no colon: no other subscription has this id.
-        let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
+        let run_id = run_id(tenant, subscription, run.event.n);
         let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
         let settled = match self.effects_of(tenant, subscription, run, &run_try).await {
             Err(why) => self.put_off(tenant, subscription, run, &why).await,

@@ -24,6 +24,7 @@ mod message_log;
 mod messages;
 mod once;
 mod outbox;
+mod parked;
 mod plugin_secrets;
 mod plugins;
 mod polls;

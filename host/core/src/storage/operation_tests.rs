@@ -11,6 +11,7 @@ mod kv;
 mod message_log;
 mod messages;
 mod once;
+mod parked;
 mod plugin_secrets;
 mod plugins;
 mod quota;

@@ -5,7 +5,8 @@
 
 use super::cleanup::Leftover;
 use super::codec::{decode, encode};
-use super::engine::{Batch, Check, KeyRange};
+use super::counted::Counted;
+use super::engine::{Batch, Check, Entry, KeyRange};
 use super::kv::{KvEffects, KvSettled};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
@@ -42,7 +43,7 @@ pub struct OwedRun {
     /// Its record.
     pub work: Work,
     /// The record as it is stored: what the commit that ends the run compares.
-    stored: Vec<u8>,
+    pub(super) stored: Vec<u8>,
 }
 
 /// What a run is to leave behind.
@@ -165,7 +166,8 @@ impl Storage {
         limit: usize,
     ) -> Result<Vec<OwedRun>, StorageError> {
         let range = KeyRange::prefix(&keys::works(tenant, subscription), limit);
-        self.runs_in(tenant, &range.after(&keys::work(tenant, subscription, after))).await
+        let entries = self.engine.range(&range.after(&keys::work(tenant, subscription, after))).await?;
+        self.runs_of(tenant, &entries).await
     }
 
     /// Keeps what a run did: its messages are accepted, what it wrote is kept and the run is no longer owed, all or nothing.
@@ -184,6 +186,7 @@ impl Storage {
             let mut batch = Batch::default();
             batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
             batch.delete(place.clone());
+            batch.count(Counted::RunKept);
             Self::put_charges(&mut batch, tenant, &effects.charges)?;
             Self::put_messages(&mut batch, tenant, &effects.messages)?;
             let kv = &effects.kv;
@@ -228,6 +231,7 @@ impl Storage {
         let mut batch = Batch::default();
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.put(place.clone(), encode(&place, next)?);
+        batch.count(Counted::RunPutOff);
         self.engine.commit(batch).await.map(|_| ())
     }
 
@@ -248,30 +252,24 @@ impl Storage {
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.delete(place);
         batch.put(aside.clone(), encode(&aside, last)?);
+        batch.count(Counted::RunParked);
         self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Runs that were set aside, oldest event first.
-    ///
-    /// # Errors
-    /// When the engine fails or a record is damaged.
-    pub async fn parked_runs(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        limit: usize,
-    ) -> Result<Vec<OwedRun>, StorageError> {
-        self.runs_in(tenant, &KeyRange::prefix(&keys::parked_works(tenant, subscription), limit)).await
-    }
-
-    async fn runs_in(&self, tenant: TenantId, range: &KeyRange) -> Result<Vec<OwedRun>, StorageError> {
-        let entries = self.engine.range(range).await?;
+    /// Each entry's run, as far as its event is still there.
+    pub(super) async fn runs_of(&self, tenant: TenantId, entries: &[Entry]) -> Result<Vec<OwedRun>, StorageError> {
         let mut runs = Vec::with_capacity(entries.len());
-        for (key, value) in &entries {
+        for (key, value) in entries {
             if let Some(event) = self.event(tenant, keys::trailing_number(key)).await? {
                 runs.push(OwedRun { event, work: decode(key, value)?, stored: value.clone() });
             }
         }
         Ok(runs)
+    }
+
+    /// The run that is stored under `key`.
+    pub(super) async fn run_at(&self, tenant: TenantId, key: Vec<u8>) -> Result<Option<OwedRun>, StorageError> {
+        let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+        Ok(self.runs_of(tenant, &[(key, value)]).await?.pop())
     }
 }

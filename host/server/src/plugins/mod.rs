@@ -9,6 +9,7 @@ mod grants;
 mod install;
 mod lifecycle;
 mod restore;
+mod runs;
 mod turns;
 mod upload;
 
@@ -34,6 +35,7 @@ pub use generation::{Generation, IdlePlugin};
 pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
 pub use lifecycle::Which;
+pub use runs::{PlacedRun, RunPlace, RunState};
 
 use active::{full_name, note_report};
 use generation::Change;

@@ -155,7 +155,7 @@ async fn a_run_without_room_for_what_it_writes_sends_nothing_and_is_parked_with_
     while let Some(wake) = worker.serve(TENANT).await.unwrap() {
         host.clock.advance(wake.since(host.clock.now()));
     }
-    let parked = host.storage.parked_runs(TENANT, COUNTER, 9).await.unwrap();
+    let parked = host.storage.parked_runs(TENANT, COUNTER, 0, 9).await.unwrap();
     assert_eq!((parked.len(), parked[0].work.tries), (1, RUN_TRIES_MAX));
     assert_eq!(parked[0].work.last_error.as_deref(), Some("0 of 3 bytes are used"));
     assert_eq!((host.outbox_depth().await, host.count_under(&counter, "all").await), (0, 0));

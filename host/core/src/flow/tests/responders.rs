@@ -140,7 +140,7 @@ impl Host {
     }
 
     async fn parked(&self) -> Vec<OwedRun> {
-        self.storage.parked_runs(TENANT, REPLY, usize::MAX).await.unwrap()
+        self.storage.parked_runs(TENANT, REPLY, 0, usize::MAX).await.unwrap()
     }
 }
 

@@ -31,6 +31,10 @@ pub(in crate::storage) fn parked_works(tenant: TenantId, subscription: &str) -> 
     key(tenant, RecordType::ParkedWork, &[&length(subscription), subscription.as_bytes()])
 }
 
+pub(in crate::storage) fn all_parked_works(tenant: TenantId) -> Vec<u8> {
+    key(tenant, RecordType::ParkedWork, &[])
+}
+
 pub(in crate::storage) fn plugin(tenant: TenantId, name: &str) -> Vec<u8> {
     key(tenant, RecordType::Plugin, &[name.as_bytes()])
 }

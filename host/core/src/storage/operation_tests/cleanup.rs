@@ -335,7 +335,7 @@ async fn a_plugin_of_the_same_name_waits_until_nothing_is_left_of_the_first() {
     for tenant in [ACME, GLOBEX] {
         storage.start_cursor_at_end(tenant, REPLY).await.unwrap();
         assert!(storage.owed_runs(tenant, REPLY, 99).await.unwrap().is_empty());
-        assert!(storage.parked_runs(tenant, REPLY, 99).await.unwrap().is_empty());
+        assert!(storage.parked_runs(tenant, REPLY, 0, 99).await.unwrap().is_empty());
         assert_eq!(storage.step_cursor(tenant, REPLY, 99, LATER, |_| true).await.unwrap().events, 0);
     }
     refused(storage.settle_run(GLOBEX, REPLY, &run, &RunEffects::default()).await);

@@ -47,7 +47,7 @@ async fn seen_by(storage: &Storage, tenant: TenantId) -> ([usize; 9], [bool; 9])
         storage.events(tenant, 0, 99).await.unwrap().len(),
         storage.plugins(tenant).await.unwrap().len(),
         storage.owed_runs(tenant, REPLY, 99).await.unwrap().len(),
-        storage.parked_runs(tenant, REPLY, 99).await.unwrap().len(),
+        storage.parked_runs(tenant, REPLY, 0, 99).await.unwrap().len(),
         device.scan(TABLE, b"", None, 99).await.unwrap().len(),
         usize::try_from(storage.outbox_depth(tenant, SESSION).await.unwrap()).unwrap(),
     ];

@@ -126,7 +126,7 @@ async fn a_run_is_settled_once() {
     ];
     assert!(late.iter().all(|answer| matches!(answer, Err(StorageError::Conflict))), "{late:?}");
     assert!(owed(&storage, REPLY).await.is_empty());
-    assert!(storage.parked_runs(ACME, REPLY, 99).await.unwrap().is_empty());
+    assert!(storage.parked_runs(ACME, REPLY, 0, 99).await.unwrap().is_empty());
     assert_eq!(storage.outbox_depth(ACME, SESSION).await.unwrap(), 1);
 }
 
@@ -163,7 +163,7 @@ async fn a_parked_run_is_set_aside_with_why() {
     let runs = owed(&storage, REPLY).await;
     storage.park_run(ACME, REPLY, &runs[0], &tried(8)).await.unwrap();
     assert_eq!(numbers(&owed(&storage, REPLY).await), [2]);
-    let parked = storage.parked_runs(ACME, REPLY, 99).await.unwrap();
+    let parked = storage.parked_runs(ACME, REPLY, 0, 99).await.unwrap();
     assert_eq!(parked.len(), 1);
     assert_eq!((&parked[0].event, &parked[0].work), (&runs[0].event, &tried(8)));
 }
@@ -175,7 +175,7 @@ async fn runs_are_listed_up_to_the_limit_oldest_first() {
     for run in owed(&storage, REPLY).await {
         storage.park_run(ACME, REPLY, &run, &tried(8)).await.unwrap();
     }
-    assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 2).await.unwrap()), [1, 2]);
+    assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 0, 2).await.unwrap()), [1, 2]);
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ const ROUTES: &[&[Route]] = &[
     plugins::ROUTES,
     plugins::VERSION_ROUTES,
     plugins::SECRET_ROUTES,
+    plugins::RUN_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,

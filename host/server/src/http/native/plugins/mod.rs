@@ -1,6 +1,7 @@
 //! Plugins: the operator's and those of tenants.
 
 mod grants;
+mod runs;
 mod secrets;
 mod versions;
 
@@ -41,6 +42,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "plugins/{name}/grants", |door, call| Box::pin(door.show_plugin_grants(call))).asked(&[TENANT]),
     route("PUT", "plugins/{name}/grants", |door, call| Box::pin(door.set_plugin_grants(call))),
 ];
+pub(super) use runs::ROUTES as RUN_ROUTES;
 pub(super) use secrets::ROUTES as SECRET_ROUTES;
 pub(super) use versions::ROUTES as VERSION_ROUTES;
 
