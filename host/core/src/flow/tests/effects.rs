@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::flow::responder_worker::{Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription};
 use crate::records::event::Event;
-use crate::records::plugin::{Declared, KvValue, KvWrite, PluginVersion};
+use crate::records::plugin::{Declared, Grants, KvValue, KvWrite, PluginVersion, SendGrant, SessionGrant};
 use crate::storage::{KvEffects, KvStorage, NewVersion};
 
 const COUNTER: &str = "operator/counter";
@@ -34,7 +34,9 @@ fn kept(n: u64) -> KvWrite {
 #[async_trait]
 impl Responders for Counter {
     fn subscriptions(&self, _tenant: TenantId) -> Vec<Subscription> {
-        vec![Subscription { name: COUNTER.to_owned(), event_types: vec!["message.received".to_owned()] }]
+        let send = Some(SendGrant { per_minute: 100_000 });
+        let grants = Arc::new(Grants { send, sessions: SessionGrant::All, ..Grants::default() });
+        vec![Subscription { name: COUNTER.to_owned(), event_types: vec!["message.received".to_owned()], grants }]
     }
 
     async fn run(&self, _: TenantId, _: &str, _: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
