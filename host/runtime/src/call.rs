@@ -6,13 +6,16 @@ use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::Grants;
+use switchboard_core::storage::KvEffects;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::EPOCH_TICK;
+use crate::imports::Keeping;
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
+use crate::masks::Masks;
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
 use crate::verbs::Verbs;
@@ -34,6 +37,10 @@ pub(crate) struct CallState {
     pub(crate) verbs: Arc<dyn Verbs>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) log: LogBuffer,
+    /// What becomes of what the call keeps.
+    pub(crate) keeping: Keeping,
+    /// The secrets that it has read.
+    pub(crate) masks: Masks,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -60,9 +67,21 @@ impl CallState {
             wasi: crate::wasi::empty_context(&log, context.now_ms),
             limits,
             log,
+            keeping: Keeping::default(),
+            masks: Masks::default(),
             host_calls: 0,
             parked: false,
             table,
+        }
+    }
+}
+
+impl CallState {
+    /// What the run that this call is read and wrote.
+    pub(crate) fn take_effects(&mut self) -> KvEffects {
+        match std::mem::take(&mut self.keeping) {
+            Keeping::WithRun(effects) => effects,
+            Keeping::Nothing | Keeping::AtOnce => KvEffects::default(),
         }
     }
 }
@@ -181,6 +200,7 @@ pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) ->
 /// What a call used, read off its store.
 pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> CallReport {
     let state = store.data();
-    let (log, log_dropped) = state.log.take();
+    let (mut log, log_dropped) = state.log.take();
+    state.masks.mask(&mut log);
     CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::responder_worker::{Command, RunTry};
+use switchboard_core::flow::responder_worker::{Command, RunAnswer, RunTry};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::Grants;
-use switchboard_core::storage::ARTIFACT_BYTES_MAX;
+use switchboard_core::storage::{ARTIFACT_BYTES_MAX, KvEffects};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wasmtime::Engine;
@@ -38,7 +38,7 @@ use crate::configure::ConfigFault;
 use crate::convert;
 use crate::document;
 use crate::engine::{EpochThread, hot_engine};
-use crate::imports;
+use crate::imports::{self, Keeping};
 use crate::inspect::{Exports, InspectError, Owner, inspect_bytes, inspect_items};
 use crate::limits::CallLimits;
 use crate::log::short_words;
@@ -261,6 +261,7 @@ impl Runtime {
         let request = wit_request(request);
         let called = self
             .call(context, async |store| {
+                store.data_mut().keeping = Keeping::AtOnce;
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
@@ -294,31 +295,30 @@ impl Runtime {
         self.checked_response(called, false)
     }
 
-    /// Calls `responder.respond`.
+    /// Calls `responder.respond`. What the run writes is in the answer, and kept by nobody yet.
     pub async fn respond(
         &self,
         plugin: &LoadedPlugin,
         context: &CallContext,
         run: &RunTry<'_>,
         event: &Event,
-    ) -> Called<Vec<Command>> {
+    ) -> Called<RunAnswer> {
         let Some(pre) = &plugin.responder else { return not_served("responder") };
         let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
         let event = convert::event(event);
         let called = self
             .call(context, async |store| {
+                store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
                 let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
+                let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
+                let commands = commands.map_err(|why| store.data().masks.masked(why));
+                Ok((commands, store.data_mut().take_effects()))
             })
             .await;
-        let outcome = match called.outcome {
-            Outcome::Reply(Ok(commands)) => self.checked_commands(commands.into_iter().map(core_command).collect()),
-            Outcome::Reply(Err(why)) => Outcome::PluginError(short_words(&why)),
-            Outcome::PluginError(why) => Outcome::PluginError(why),
-            Outcome::Trap(why) => Outcome::Trap(why),
-            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
-        };
-        Called { outcome, report: called.report }
+        called.and_then(|(commands, kv)| match commands {
+            Ok(commands) => self.checked_answer(commands.into_iter().map(core_command).collect(), kv),
+            Err(why) => Outcome::PluginError(short_words(&why)),
+        })
     }
 
     async fn place(&self) -> Option<SemaphorePermit<'_>> {
@@ -368,14 +368,14 @@ impl Runtime {
         }
     }
 
-    fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
+    fn checked_answer(&self, commands: Vec<Command>, kv: KvEffects) -> Outcome<RunAnswer> {
         let bytes = commands.iter().map(|command| json_bytes(&(&command.to, &command.content, &command.extras)));
         let (bytes, limit) = (bytes.sum::<usize>(), self.limits.output_bytes_max);
         if bytes > limit {
             let why = format!("commands of {bytes} bytes; the limit is {limit}");
             return Outcome::LimitExceeded(Limit::Bytes, why);
         }
-        Outcome::Reply(commands)
+        Outcome::Reply(RunAnswer { commands, kv })
     }
 
     fn checked_response(&self, called: Called<wit_router::Response>, streams: bool) -> Called<Response> {

@@ -1,6 +1,7 @@
 //! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
 
 mod people;
+mod state;
 mod webhooks;
 
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
-use switchboard_core::storage::BatchProgress;
+use switchboard_core::storage::{BatchProgress, MASTER_KEY_BYTES, MasterKey, Storage};
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
     AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, LinkVerbs, MediaVerbs, NewAccountKey, NewBatch,
@@ -157,7 +158,8 @@ impl Stage {
     /// Lets the responder answer a message.
     pub async fn respond(&self, text: &str) -> Called<Vec<Command>> {
         let run = RunTry { id: "run-1", attempt: 1 };
-        self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await
+        let called = self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await;
+        called.and_then(|answer| Outcome::Reply(answer.commands))
     }
 
     /// Lets the router answer a request.
@@ -184,9 +186,16 @@ impl Stage {
 }
 
 /// A host that knows every session, says nothing about [`HANGING`], and remembers who asked.
-#[derive(Default)]
 pub struct FakeVerbs {
     asked: Mutex<Vec<(TenantId, SessionId)>>,
+    /// What plugins keep.
+    pub storage: Storage,
+}
+
+impl Default for FakeVerbs {
+    fn default() -> Self {
+        Self { asked: Mutex::default(), storage: Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES])) }
+    }
 }
 
 impl FakeVerbs {

@@ -27,17 +27,23 @@ pub enum Chore {
     OnceKeys,
     /// Events that were kept for long enough.
     Events,
+    /// What plugins kept for a time that is over. Until it is removed, it no longer exists for them.
+    Kv,
+    /// Runs that were set aside and whose event is gone.
+    ParkedRuns,
     /// Records that go after a time.
     Records(Sweep),
 }
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
         Self::Events,
+        Self::Kv,
+        Self::ParkedRuns,
         Self::Records(Sweep::InboundMarks),
         Self::Records(Sweep::Polls),
         Self::Records(Sweep::Votes),
@@ -48,9 +54,11 @@ impl Chore {
     /// How long after one round the next begins.
     fn every(self) -> Duration {
         match self {
+            // It counts as kept until it is removed.
+            Self::Kv => Duration::from_secs(60),
             // A session that is limited by the minute leaves a count behind each minute.
             Self::Leftovers | Self::Counts => Duration::from_secs(600),
-            Self::OnceKeys | Self::Events | Self::Records(_) => Duration::from_secs(3600),
+            Self::OnceKeys | Self::Events | Self::ParkedRuns | Self::Records(_) => Duration::from_secs(3600),
         }
     }
 }
@@ -118,10 +126,14 @@ impl Housekeeper {
                 let from = Some(place).filter(|place| !place.is_empty());
                 return self.storage.sweep(tenant, kind, from, now).await;
             }
+            Chore::ParkedRuns => {
+                return self.storage.sweep_parked_runs(tenant, Some(place).filter(|place| !place.is_empty())).await;
+            }
             // Not one tenant's.
             Chore::Leftovers => 0,
             Chore::Counts => self.storage.sweep_counts(tenant, now, COUNTS_AT_ONCE).await?,
             Chore::OnceKeys => self.storage.sweep_once(tenant, now).await?,
+            Chore::Kv => self.storage.sweep_kv(tenant, now).await?,
             Chore::Events => self.storage.trim_events(tenant, &self.retention, now).await?,
         };
         Ok(Swept { removed, next: (removed > 0).then(Vec::new) })

@@ -3,6 +3,7 @@
 mod links;
 mod media;
 mod people;
+mod state;
 mod webhooks;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use switchboard_core::storage::BatchProgress;
 pub use links::{LINK_TTL_MAX, LINKS_MAX, LinkVerbs};
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
+pub use state::StateVerbs;
 pub use webhooks::{EndpointChange, EventVerbs, NewEndpoint, WebhookVerbs};
 
 /// Longest wait of `connect`.
@@ -233,7 +235,7 @@ pub struct QrCode {
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
 pub trait Verbs:
-    MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + WebhookVerbs + EventVerbs + Send + Sync
+    MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + WebhookVerbs + EventVerbs + StateVerbs + Send + Sync
 {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;

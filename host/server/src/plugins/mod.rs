@@ -10,6 +10,7 @@ mod grants;
 mod install;
 mod lifecycle;
 mod restore;
+mod runs;
 mod turns;
 mod upload;
 
@@ -20,7 +21,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
 use switchboard_core::clock::Clock;
-use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subscription};
+use switchboard_core::flow::responder_worker::{Command, Responders, RunAnswer, RunTry, Subscription};
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
@@ -39,6 +40,7 @@ pub use generation::{Generation, IdlePlugin};
 pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
 pub use lifecycle::Which;
+pub use runs::{PlacedRun, RunPlace, RunState};
 
 use active::{full_name, note_report};
 use generation::Change;
@@ -233,13 +235,7 @@ impl Responders for Plugins {
         generation.plugins.iter().filter(serves).map(subscription).collect()
     }
 
-    async fn run(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Result<Vec<Command>, String> {
+    async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let generation = self.generation();
         let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
             if generation.idle.iter().any(|plugin| full_name(plugin.record.tenant, &plugin.record.name) == subscription) {
@@ -247,7 +243,7 @@ impl Responders for Plugins {
                 return Err("the plugin is stopped".to_owned());
             }
             // Deleted meanwhile: nobody is left to answer.
-            return Ok(Vec::new());
+            return Ok(RunAnswer::default());
         };
         let context = plugin.context(tenant, self.clock.now().0);
         let (grants, names) = (plugin.grants(), self.names.of(tenant, subscription));
@@ -258,10 +254,10 @@ impl Responders for Plugins {
         let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
         let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
         self.note_call(plugin, &about, &called);
-        let mut commands = called.outcome.into_result()?;
-        for Command { to, content, extras, .. } in &mut commands {
+        let mut answer = called.outcome.into_result()?;
+        for Command { to, content, extras, .. } in &mut answer.commands {
             resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
         }
-        Ok(commands)
+        Ok(answer)
     }
 }

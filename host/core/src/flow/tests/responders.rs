@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::flow::inbox::Inbox;
 use crate::flow::responder_worker::{
-    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunTry, Subscription,
+    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription,
 };
 use crate::records::account::Tenant;
 use crate::records::event::Event;
@@ -94,7 +94,7 @@ impl Responders for FakeResponders {
         self.names.iter().map(subscription).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {
+    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let chat = event.fact.chat().unwrap();
         let tries_before = self.begin(run.id, event, chat);
         // A try that ended with the worker was not counted.
@@ -102,7 +102,7 @@ impl Responders for FakeResponders {
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
-        (self.answer)(event, tries_before)
+        Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ..RunAnswer::default() })
     }
 }
 
@@ -161,7 +161,7 @@ impl Host {
     }
 
     async fn parked(&self) -> Vec<OwedRun> {
-        self.storage.parked_runs(TENANT, REPLY, usize::MAX).await.unwrap()
+        self.storage.parked_runs(TENANT, REPLY, 0, usize::MAX).await.unwrap()
     }
 }
 

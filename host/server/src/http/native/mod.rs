@@ -54,6 +54,8 @@ const ROUTES: &[&[Route]] = &[
     plugins::ROUTES,
     plugins::LOG_ROUTES,
     plugins::VERSION_ROUTES,
+    plugins::SECRET_ROUTES,
+    plugins::RUN_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,

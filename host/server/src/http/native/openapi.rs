@@ -18,11 +18,13 @@ pub(super) const ROUTES: &[Route] = &[
 const SUFFIX: &str = ".json";
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 14] = [
     include_str!("../openapi/common.json"),
     include_str!("../openapi/apis.json"),
     include_str!("../openapi/operator.json"),
     include_str!("../openapi/plugins.json"),
+    include_str!("../openapi/plugin_runs.json"),
+    include_str!("../openapi/plugin_secrets.json"),
     include_str!("../openapi/sessions.json"),
     include_str!("../openapi/messages.json"),
     include_str!("../openapi/templates.json"),

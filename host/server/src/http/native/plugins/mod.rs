@@ -2,6 +2,8 @@
 
 mod grants;
 mod logs;
+mod runs;
+mod secrets;
 mod versions;
 
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("PUT", "plugins/{name}/grants", |door, call| Box::pin(door.set_plugin_grants(call))),
 ];
 pub(super) use logs::ROUTES as LOG_ROUTES;
+pub(super) use runs::ROUTES as RUN_ROUTES;
+pub(super) use secrets::ROUTES as SECRET_ROUTES;
 pub(super) use versions::ROUTES as VERSION_ROUTES;
 
 /// A change of a plugin.
