@@ -12,7 +12,6 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
-use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wasmtime::Engine;
@@ -37,7 +36,7 @@ use crate::convert;
 use crate::document;
 use crate::engine::{EpochThread, hot_engine};
 use crate::imports;
-use crate::inspect::{Exports, InspectError, Owner, inspect_bytes, inspect_items};
+use crate::inspect::{InspectError, Inspection, Owner, inspect};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
@@ -177,11 +176,16 @@ impl Runtime {
     /// # Errors
     /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
-        inspect_bytes(bytes, ARTIFACT_BYTES_MAX)?;
+        let inspection = inspected(bytes).await?;
+        inspection.permit(owner)?;
+        let Inspection { interfaces, configurable, .. } = inspection;
         let sha256 = hex::encode(Sha256::digest(bytes));
         let (component, new_code) = self.cache.load(&self.engine, &self.compiler, &sha256, bytes).await?;
-        let Exports { interfaces, configurable } = inspect_items(&self.engine, &component, owner)?;
-        let wrong = |error: wasmtime::Error| InspectError::WrongType { why: short_words(&format!("{error:#}")) };
+        // What inspection cannot tell: functions of WASI.
+        let wrong = |error: wasmtime::Error| {
+            let why = short_words(&format!("{error:#}"));
+            InspectError::WrongType { interface: String::new(), why }
+        };
         let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
@@ -377,6 +381,13 @@ impl Runtime {
         };
         Called { outcome, report: called.report }
     }
+}
+
+/// Inspects on a thread that may be held up: a large component takes a while.
+async fn inspected(bytes: &[u8]) -> Result<Inspection, CompileError> {
+    let bytes = bytes.to_vec();
+    let inspected = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
+    Ok(inspected.map_err(std::io::Error::other)??)
 }
 
 /// How many bytes a value has as JSON.

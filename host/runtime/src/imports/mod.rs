@@ -29,6 +29,7 @@ type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 pub(crate) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<CallState>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     crate::bindings::HostImports::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }

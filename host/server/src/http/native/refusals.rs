@@ -5,8 +5,8 @@ use hyper::StatusCode;
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::rules::authority::Denial;
 use switchboard_core::storage::StorageError;
-use switchboard_runtime::ConfigFault;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
+use switchboard_runtime::{ConfigFault, InspectError};
 
 use super::super::body::ShapeFault;
 use super::super::idempotency::OnceError;
@@ -45,9 +45,7 @@ impl From<AccountError> for Problem {
 impl From<InstallError> for Problem {
     fn from(error: InstallError) -> Self {
         match error {
-            InstallError::Refused(refused) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code())
-            }
+            InstallError::Refused(refused) => refused_component(&refused),
             InstallError::Invalid { field, why } => Self::invalid(field, why),
             InstallError::Config(faults) => config_problem(&["config"], &faults),
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
@@ -78,6 +76,20 @@ impl From<InstallError> for Problem {
             }
             InstallError::Storage(error) => storage_problem(&error),
         }
+    }
+}
+
+fn refused_component(refused: &InspectError) -> Problem {
+    let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code());
+    if let Some(interface) = refused.interface() {
+        problem = problem.with("interface", interface);
+    }
+    if let Some((asked, offered)) = refused.versions() {
+        problem = problem.with("asked", asked).with("offered", offered);
+    }
+    match refused.change() {
+        Some(change) => problem.with("change", change),
+        None => problem,
     }
 }
 
