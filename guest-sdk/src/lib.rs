@@ -135,6 +135,44 @@ macro_rules! openapi {
     };
 }
 
+/// Says what the plugin asks to be given, as JSON; whoever installs it says yes or no. What is not granted does not work: no event is
+/// told, no message sent, no host asked. Ask for what the plugin needs and nothing else, for when it grows people are asked again.
+///
+/// ```no_run
+/// switchboard_guest_sdk::grants!({
+///     "sessions": "all",
+///     "fields": ["text", "number", "media", "contact_name"],
+///     "send": { "per_minute": 60 },
+///     "kv_bytes": 1048576,
+///     "http": ["api.example.com", "*.example.org"],
+///     "secrets": ["SHOP_API_KEY"]
+/// });
+/// # fn main() {}
+/// ```
+///
+/// - `sessions`: events of the account's sessions, and to send from them.
+/// - `fields`: what of messages is seen: what they say, telephone numbers (pseudonyms stand in their place, and are good for
+///   answers), their files, and what people call themselves.
+/// - `send`: messages of its own accord, so many in a minute.
+/// - `kv_bytes`: bytes that it may keep for each account. `http`: hosts that it may ask. `secrets`: those it may read, by name.
+///
+/// Once in a plugin.
+#[macro_export]
+macro_rules! grants {
+    ({ $($asked:tt)* }) => {
+        const _: () = {
+            const JSON: &str = stringify!({ $($asked)* });
+            // A custom section: it is no part of an instance's memory.
+            #[used]
+            #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "switchboard-grants"))]
+            static ASKED: [u8; JSON.len()] = match JSON.as_bytes().first_chunk() {
+                Some(json) => *json,
+                None => [0; JSON.len()],
+            };
+        };
+    };
+}
+
 /// Exports a type as the component's `streamer`.
 #[macro_export]
 macro_rules! export_streamer {

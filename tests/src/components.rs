@@ -13,6 +13,23 @@ pub fn stamped(path: &str, n: u16) -> Vec<u8> {
     component
 }
 
+/// A component with a wish for these grants.
+pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
+    const NAME: &[u8] = b"switchboard-grants";
+    let (mut component, wish) = (std::fs::read(Path::new(path)).unwrap(), wish.to_string());
+    component.push(0);
+    let mut left = 1 + NAME.len() + wish.len();
+    while left >= 0x80 {
+        component.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    component.push(left as u8);
+    component.push(NAME.len() as u8);
+    component.extend_from_slice(NAME);
+    component.extend_from_slice(wish.as_bytes());
+    component
+}
+
 /// The misbehaving router at `path`, whose answer to what it does not serve says which version it is.
 pub fn saying(path: &str, words: &[u8; 9]) -> Vec<u8> {
     replaced(&std::fs::read(Path::new(path)).unwrap(), REFUSAL, words)

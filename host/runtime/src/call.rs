@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use switchboard_core::records::account::Principal;
+use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
+use switchboard_core::records::plugin::Grants;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -27,6 +29,9 @@ pub(crate) struct CallState {
     pub(crate) principal: Option<Principal>,
     pub(crate) plugin: Arc<str>,
     pub(crate) config: Arc<str>,
+    pub(crate) tenant: TenantId,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) now_ms: u64,
     pub(crate) once: Option<Arc<Once>>,
     pub(crate) verbs: Arc<dyn Verbs>,
     pub(crate) limits: Arc<CallLimits>,
@@ -50,6 +55,9 @@ impl CallState {
             principal: context.principal.clone(),
             plugin: Arc::clone(&context.plugin),
             config: Arc::clone(&context.config),
+            tenant: context.tenant,
+            grants: Arc::clone(&context.grants),
+            now_ms: context.now_ms,
             once: context.once.clone(),
             verbs,
             memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },

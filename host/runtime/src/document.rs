@@ -1,7 +1,9 @@
-//! Finds the OpenAPI document that a component carries. It is a custom section and no function: nobody has to be called for it,
-//! and no instance has it in its memory.
+//! Finds what a component carries in custom sections: its OpenAPI document, and what it asks to be given. They are no functions:
+//! nobody has to be called for them, and no instance has them in its memory.
 
 use serde_json::{Map, Value};
+use switchboard_core::records::plugin::Grants;
+use switchboard_core::rules::grants::read_asked;
 use wasmparser::{Parser, Payload};
 
 use crate::inspect::InspectError;
@@ -10,6 +12,10 @@ use crate::inspect::InspectError;
 pub const OPENAPI_SECTION: &str = "switchboard-openapi";
 /// The longest document.
 pub const OPENAPI_BYTES_MAX: usize = 1024 * 1024;
+/// The custom section in which a component says what it asks to be given: JSON in the shape of [`Grants`].
+pub const GRANTS_SECTION: &str = "switchboard-grants";
+/// The longest wish.
+pub const GRANTS_BYTES_MAX: usize = 16 * 1024;
 /// The versions of OpenAPI that are taken.
 const VERSIONS: &str = "3.1.";
 
@@ -18,15 +24,34 @@ const VERSIONS: &str = "3.1.";
 /// # Errors
 /// [`InspectError::BadDeclaration`] when it is too long, is no document of OpenAPI 3.1, or is not the only one.
 pub(crate) fn openapi(component: &[u8]) -> Result<Option<Map<String, Value>>, InspectError> {
+    only_section(component, OPENAPI_SECTION)?.map(read).transpose()
+}
+
+/// What a component asks to be given: nothing, if it does not say.
+///
+/// # Errors
+/// [`InspectError::BadDeclaration`] when it is too long, says what no grant is, or is not the only one.
+pub(crate) fn asked(component: &[u8]) -> Result<Grants, InspectError> {
+    let Some(bytes) = only_section(component, GRANTS_SECTION)? else { return Ok(Grants::default()) };
+    let bad = |why| InspectError::BadDeclaration { what: format!("grants in the section {GRANTS_SECTION}"), why };
+    if bytes.len() > GRANTS_BYTES_MAX {
+        return Err(bad(format!("{} bytes; the limit is {GRANTS_BYTES_MAX}", bytes.len())));
+    }
+    read_asked(bytes).map_err(bad)
+}
+
+/// The data of the custom section of this name, of the component itself or of a module in it.
+fn only_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, InspectError> {
     let mut found = None;
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| InspectError::Invalid { why: error.message().to_owned() })?;
         let Payload::CustomSection(section) = payload else { continue };
-        if section.name() == OPENAPI_SECTION && found.replace(section.data()).is_some() {
-            return Err(bad(format!("there are several sections {OPENAPI_SECTION}; one is allowed")));
+        if section.name() == name && found.replace(section.data()).is_some() {
+            let why = format!("there are several sections {name}; one is allowed");
+            return Err(InspectError::BadDeclaration { what: "too much".to_owned(), why });
         }
     }
-    found.map(read).transpose()
+    Ok(found)
 }
 
 fn read(bytes: &[u8]) -> Result<Map<String, Value>, InspectError> {
@@ -52,6 +77,8 @@ fn bad(why: String) -> InspectError {
 
 #[cfg(test)]
 mod tests {
+    use switchboard_core::records::plugin::SessionGrant;
+
     use super::*;
 
     /// A component of custom sections alone.
@@ -95,6 +122,20 @@ mod tests {
         assert!(refusal(&vec![b' '; OPENAPI_BYTES_MAX + 1]).contains("1048577 bytes; the limit is 1048576"));
         let document: (&str, &[u8]) = (OPENAPI_SECTION, br#"{"openapi":"3.1.0","paths":{}}"#);
         let several = openapi(&component(&[document, document])).unwrap_err();
+        assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
+    }
+
+    #[test]
+    fn what_a_component_asks_for_is_found_and_read_strictly() {
+        let wish = br#"{"sessions":"all","fields":["text"]}"#;
+        let found = asked(&component(&[("producers", b"?"), (GRANTS_SECTION, wish)])).unwrap();
+        assert_eq!((found.sessions, found.fields.len()), (SessionGrant::All, 1));
+        assert_eq!(asked(&component(&[("producers", b"?")])), Ok(Grants::default()));
+        let refused = |wish: &[u8]| asked(&component(&[(GRANTS_SECTION, wish)])).unwrap_err().to_string();
+        let unknown = refused(br#"{"telephone":true}"#);
+        assert!(unknown.contains(GRANTS_SECTION) && unknown.contains("`telephone`"), "{unknown}");
+        assert!(refused(&vec![b' '; GRANTS_BYTES_MAX + 1]).contains("16385 bytes; the limit is 16384"));
+        let several = asked(&component(&[(GRANTS_SECTION, wish), (GRANTS_SECTION, wish)])).unwrap_err();
         assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
     }
 }

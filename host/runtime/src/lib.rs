@@ -27,7 +27,7 @@ mod wasi;
 
 pub use compile::{CompileError, Compiler, compile_from_stdin};
 pub use configure::ConfigFault;
-pub use document::{OPENAPI_BYTES_MAX, OPENAPI_SECTION};
+pub use document::{GRANTS_BYTES_MAX, GRANTS_SECTION, OPENAPI_BYTES_MAX, OPENAPI_SECTION};
 pub use inspect::{INTERFACES, InspectError, Inspection, ItemName, Owner, Sizes, inspect};
 pub use judge::Verdict;
 pub use limits::CallLimits;

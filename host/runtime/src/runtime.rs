@@ -12,6 +12,7 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
+use switchboard_core::records::plugin::Grants;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wasmtime::Engine;
@@ -104,6 +105,8 @@ pub struct LoadedPlugin {
     pub event_kinds: Vec<String>,
     /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
     pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
+    /// What it asks to be given.
+    pub asked: Grants,
     /// What it finds wrong with the configuration that it was loaded with.
     pub config_faults: Vec<ConfigFault>,
     router: Option<RouterPluginPre<CallState>>,
@@ -132,6 +135,8 @@ pub struct CallContext {
     pub plugin: Arc<str>,
     /// The plugin's configuration, JSON.
     pub config: Arc<str>,
+    /// What the plugin was given.
+    pub grants: Arc<Grants>,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
     /// The request that is handled, when it came under an idempotency key.
@@ -202,6 +207,7 @@ impl Runtime {
             routes: Vec::new(),
             event_kinds: Vec::new(),
             openapi: document::openapi(bytes)?,
+            asked: document::asked(bytes)?,
             config_faults: Vec::new(),
             router,
             responder,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use switchboard_guest_sdk::configurable::{Known, flag, objects, text, word};
 use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Incoming, Run};
 use switchboard_guest_sdk::types::{Content, Quote};
-use switchboard_guest_sdk::{config, export_configurable, export_responder, text_to};
+use switchboard_guest_sdk::{config, export_configurable, export_responder, grants, text_to};
 
 /// Most replies.
 const REPLIES_MAX: usize = 1_000;
@@ -106,6 +106,8 @@ fn matches(matching: Matching, text: &str, keyword: &str) -> bool {
     }
 }
 
+// It answers whoever wrote without knowing who that is.
+grants!({ "sessions": "all", "fields": ["text"], "send": { "per_minute": 600 } });
 export_responder!(AutoReply);
 export_configurable!(AutoReply, KNOWN);
 

@@ -9,6 +9,7 @@ mod events;
 mod facts;
 mod faults;
 mod forms;
+mod grants;
 mod groups;
 mod idempotency;
 mod media;

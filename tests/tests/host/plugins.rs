@@ -14,7 +14,7 @@ const CUSTOMER: &str = "491520000001";
 
 async fn upload(account: &Account, key: &str, name: &str, component: Vec<u8>) -> LocalAnswer {
     let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/wasm".to_owned())];
-    let path = format!("/switchboard/v1/plugins?name={name}");
+    let path = format!("/switchboard/v1/plugins?name={name}&grants=asked");
     account.http.exchange("POST", &path, &headers, component).await.unwrap()
 }
 

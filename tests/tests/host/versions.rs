@@ -41,7 +41,9 @@ async fn with_customer() -> (Stage, Account) {
 
 async fn upload(account: &Account, key: &str, query: &str, component: Vec<u8>) -> LocalAnswer {
     let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/wasm".to_owned())];
-    account.http.exchange("POST", &format!("{BASE}?{query}"), &headers, component).await.unwrap()
+    // What is only kept is given nothing.
+    let grants = if query.contains("activate=") { "" } else { "&grants=asked" };
+    account.http.exchange("POST", &format!("{BASE}?{query}{grants}"), &headers, component).await.unwrap()
 }
 
 async fn ask(account: &Account, method: &str, path: &str) -> LocalAnswer {
@@ -313,7 +315,7 @@ async fn an_upload_whose_client_hangs_up_anywhere_leaves_the_version_or_nothing(
     let account = stage.account("A").await;
     let component = stamped(AUTO_REPLY, 1);
     let head = format!(
-        "POST {BASE}?name=mine HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/wasm\r\n\
+        "POST {BASE}?name=mine&grants=asked HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/wasm\r\n\
          content-length: {}\r\n\r\n",
         account.tenant_key,
         component.len()

@@ -12,6 +12,7 @@ pub mod ephemeral;
 pub mod event_filter;
 pub mod event_json;
 pub mod fact_json;
+pub mod grants;
 pub mod group_limits;
 pub mod interactive;
 pub mod liveness;

@@ -1,10 +1,12 @@
 //! What plugins import: each call is counted, timed and confined to the caller.
 
+mod http;
 mod keys;
+mod kv;
 mod media;
 mod messages;
 mod people;
-mod state;
+mod secrets;
 mod webhooks;
 
 use std::future::Future;
@@ -25,6 +27,9 @@ use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
+/// What a plugin is told that has not been granted what it asks for.
+const NOT_GRANTED: &str = "the plugin has no grant for it";
+
 /// Links everything that a plugin can be given, and WASI with nothing in it.
 pub(crate) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<CallState>> {
     let mut linker = wasmtime::component::Linker::new(engine);
@@ -43,6 +48,11 @@ impl CallState {
             return Err(Breach(Limit::HostCalls, format!("more than {limit} host calls")).into());
         }
         Ok(())
+    }
+
+    fn not_granted<T>(&mut self, what: &str) -> Answer<T> {
+        self.count()?;
+        Ok(Err(wit::HostError::Denied(format!("{what}: {NOT_GRANTED}"))))
     }
 
     /// Runs a verb for the caller, within the time that one host call may take.

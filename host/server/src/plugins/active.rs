@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::{Mount, Plugin};
+use switchboard_core::records::plugin::{Grants, Mount, Plugin};
 use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
 
 /// A plugin that is active.
@@ -17,6 +17,7 @@ pub struct ActivePlugin {
     /// Its component, ready to be called.
     pub loaded: Arc<LoadedPlugin>,
     config: Arc<str>,
+    grants: Arc<Grants>,
     /// Its OpenAPI document as it is served, JSON.
     openapi: Option<Bytes>,
     usage: Usage,
@@ -42,15 +43,15 @@ impl ActivePlugin {
             document.insert("servers".to_owned(), servers);
             Bytes::from(serde_json::Value::Object(document).to_string())
         });
-        let config = record.config.to_string().into();
-        Arc::new(Self { record, loaded: Arc::new(loaded), config, openapi, usage: Usage::default() })
+        let (config, grants) = (record.config.to_string().into(), Arc::new(record.grants.clone()));
+        Arc::new(Self { record, loaded: Arc::new(loaded), config, grants, openapi, usage: Usage::default() })
     }
 
     /// The same component with the record as it was stored.
     pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
         let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
-        let (config, openapi) = (Arc::clone(&self.config), self.openapi.clone());
-        Arc::new(Self { record, loaded, config, openapi, usage: Usage::default() })
+        let (config, openapi, grants) = (Arc::clone(&self.config), self.openapi.clone(), Arc::new(record.grants.clone()));
+        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default() })
     }
 
     /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
@@ -70,8 +71,8 @@ impl ActivePlugin {
 
     /// The context of a call about what is `tenant`'s, by nobody.
     pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
-        let (plugin, config) = (self.full_name().into(), Arc::clone(&self.config));
-        CallContext { tenant, principal: None, plugin, config, now_ms, once: None }
+        let (plugin, config, grants) = (self.full_name().into(), Arc::clone(&self.config), Arc::clone(&self.grants));
+        CallContext { tenant, principal: None, plugin, config, grants, now_ms, once: None }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use switchboard_core::records::id::{KeyId, TenantId};
 use switchboard_core::records::plugin::{Mount, Plugin, PluginVersion};
+use switchboard_core::rules::grants::GrantFault;
 use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::{CompileError, ConfigFault, InspectError};
 
+use super::GrantWish;
 use crate::http::RouteError;
 
 /// Most characters of a plugin's name.
@@ -27,6 +29,8 @@ pub struct Install {
     pub mounts: Option<Vec<Mount>>,
     /// Its configuration. `None` keeps what it has.
     pub config: Option<serde_json::Value>,
+    /// What it is given. `None` keeps what it has.
+    pub grants: Option<GrantWish>,
     /// Whether calls go to it from now on; else it is only kept.
     pub activate: bool,
     /// What its owner says about this version, at most 500 characters.
@@ -74,6 +78,20 @@ pub enum InstallError {
     /// The plugin finds faults with its configuration, the one that was given or the one that it has.
     #[error("the configuration has {} faults, the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
     Config(Vec<ConfigFault>),
+    /// The grants cannot be given.
+    #[error("grants: {0}")]
+    Grants(GrantFault),
+    /// A version asks for more than the plugin was given.
+    #[error(
+        "version {version} is kept and not active, since it asks for what the plugin was not given: {}; give it the grants, or \
+         activate it with \"grants\": \"asked\"", .missing.join("; ")
+    )]
+    GrantsNeeded {
+        /// Its number.
+        version: u64,
+        /// What it asks for beyond, one line each.
+        missing: Vec<String>,
+    },
     /// Its routes do not fit beside those of the others.
     #[error(transparent)]
     Routes(#[from] RouteError),
@@ -142,6 +160,7 @@ pub(super) fn check(install: &Install) -> Result<(), InstallError> {
     if let Some(config) = &install.config {
         check_config(config)?;
     }
+    install.grants.as_ref().map_or(Ok(()), GrantWish::check)?;
     let chars = install.note.chars().count();
     if chars > NOTE_CHARS_MAX {
         return invalid("note", format!("has {chars} characters; the limit is {NOTE_CHARS_MAX}"));

@@ -10,8 +10,9 @@ use switchboard_core::records::plugin::{Declared, Plugin};
 use switchboard_core::storage::{StorageError, VersionChange};
 use switchboard_runtime::{CallContext, LoadedPlugin, Owner};
 
+use super::grants::enough;
 use super::install::{Faults, check_config};
-use super::{ActivePlugin, Change, IdlePlugin, InstallError, Plugins, full_name};
+use super::{ActivePlugin, Change, GrantWish, IdlePlugin, InstallError, Plugins, full_name};
 use crate::guards::order_fault;
 
 /// Which version is to be the active one.
@@ -24,20 +25,25 @@ pub enum Which<'a> {
 }
 
 impl Plugins {
-    /// Makes one version the active one; a plugin that was stopped goes on with it.
+    /// Makes one version the active one, with these grants or those that the plugin has; a plugin that was stopped goes on with it.
     ///
     /// # Errors
-    /// [`InstallError`]; what was active before stays so.
-    pub async fn activate(&self, tenant: TenantId, name: &str, which: Which<'_>) -> Result<Plugin, InstallError> {
+    /// [`InstallError`]; what was active before stays so, and so do the grants.
+    pub async fn activate(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        which: Which<'_>,
+        grants: Option<&GrantWish>,
+    ) -> Result<Plugin, InstallError> {
+        grants.map_or(Ok(()), GrantWish::check)?;
         let _loading = self.loading(tenant).await?;
         let mut draft = self.stored(tenant, name).await?;
         let (sha256, back) = match which {
             Which::Version(sha256) => (sha256.to_owned(), false),
             Which::Before => (draft.before.first().cloned().ok_or(InstallError::NothingBefore)?, true),
         };
-        if self.storage.plugin_version(tenant, name, &sha256).await?.is_none() {
-            return Err(InstallError::NoSuchVersion);
-        }
+        let version = self.storage.plugin_version(tenant, name, &sha256).await?.ok_or(InstallError::NoSuchVersion)?;
         draft.sha256.clone_from(&sha256);
         let active = self.load_active(&draft).await?;
         let declared = declared(&active.loaded);
@@ -45,10 +51,12 @@ impl Plugins {
         need_mounts(&active)?;
         self.fits(&Change::Active(Arc::clone(&active)))?;
         // Perhaps it was deleted meanwhile: nothing must be left for one that takes its name.
-        self.stored(tenant, name).await?;
+        let held = self.stored(tenant, name).await?.grants;
+        let grants = GrantWish::given(grants, &held, &version.asked);
+        enough(version.n, &version.asked, &grants)?;
         let subscription = self.subscription(&draft, &declared).await?;
         let (place, now) = ((tenant, name), self.clock.now());
-        match self.storage.activate_version(place, &sha256, back, subscription.as_deref(), now).await? {
+        match self.storage.activate_version(place, &sha256, back, subscription.as_deref(), Some(&grants), now).await? {
             VersionChange::Done(record) => {
                 self.serve(&record, Some(&active), &declared).await?;
                 Ok(*record)
@@ -156,7 +164,7 @@ impl Plugins {
         Ok(self.storage.delete_plugin(tenant, name, &full_name(tenant, name)).await?)
     }
 
-    async fn stored(&self, tenant: TenantId, name: &str) -> Result<Plugin, InstallError> {
+    pub(super) async fn stored(&self, tenant: TenantId, name: &str) -> Result<Plugin, InstallError> {
         self.storage.plugin(tenant, name).await?.ok_or(InstallError::NoSuchPlugin)
     }
 
@@ -204,7 +212,9 @@ impl Plugins {
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
-        let context = CallContext { tenant, principal: None, plugin, config, now_ms, once: None };
+        // A trial is given nothing.
+        let grants = Arc::default();
+        let context = CallContext { tenant, principal: None, plugin, config, grants, now_ms, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
         loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
         match faults {

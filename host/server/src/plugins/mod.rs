@@ -5,6 +5,7 @@
 
 mod active;
 mod generation;
+mod grants;
 mod install;
 mod lifecycle;
 mod restore;
@@ -30,6 +31,7 @@ use crate::metrics::Metrics;
 
 pub use active::ActivePlugin;
 pub use generation::{Generation, IdlePlugin};
+pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
 pub use lifecycle::Which;
 

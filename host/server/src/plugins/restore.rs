@@ -11,7 +11,7 @@ use switchboard_core::storage::{NewVersion, VersionKept};
 
 use super::install::Faults;
 use super::lifecycle::declared;
-use super::{ActivePlugin, Change, IdlePlugin, Install, InstallError, Plugins, full_name};
+use super::{ActivePlugin, Change, GrantWish, IdlePlugin, Install, InstallError, Plugins, full_name, wanting};
 use crate::builtins::{self, Shared};
 
 impl Plugins {
@@ -61,6 +61,7 @@ impl Plugins {
             component: builtin.component.to_vec(),
             mounts: Some(mounts),
             config: Some(config.unwrap_or(shared.config)),
+            grants: Some(GrantWish::Asked),
             activate: true,
             note: String::new(),
             by: None,
@@ -87,6 +88,7 @@ impl Plugins {
 
     async fn restore_active(&self, record: &Plugin, has_version: bool) -> Result<(), InstallError> {
         let loaded = self.load_stored(record, Faults::Noted).await?;
+        note_wanting(record);
         let active = ActivePlugin::new(record.clone(), loaded);
         if has_version {
             return self.swap(&Change::Active(active));
@@ -101,12 +103,22 @@ impl Plugins {
         let now = self.clock.now();
         let component = self.storage.artifact(tenant, &record.sha256).await?.ok_or(InstallError::NoComponent)?;
         let version = PluginVersion::new(&record.sha256, component.len() as u64, now, declared(&active.loaded));
-        let version = PluginVersion { activated_at: Some(record.activated_at), ..version };
+        let asked = active.loaded.asked.clone();
+        let version = PluginVersion { activated_at: Some(record.activated_at), asked, ..version };
         self.storage.put_artifact(tenant, &version.sha256, &component, now).await?;
         let new = NewVersion { tenant, name, version: &version, subscription: None, store_bytes_max: u64::MAX };
         match self.storage.keep_version(&new, |plugin, version| plugin.activate(version, now)).await? {
             VersionKept::New(plugin, _) | VersionKept::Known(plugin, _) => Ok(plugin),
             VersionKept::Full { .. } => Ok(record.clone()),
         }
+    }
+}
+
+/// Says of a plugin what it lacks, such as one that a host before grants stored: it goes on with nothing.
+fn note_wanting(record: &Plugin) {
+    let missing = wanting(record);
+    if !missing.is_empty() {
+        let (plugin, missing) = (full_name(record.tenant, &record.name), missing.join("; "));
+        tracing::warn!(plugin, missing, "a stored plugin was not given what it needs: PUT its grants");
     }
 }

@@ -6,9 +6,10 @@ use switchboard_core::records::plugin::{Declared, Mount, Plugin, PluginVersion};
 use switchboard_core::storage::{NewVersion, VersionKept};
 use tokio::time::Instant;
 
+use super::grants::enough;
 use super::install::{Faults, check};
 use super::lifecycle::{declared, need_mounts};
-use super::{ActivePlugin, Change, Install, InstallError, Installed, PLUGINS_MAX, Plugins, STORE_MIB_MAX};
+use super::{ActivePlugin, Change, GrantWish, Install, InstallError, Installed, PLUGINS_MAX, Plugins, STORE_MIB_MAX};
 use crate::http::{RouteError, host_name};
 
 const MIB: u64 = 1024 * 1024;
@@ -27,7 +28,7 @@ impl Plugins {
     /// unless the plugin is stopped: that it stays. A component that the plugin has already is no new version.
     ///
     /// # Errors
-    /// [`InstallError`]; what was active before stays so.
+    /// [`InstallError`]; what was active before stays so. With [`InstallError::GrantsNeeded`] the version is kept.
     pub async fn install(&self, install: Install) -> Result<Installed, InstallError> {
         check(&install)?;
         let _loading = self.loading(install.tenant).await?;
@@ -47,7 +48,7 @@ impl Plugins {
     }
 
     async fn try_out(&self, install: &Install, faults: Faults) -> Result<Tried, InstallError> {
-        let Install { tenant, name, component, mounts, config, activate, note, by } = install;
+        let Install { tenant, name, component, mounts, config, grants, activate, note, by } = install;
         let stored = self.storage.plugin(*tenant, name).await?;
         let known = stored.is_some();
         if !known {
@@ -57,8 +58,8 @@ impl Plugins {
                 return Err(InstallError::Invalid { field: "name", why });
             }
         }
-        if known && !activate && (mounts.is_some() || config.is_some()) {
-            let why = "a version that is only kept brings no mounts and no configuration; those are the plugin's";
+        if known && !activate && (mounts.is_some() || config.is_some() || grants.is_some()) {
+            let why = "a version that is only kept brings no mounts, no configuration and no grants; those are the plugin's";
             return Err(InstallError::Invalid { field: "activate", why: why.to_owned() });
         }
         let mut draft = stored.unwrap_or_else(|| Plugin::new(*tenant, name, self.clock.now()));
@@ -72,13 +73,14 @@ impl Plugins {
         let loaded = self.load(&draft, component, if *activate { faults } else { Faults::Passed }).await?;
         let load_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let tried = PluginVersion::new(&loaded.sha256, component.len() as u64, self.clock.now(), declared(&loaded));
-        let version = PluginVersion { uploaded_by: *by, note: note.clone(), load_ms, ..tried };
+        let asked = loaded.asked.clone();
+        let version = PluginVersion { uploaded_by: *by, note: note.clone(), load_ms, asked, ..tried };
         draft.sha256.clone_from(&version.sha256);
         Ok(Tried { version, active: ActivePlugin::new(draft, loaded), known })
     }
 
     async fn put(&self, install: Install, tried: Tried) -> Result<Installed, InstallError> {
-        let Install { tenant, name, component, activate, .. } = install;
+        let Install { tenant, name, component, grants, activate, .. } = install;
         let Tried { mut version, active, .. } = tried;
         let (draft, now) = (&active.record, self.clock.now());
         version.uploaded_at = now;
@@ -87,6 +89,11 @@ impl Plugins {
             // Its routes must fit before anything is stored.
             self.fits(&Change::Active(Arc::clone(&active)))?;
         }
+        let held = self.storage.plugin(tenant, &name).await?.map(|plugin| plugin.grants).unwrap_or_default();
+        let grants = GrantWish::given(grants.as_ref(), &held, &version.asked);
+        // What asks for more is kept, so that nobody has to upload it again.
+        let wished = activate;
+        let activate = wished && enough(0, &version.asked, &grants).is_ok();
         self.storage.put_artifact(tenant, &version.sha256, &component, now).await?;
         let subscription = if activate { self.subscription(draft, &version.declared).await? } else { None };
         let subscription = subscription.as_deref();
@@ -95,6 +102,7 @@ impl Plugins {
             if activate || plugin.latest == 0 {
                 plugin.mounts.clone_from(&draft.mounts);
                 plugin.config.clone_from(&draft.config);
+                plugin.grants.clone_from(&grants);
             }
             if activate {
                 plugin.activate(version, now);
@@ -109,6 +117,9 @@ impl Plugins {
             self.serve(&record, Some(&active), &declared(&active.loaded)).await?;
         } else if record.sha256.is_empty() {
             self.serve(&record, None, &Declared::default()).await?;
+        }
+        if wished {
+            enough(version.n, &version.asked, &grants)?;
         }
         Ok(Installed { record, version, new: is_new })
     }

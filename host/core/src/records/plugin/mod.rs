@@ -1,5 +1,6 @@
 //! Uploaded plugins and the work they owe.
 
+mod grants;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
 
+pub use grants::{Grants, MessageField, SendGrant, SessionGrant};
 pub use version::{Declared, PluginVersion};
 
 /// Most versions of one plugin that are kept.
@@ -45,6 +47,12 @@ pub struct Plugin {
     pub mounts: Vec<Mount>,
     /// Its configuration, JSON.
     pub config: serde_json::Value,
+    /// What it was given.
+    #[serde(default)]
+    pub grants: Grants,
+    /// What the active component asks for.
+    #[serde(default)]
+    pub asked: Grants,
     /// When this version became active.
     pub activated_at: Timestamp,
     /// When it was first uploaded; the beginning of time for one that an older host stored.
@@ -78,6 +86,8 @@ impl Plugin {
             interfaces: Vec::new(),
             mounts: Vec::new(),
             config: serde_json::json!({}),
+            grants: Grants::default(),
+            asked: Grants::default(),
             activated_at: created_at,
             created_at,
             version: 0,
@@ -120,6 +130,7 @@ impl Plugin {
     fn serve(&mut self, version: &PluginVersion, now: Timestamp) {
         (self.version, self.bytes, self.activated_at) = (version.n, version.bytes, now);
         self.interfaces.clone_from(&version.declared.interfaces);
+        self.asked.clone_from(&version.asked);
     }
 }
 

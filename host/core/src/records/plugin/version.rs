@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::records::id::KeyId;
+use crate::records::plugin::Grants;
 
 /// What a component said in its trial that it serves. Kept, so that it is known without its code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +41,16 @@ pub struct PluginVersion {
     pub load_ms: u64,
     /// What it serves.
     pub declared: Declared,
+    /// What its component asks for.
+    #[serde(default)]
+    pub asked: Grants,
 }
 
 impl PluginVersion {
     /// A version that has no number yet, and of which nobody has said anything.
     pub fn new(sha256: &str, bytes: u64, uploaded_at: Timestamp, declared: Declared) -> Self {
         let (sha256, n, uploaded_by, activated_at) = (sha256.to_owned(), 0, None, None);
-        Self { sha256, n, bytes, uploaded_at, uploaded_by, note: String::new(), activated_at, load_ms: 0, declared }
+        let (note, asked) = (String::new(), Grants::default());
+        Self { sha256, n, bytes, uploaded_at, uploaded_by, note, activated_at, load_ms: 0, declared, asked }
     }
 }

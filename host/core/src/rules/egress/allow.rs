@@ -136,5 +136,5 @@ fn host_name(entry: &str, text: &str) -> Result<String, AllowError> {
     // An address in disguise (`2130706433`, `127.1`) must be written plainly.
     let Ok(Host::Domain(name)) = Host::parse(text) else { return Err(refused()) };
     let name = name.strip_suffix('.').unwrap_or(&name);
-    if name::is_well_formed(name) { Ok(name.to_owned()) } else { Err(refused()) }
+    if name::is_host_name(name) { Ok(name.to_owned()) } else { Err(refused()) }
 }

@@ -14,6 +14,7 @@ mod target;
 
 pub use address::NotPublic;
 pub use allow::{AllowError, AllowList};
+pub use name::{is_below, is_host_name};
 pub use own::is_own;
 pub use target::{CheckedUrl, TargetError, TargetHost, URL_BYTES_MAX};
 

@@ -34,12 +34,12 @@ pub(super) fn is_inner(name: &str) -> bool {
 }
 
 /// Whether `name` can be looked up at all.
-pub(super) fn is_well_formed(name: &str) -> bool {
+pub fn is_host_name(name: &str) -> bool {
     name.len() <= NAME_CHARS_MAX && name.split('.').all(|label| (1..=LABEL_CHARS_MAX).contains(&label.len()))
 }
 
 /// Whether `name` is below `parent`: `a.example.com` is below `example.com`, and `example.com` is not.
-pub(super) fn is_below(name: &str, parent: &str) -> bool {
+pub fn is_below(name: &str, parent: &str) -> bool {
     name.strip_suffix(parent).is_some_and(|before| before.len() > 1 && before.ends_with('.'))
 }
 

@@ -186,7 +186,7 @@ fn check_beginning(text: &str) -> Result<(), TargetError> {
 
 fn check_name(written: &str, allow: &AllowList) -> Result<String, TargetError> {
     let name = written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase();
-    if !name::is_well_formed(&name) {
+    if !name::is_host_name(&name) {
         return Err(TargetError::Name { name });
     }
     if name::is_inner(&name) && !allow.names_host(&name) {

@@ -238,7 +238,7 @@ impl Script {
         match dice.next_u64() % 4 {
             0 => self.storage.delete_version(TenantId::OPERATOR, &name, sha256).await.map(drop),
             1 => self.storage.change_plugin(TenantId::OPERATOR, &name, |plugin| plugin.stopped = true).await.map(drop),
-            way => self.storage.activate_version(place, sha256, way == 3, None, at(n)).await.map(drop),
+            way => self.storage.activate_version(place, sha256, way == 3, None, None, at(n)).await.map(drop),
         }
     }
 

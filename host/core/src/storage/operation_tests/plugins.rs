@@ -25,7 +25,7 @@ fn done(change: VersionChange) -> Plugin {
 }
 
 async fn activate(storage: &Storage, n: u8, back: bool) -> VersionChange {
-    storage.activate_version((ACME, "reply"), &sha256(n), back, None, LATER).await.unwrap()
+    storage.activate_version((ACME, "reply"), &sha256(n), back, None, None, LATER).await.unwrap()
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn going_back_twice_goes_further_back_and_stops_at_the_first() {
     let plugin = done(activate(&storage, 3, false).await);
     assert_eq!((plugin.version, plugin.before), (3, vec![sha256(1)]));
     assert_eq!(activate(&storage, 9, false).await, VersionChange::NoVersion);
-    let nobody = storage.activate_version((ACME, "other"), &sha256(1), false, None, LATER).await.unwrap();
+    let nobody = storage.activate_version((ACME, "other"), &sha256(1), false, None, None, LATER).await.unwrap();
     assert_eq!(nobody, VersionChange::NoPlugin);
 }
 

@@ -91,7 +91,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
         assert!(!storage.delete_plugin(other, "reply", "1/reply").await.unwrap());
         let sha256 = &version(1).sha256;
         assert_eq!(storage.delete_version(other, "reply", sha256).await.unwrap(), VersionChange::NoPlugin);
-        let activated = storage.activate_version((other, "reply"), sha256, false, None, LATER).await.unwrap();
+        let activated = storage.activate_version((other, "reply"), sha256, false, None, None, LATER).await.unwrap();
         assert_eq!(activated, VersionChange::NoPlugin);
         assert_eq!(storage.change_plugin(other, "reply", |plugin| plugin.stopped = true).await.unwrap(), None);
         assert!(conflict(storage.create_key(&key(other, 9, KeyKind::Session, Some(SESSION), "theirs")).await));

@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
-use crate::records::plugin::{Plugin, PluginVersion};
+use crate::records::plugin::{Grants, Plugin, PluginVersion};
 use crate::storage::cleanup::Leftover;
 use crate::storage::codec::{decode, encode};
 use crate::storage::engine::{Batch, Check};
@@ -161,7 +161,7 @@ impl Storage {
     }
 
     /// Makes a version the active one; a plugin that was stopped goes on with it. `back` says that it was active before and the
-    /// one that is active now is not to be gone back to.
+    /// one that is active now is not to be gone back to. Without `grants` the plugin keeps those it has.
     ///
     /// # Errors
     /// When the engine fails, a record is damaged, or others kept changing the plugin.
@@ -171,6 +171,7 @@ impl Storage {
         sha256: &str,
         back: bool,
         subscription: Option<&str>,
+        grants: Option<&Grants>,
         now: Timestamp,
     ) -> Result<VersionChange, StorageError> {
         for _ in 0..CONFLICT_TRIES_MAX {
@@ -189,6 +190,9 @@ impl Storage {
                 plugin.activate(&version, now)
             }
             plugin.stopped = false;
+            if let Some(grants) = grants {
+                plugin.grants.clone_from(grants);
+            }
             version.activated_at = Some(now);
             batch.put(place.clone(), encode(&place, &version)?);
             if let Some(subscription) = subscription {

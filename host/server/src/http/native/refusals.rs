@@ -4,6 +4,7 @@ use hyper::StatusCode;
 
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::rules::authority::Denial;
+use switchboard_core::rules::grants::GrantFault;
 use switchboard_core::storage::StorageError;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
 use switchboard_runtime::{ConfigFault, InspectError};
@@ -48,6 +49,11 @@ impl From<InstallError> for Problem {
             InstallError::Refused(refused) => refused_component(&refused),
             InstallError::Invalid { field, why } => Self::invalid(field, why),
             InstallError::Config(faults) => config_problem(&["config"], &faults),
+            InstallError::Grants(fault) => grant_problem(&["grants"], &fault),
+            InstallError::GrantsNeeded { version, ref missing } => Self::new(StatusCode::CONFLICT, error.to_string())
+                .with("code", "grants_needed")
+                .with("version", version)
+                .with("missing", missing.clone()),
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
             InstallError::NoSuchPlugin | InstallError::NoSuchVersion => Self::not_found(error.to_string()),
             InstallError::VersionActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_active"),
@@ -99,6 +105,12 @@ pub(super) fn config_problem(place: &[&str], faults: &[ConfigFault]) -> Problem 
         let way = place.iter().copied().chain(fault.path.iter().map(String::as_str));
         (way.collect(), fault.why.as_str())
     }))
+}
+
+/// What is wrong with grants, which are at `place` of the body.
+pub(super) fn grant_problem(place: &[&str], fault: &GrantFault) -> Problem {
+    let way: Vec<&str> = place.iter().copied().chain(fault.path.iter().map(String::as_str)).collect();
+    Problem::invalid_at(&way, fault.why.as_str())
 }
 
 /// A limit that is used up: 429 where it resets by itself, 403 where only a deletion makes room.

@@ -15,7 +15,7 @@ use super::*;
 /// Where refusals of components have their names.
 const INSPECT: &str = include_str!("../../../../../runtime/src/inspect/error.rs");
 /// Every room that makes problems.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     include_str!("../../problem.rs"),
     include_str!("../../limits.rs"),
     include_str!("../../front_door.rs"),
@@ -24,6 +24,7 @@ const SOURCES: [&str; 17] = [
     include_str!("../media.rs"),
     include_str!("../messages.rs"),
     include_str!("../mod.rs"),
+    include_str!("../plugins/grants.rs"),
     include_str!("../plugins/mod.rs"),
     include_str!("../plugins/versions.rs"),
     include_str!("../refusals.rs"),

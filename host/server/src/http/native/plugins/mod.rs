@@ -1,5 +1,6 @@
 //! Plugins: the operator's and those of tenants.
 
+mod grants;
 mod versions;
 
 use std::sync::Arc;
@@ -19,14 +20,14 @@ use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer};
-use crate::plugins::{Install, InstallError, Plugins, Standing};
+use crate::plugins::{GrantWish, Install, InstallError, Plugins, Standing, wanting};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
 /// The parameter by which the operator names the tenant whose plugins it looks at, stops or deletes.
 const TENANT: &str = "tenant";
 /// The parameters of an upload whose body is the component.
-const UPLOAD: &[&str] = &["name", "activate", "note"];
+const UPLOAD: &[&str] = &["name", "activate", "note", "grants"];
 
 pub(super) const ROUTES: &[Route] = &[
     route("GET", "plugins", |door, call| Box::pin(door.list_plugins(call))).asked(&[TENANT]),
@@ -36,6 +37,8 @@ pub(super) const ROUTES: &[Route] = &[
     route("DELETE", "plugins/{name}", |door, call| Box::pin(door.delete_plugin(call))).asked(&[TENANT]),
     route("GET", "plugins/{name}/config", |door, call| Box::pin(door.show_plugin_config(call))).asked(&[TENANT]),
     route("PUT", "plugins/{name}/config", |door, call| Box::pin(door.set_plugin_config(call))),
+    route("GET", "plugins/{name}/grants", |door, call| Box::pin(door.show_plugin_grants(call))).asked(&[TENANT]),
+    route("PUT", "plugins/{name}/grants", |door, call| Box::pin(door.set_plugin_grants(call))),
 ];
 pub(super) use versions::ROUTES as VERSION_ROUTES;
 
@@ -59,6 +62,8 @@ struct Upload {
     /// `null` is no configuration, and no wish to keep the one before.
     #[serde(default, deserialize_with = "given")]
     config: Option<Value>,
+    #[serde(default)]
+    grants: Option<grants::Given>,
     #[serde(default = "yes")]
     activate: bool,
     #[serde(default)]
@@ -85,7 +90,8 @@ fn plugin_json(plugins: &Plugins, plugin: &Plugin) -> Value {
     json!({
         "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
         "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "interfaces": plugin.interfaces,
-        "mounts": plugin.mounts, "config": plugin.config, "activated_at": plugin.activated_at,
+        "mounts": plugin.mounts, "config": plugin.config, "grants": plugin.grants, "asked": plugin.asked,
+        "missing": wanting(plugin), "activated_at": plugin.activated_at,
         "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
     })
 }
@@ -217,9 +223,14 @@ async fn read_upload(call: Call, asking: &Asking) -> Result<Install, Problem> {
                 Some(_) => return Err(Problem::bad_parameter("activate", "is true or false")),
             };
             let note = call.query().get("note").unwrap_or_default().to_owned();
+            let grants = match call.query().get("grants") {
+                None => None,
+                Some("asked") => Some(GrantWish::Asked),
+                Some(_) => return Err(Problem::bad_parameter("grants", "is asked: all that the component asks for")),
+            };
             let component = call.bytes(ARTIFACT_BYTES_MAX).await?.to_vec();
             let (tenant, by) = (asking.owner, asking.key);
-            Ok(Install { tenant, name, component, mounts: None, config: None, activate, note, by })
+            Ok(Install { tenant, name, component, mounts: None, config: None, grants, activate, note, by })
         }
         "application/json" => upload_from_json(call.json(UPLOAD_BYTES_MAX).await?, asking),
         other => {
@@ -256,6 +267,9 @@ fn upload_from_json(upload: Upload, asking: &Asking) -> Result<Install, Problem>
         (None, Some(name)) => carried(name, asking.owner)?.to_vec(),
         _ => return Err(Problem::invalid("component_base64", "exactly one of component_base64 and builtin is required")),
     };
-    let Upload { name, mounts, config, activate, note, .. } = upload;
-    Ok(Install { tenant: asking.owner, name, component, mounts, config, activate, note, by: asking.key })
+    let Upload { name, builtin, mounts, config, grants, activate, note, .. } = upload;
+    // Whoever runs this host trusts what it carries: its name is as good as saying yes.
+    let carried = builtin.filter(|_| activate).map(|_| GrantWish::Asked);
+    let grants = grants.map(Into::into).or(carried);
+    Ok(Install { tenant: asking.owner, name, component, mounts, config, grants, activate, note, by: asking.key })
 }

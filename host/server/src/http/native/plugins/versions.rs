@@ -10,7 +10,8 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Plugin, PluginVersion};
 
 use super::super::{Answered, Call, Route, no_content, route};
-use super::{TENANT, lasting, no_plugin, plugin_json};
+use super::grants::WithGrants;
+use super::{JSON_BYTES_MAX, TENANT, lasting, no_plugin, plugin_json};
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer, with_type};
 use crate::plugins::{InstallError, Which};
@@ -36,7 +37,7 @@ pub(super) fn version_json(version: &PluginVersion, plugin: &Plugin) -> Value {
         "sha256": version.sha256, "n": version.n, "bytes": version.bytes, "uploaded_at": version.uploaded_at,
         "uploaded_by": version.uploaded_by, "note": version.note, "active": version.sha256 == plugin.sha256,
         "activated_at": version.activated_at, "interfaces": version.declared.interfaces,
-        "event_types": version.declared.event_kinds, "load_ms": version.load_ms,
+        "event_types": version.declared.event_kinds, "asked": version.asked, "load_ms": version.load_ms,
     })
 }
 
@@ -97,8 +98,10 @@ impl FrontDoor {
     async fn activate_version(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
         let (plugin, version) = self.version(owner, &call).await?;
+        let grants = call.json_or_nothing::<WithGrants>(JSON_BYTES_MAX).await?.wish();
         let plugins = Arc::clone(&self.plugins);
-        let activate = async move { plugins.activate(owner, &plugin.name, Which::Version(&version.sha256)).await };
+        let activate =
+            async move { plugins.activate(owner, &plugin.name, Which::Version(&version.sha256), grants.as_ref()).await };
         let record = lasting(activate).await?;
         Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
     }
@@ -106,7 +109,9 @@ impl FrontDoor {
     async fn roll_back(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
         let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
-        let record = lasting(async move { plugins.activate(owner, &name, Which::Before).await }).await?;
+        let grants = call.json_or_nothing::<WithGrants>(JSON_BYTES_MAX).await?.wish();
+        let activate = async move { plugins.activate(owner, &name, Which::Before, grants.as_ref()).await };
+        let record = lasting(activate).await?;
         Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
     }
 

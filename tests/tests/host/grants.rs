@@ -1,0 +1,161 @@
+//! Grants of plugins: a component asks, its owner gives, and is asked again when a version wants more.
+
+use serde_json::{Value, json};
+use switchboard::http::LocalAnswer;
+use switchboard_tests::account::Account;
+use switchboard_tests::components::asking;
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+const BASE: &str = "/switchboard/v1/plugins";
+const NOTHING: &str = r#"{"fields":[],"http":[],"kv_bytes":0,"secrets":[],"send":null,"sessions":{"only":[]}}"#;
+
+/// A template plugin that asks for this.
+fn component(wish: &Value) -> Vec<u8> {
+    asking(env!("GUEST_LETTERHEAD"), wish)
+}
+
+async fn upload(account: &Account, query: &str, component: Vec<u8>) -> LocalAnswer {
+    let headers =
+        [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", "application/wasm".to_owned())];
+    account.http.exchange("POST", &format!("{BASE}?name=mine{query}"), &headers, component).await.unwrap()
+}
+
+async fn ask(account: &Account, method: &str, path: &str, body: Option<&Value>) -> LocalAnswer {
+    account.http.json(method, &format!("{BASE}/{path}"), Some(&account.tenant_key), body).await.unwrap()
+}
+
+fn needed(answer: &LocalAnswer, missing: &[&str]) {
+    let told = answer.json();
+    assert_eq!((answer.status, &told["code"]), (409, &json!("grants_needed")), "{answer:?}");
+    assert_eq!(told["missing"], json!(missing), "{answer:?}");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(missing.iter().all(|line| detail.contains(line)), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_asks_is_kept_until_its_owner_says_yes_and_asked_again_when_it_grows() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let first = json!({ "kv_bytes": 1024, "fields": ["text"] });
+    let refused = upload(&account, "", component(&first)).await;
+    needed(&refused, &["kv_bytes: keep 1024 bytes for each tenant, now 0", "fields: text, what messages say"]);
+    assert_eq!(refused.json()["version"], 1);
+    let kept = ask(&account, "GET", "mine", None).await.json();
+    assert_eq!((&kept["state"], &kept["version"], &kept["latest"]), (&json!("stopped"), &json!(0), &json!(1)), "{kept}");
+    let standing = ask(&account, "GET", "mine/grants", None).await.json();
+    assert_eq!(standing["granted"].to_string(), NOTHING);
+    assert_eq!((&standing["asked"]["kv_bytes"], standing["missing"].as_array().unwrap().len()), (&json!(1024), 2));
+
+    needed(
+        &ask(&account, "POST", "mine/versions/1/activate", None).await,
+        &["kv_bytes: keep 1024 bytes for each tenant, now 0", "fields: text, what messages say"],
+    );
+    let yes = json!({ "grants": "asked" });
+    let active = ask(&account, "POST", "mine/versions/1/activate", Some(&yes)).await;
+    assert_eq!((active.status, &active.json()["state"], &active.json()["missing"]), (200, &json!("active"), &json!([])));
+    assert_eq!(active.json()["grants"], active.json()["asked"]);
+
+    // It grows: the one before goes on.
+    let second = json!({ "kv_bytes": 1024, "fields": ["text", "number"], "http": ["api.example.com"] });
+    let grown = ["http: ask api.example.com", "fields: number, the telephone numbers of people"];
+    needed(&upload(&account, "", component(&second)).await, &grown);
+    let shown = ask(&account, "GET", "mine", None).await.json();
+    assert_eq!((&shown["version"], &shown["state"]), (&json!(1), &json!("active")));
+    let both = upload(&account, "&grants=asked", component(&second)).await;
+    assert_eq!((both.status, &both.json()["version"]), (200, &json!(2)), "no new version: {both:?}");
+    assert_eq!(ask(&account, "GET", "mine/versions/2", None).await.json()["asked"]["http"], json!(["api.example.com"]));
+    // What asks for less needs nobody's leave, also to go back to.
+    assert_eq!(ask(&account, "POST", "mine/rollback", None).await.status, 200);
+    assert_eq!(upload(&account, "", component(&json!({}))).await.status, 201);
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    let standing = ask(&account, "GET", "mine/grants", None).await.json();
+    assert_eq!((&standing["granted"]["http"], &standing["asked"]["http"]), (&json!(["api.example.com"]), &json!([])));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_gives_what_it_likes_and_takes_it_back() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    assert_eq!(upload(&account, "", component(&json!({}))).await.status, 201, "it asks for nothing");
+    let grants = json!({ "http": ["*.example.com"], "send": { "per_minute": 5 }, "sessions": "all", "fields": ["media"] });
+    let set = ask(&account, "PUT", "mine/grants", Some(&grants)).await;
+    assert_eq!((set.status, &set.json()["granted"]["http"]), (200, &json!(["*.example.com"])), "{set:?}");
+    assert_eq!(ask(&account, "GET", "mine", None).await.json()["grants"]["sessions"], json!("all"));
+    let only = json!({ "sessions": { "only": [7] } });
+    let set = ask(&account, "PUT", "mine/grants", Some(&only)).await;
+    assert_eq!((&set.json()["granted"]["sessions"], &set.json()["granted"]["send"]), (&only["sessions"], &Value::Null));
+    // Some sessions are enough for what asks for all.
+    assert_eq!(upload(&account, "", component(&json!({ "sessions": "all" }))).await.status, 201);
+    let again = upload(&account, "&grants=asked", component(&json!({ "sessions": "all" }))).await;
+    assert_eq!(again.json()["grants"]["sessions"], only["sessions"], "what was narrowed stays so: {again:?}");
+    let nothing = ask(&account, "PUT", "mine/grants", Some(&json!({}))).await;
+    assert_eq!(nothing.json()["granted"].to_string(), NOTHING);
+    let shown = ask(&account, "GET", "mine", None).await.json();
+    assert_eq!((&shown["state"], shown["missing"].as_array().unwrap().len()), (&json!("active"), 1), "{shown}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_that_cannot_be_given_or_asked_for_are_refused_by_place() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    assert_eq!(upload(&account, "", component(&json!({}))).await.status, 201);
+    for (grants, place) in [
+        (json!({ "http": ["api.example.com/v1"] }), "/http/0"),
+        (json!({ "kv_bytes": 1_u64 << 40 }), "/kv_bytes"),
+        (json!({ "send": { "per_minute": 0 } }), "/send/per_minute"),
+        (json!({ "send": { "per_minute": 1, "per_day": 9 } }), "/send/per_day"),
+        (json!({ "fields": ["phone"] }), "/fields/0"),
+        (json!({ "secrets": ["a key"] }), "/secrets/0"),
+        (json!({ "sessions": "some" }), "/sessions"),
+        (json!({ "everything": true }), "/everything"),
+    ] {
+        let put = ask(&account, "PUT", "mine/grants", Some(&grants)).await;
+        assert_eq!((put.status, &put.json()["errors"][0]["pointer"]), (422, &json!(format!("#{place}"))), "{put:?}");
+        let with = ask(&account, "POST", "mine/versions/1/activate", Some(&json!({ "grants": grants }))).await;
+        assert_eq!(
+            (with.status, &with.json()["errors"][0]["pointer"]),
+            (422, &json!(format!("#/grants{place}"))),
+            "{with:?}"
+        );
+    }
+    let word = ask(&account, "POST", "mine/versions/1/activate", Some(&json!({ "grants": "all" }))).await;
+    assert_eq!((word.status, &word.json()["errors"][0]["pointer"]), (422, &json!("#/grants")), "{word:?}");
+    assert_eq!(upload(&account, "&grants=all", component(&json!({}))).await.status, 422);
+    for wish in [json!({ "phone": true }), json!({ "sessions": { "only": [1] } }), json!({ "http": ["*"] })] {
+        let refused = upload(&account, "", component(&wish)).await;
+        assert_eq!((refused.status, &refused.json()["code"]), (422, &json!("bad_declaration")), "{refused:?}");
+    }
+    assert_eq!(ask(&account, "GET", "mine/grants", None).await.json()["granted"].to_string(), NOTHING);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_of_one_owner_and_what_is_carried_gets_what_it_asks_for() {
+    let stage = Stage::start().await;
+    let (ours, theirs) = (stage.account("Ours").await, stage.account("Theirs").await);
+    ours.auto_reply(json!({ "replies": [] })).await;
+    let standing = ask(&ours, "GET", "auto-reply/grants", None).await.json();
+    assert_eq!((&standing["granted"], &standing["missing"]), (&standing["asked"], &json!([])), "{standing}");
+    assert_eq!((&standing["asked"]["sessions"], &standing["asked"]["fields"]), (&json!("all"), &json!(["text"])));
+    for (method, body) in [("GET", None), ("PUT", Some(json!({})))] {
+        assert_eq!(ask(&theirs, method, "auto-reply/grants", body.as_ref()).await.status, 404, "{method}");
+    }
+    let path = format!("{BASE}/auto-reply/grants?tenant={}", ours.tenant);
+    assert_eq!(ours.get(&path, ADMIN_KEY).await.json(), standing);
+    let reader = ours.key(json!({ "kind": "tenant", "scopes": ["plugins:read"] })).await;
+    let put = ours.http.json("PUT", &format!("{BASE}/auto-reply/grants"), Some(&reader), Some(&json!({}))).await.unwrap();
+    assert_eq!(put.status, 403, "{put:?}");
+    // A responder that was given no session says that it hears nothing.
+    let component = std::fs::read(env!("GUEST_HOSTILE")).unwrap();
+    let upload = json!({
+        "name": "deaf", "component_base64": base64::Engine::encode(&base64::engine::general_purpose::STANDARD, component),
+        "mounts": [{ "prefix": "/deaf" }],
+    });
+    let made = ours.post(BASE, ADMIN_KEY, upload).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert!(made.json()["missing"][0].as_str().unwrap().starts_with("sessions: none is granted"), "{made:?}");
+    stage.stop().await;
+}
