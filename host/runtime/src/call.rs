@@ -9,7 +9,6 @@ use switchboard_core::records::plugin::Grants;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::engine::EPOCH_TICK;
 use crate::limits::CallLimits;
@@ -17,7 +16,6 @@ use crate::log::{LogBuffer, short_words};
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
 use crate::verbs::Verbs;
-use crate::wasi::NoHttp;
 
 /// A limit that was broken, as the error that ends the guest.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +40,6 @@ pub(crate) struct CallState {
     memory: MemoryMeter,
     table: ResourceTable,
     wasi: WasiCtx,
-    http: WasiHttpCtx,
-    no_http: NoHttp,
 }
 
 impl CallState {
@@ -62,8 +58,6 @@ impl CallState {
             verbs,
             memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },
             wasi: crate::wasi::empty_context(&log, context.now_ms),
-            http: crate::wasi::http_context(),
-            no_http: NoHttp,
             limits,
             log,
             host_calls: 0,
@@ -76,12 +70,6 @@ impl CallState {
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl WasiHttpView for CallState {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.no_http }
     }
 }
 

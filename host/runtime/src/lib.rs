@@ -16,6 +16,7 @@ mod inspect;
 mod judge;
 mod limits;
 mod log;
+mod no_http;
 mod outcome;
 mod render;
 mod runtime;

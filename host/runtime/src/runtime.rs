@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wasmtime::Engine;
 use wasmtime::Store;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::configurable_world::ConfigurablePluginPre;
@@ -40,6 +40,7 @@ use crate::imports;
 use crate::inspect::{InspectError, Inspection, Owner, inspect};
 use crate::limits::CallLimits;
 use crate::log::short_words;
+use crate::no_http;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
 use crate::stream;
 use crate::types::{
@@ -191,7 +192,7 @@ impl Runtime {
             let why = short_words(&format!("{error:#}"));
             InspectError::WrongType { interface: String::new(), why }
         };
-        let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
+        let pre = self.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
@@ -227,6 +228,15 @@ impl Runtime {
             self.cache.keep(&self.engine, &plugin.sha256, &code);
         }
         Ok(plugin)
+    }
+
+    fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
+        if !no_http::is_imported(&self.engine, component) {
+            return self.linker.instantiate_pre(component);
+        }
+        let mut linker = self.linker.clone();
+        no_http::link(&mut linker, &self.engine, component)?;
+        linker.instantiate_pre(component)
     }
 
     /// The trial: the plugin is instantiated and says what it serves.

@@ -1,5 +1,4 @@
-//! WASI p2, linked with nothing in it: no files, no environment, no sockets, coarse clocks, no HTTP; output goes to the
-//! plugin's log.
+//! WASI p2, linked with nothing in it: no files, no environment, no sockets, coarse clocks; output goes to the plugin's log.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,7 +7,6 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
-use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
 use crate::log::{LogBuffer, LogLevel};
 
@@ -16,34 +14,6 @@ use crate::log::{LogBuffer, LogLevel};
 const CLOCK_STEP: Duration = Duration::from_millis(1);
 /// Most random bytes of one call.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
-
-/// Most bytes of the header fields of a request or answer that a guest makes up.
-const HTTP_FIELDS_BYTES_MAX: usize = 16 * 1024;
-
-/// `wasi:http` for components that import it without need, as those of JavaScript do: every request is denied. Plugins that
-/// may ask others do so through the host's own `http`.
-pub(crate) struct NoHttp;
-
-/// An answer, and what tells whether all of it came.
-type HttpAnswer = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
-
-impl WasiHttpHooks for NoHttp {
-    fn send_request(
-        &mut self,
-        _: http::Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<dyn Future<Output = Result<HttpAnswer, HttpError>> + Send> {
-        Box::new(std::future::ready(Err(HttpError::HttpRequestDenied)))
-    }
-}
-
-/// What holds for the header fields of a guest.
-pub(crate) fn http_context() -> WasiHttpCtx {
-    let mut context = WasiHttpCtx::new();
-    context.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
-    context
-}
 
 /// A context that grants nothing.
 pub(crate) fn empty_context(log: &LogBuffer, now_ms: u64) -> WasiCtx {

@@ -34,14 +34,13 @@ const NOT_GRANTED: &str = "the plugin has no grant for it";
 pub(crate) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<CallState>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     crate::bindings::HostImports::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
 impl CallState {
     /// Counts a host call and traps the guest beyond the limit.
-    fn count(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn count(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         let limit = self.limits.host_calls_max;
         if self.host_calls > limit {

@@ -41,7 +41,7 @@ const WASI: [(&str, &[&str]); 7] = [
     ),
     ("wasi:clocks", &["monotonic-clock", "wall-clock"]),
     ("wasi:filesystem", &["types", "preopens"]),
-    // Every request is denied, see `wasi`.
+    // Every request is denied, see `no_http`.
     ("wasi:http", &["types", "outgoing-handler"]),
     ("wasi:io", &["error", "poll", "streams"]),
     ("wasi:random", &["random", "insecure", "insecure-seed"]),
