@@ -6,6 +6,7 @@
 mod bindings;
 mod bodies;
 mod call;
+mod classes;
 mod compile;
 mod configure;
 mod convert;
@@ -26,10 +27,11 @@ pub mod types;
 pub mod verbs;
 mod wasi;
 
-pub use compile::{CompileError, Compiler, compile_from_stdin};
+pub use classes::ClassSettings;
+pub use compile::{CompileError, CompileLimits, Compiler, compile_from_stdin};
 pub use configure::ConfigFault;
 pub use document::{GRANTS_BYTES_MAX, GRANTS_SECTION, OPENAPI_BYTES_MAX, OPENAPI_SECTION};
-pub use inspect::{INTERFACES, InspectError, Inspection, ItemName, Owner, Sizes, inspect};
+pub use inspect::{INTERFACES, InspectError, Inspection, ItemName, Owner, SMALL_BYTES_MAX, Sizes, inspect};
 pub use judge::Verdict;
 pub use limits::CallLimits;
 pub use log::{LogLevel, LogLine};

@@ -15,7 +15,7 @@ use wasmparser::{Parser, Payload, ValidPayload, Validator, WasmFeatures};
 
 pub use error::InspectError;
 pub use names::{INTERFACES, ItemName};
-pub use sizes::Sizes;
+pub use sizes::{SMALL_BYTES_MAX, Sizes};
 
 use crate::log::short_words;
 use names::Exported;

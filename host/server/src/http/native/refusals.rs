@@ -15,6 +15,9 @@ use super::super::problem::Problem;
 use crate::accounts::AccountError;
 use crate::plugins::InstallError;
 
+/// When to come back while many components wait to be compiled.
+const COMPILE_RETRY_SECONDS: u64 = 10;
+
 fn storage_problem(error: &StorageError) -> Problem {
     tracing::error!(%error, "the host's own API cannot reach storage");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage does not answer")
@@ -72,6 +75,12 @@ impl From<InstallError> for Problem {
                 .with("limit", "plugin_changes_waiting")
                 .with("max", max)
                 .with("used", waiting),
+            InstallError::CompileBusy { max } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .with("code", "compile_busy")
+                .with("limit", "plugins.compiles_waiting")
+                .with("max", max)
+                .with("used", max)
+                .with("retry_after", COMPILE_RETRY_SECONDS),
             InstallError::NoComponent => {
                 tracing::error!("the component of a version is not stored");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
