@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 pub use crate::bindings::configurable_world::exports::switchboard::plugin::configurable::{ConfigFault, Guest};
-use crate::said_back;
+use crate::{hours, said_back};
 
 /// A name that can be set.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,9 @@ enum Kind {
     Limit { min: u64, max: u64 },
     Flag,
     Text { chars_max: usize },
+    Texts { count_max: usize, chars_max: usize },
+    TimeOfDay,
+    Offset,
     Word(&'static [&'static str]),
     Objects { count_max: usize, members: &'static [Known] },
 }
@@ -48,6 +51,21 @@ pub const fn text(name: &'static str, chars_max: usize) -> Known {
     optional(name, Kind::Text { chars_max })
 }
 
+/// A list of at most `count_max` texts, each as [`text`].
+pub const fn texts(name: &'static str, count_max: usize, chars_max: usize) -> Known {
+    optional(name, Kind::Texts { count_max, chars_max })
+}
+
+/// A time of the day, such as `21:30`; see [`hours`](crate::hours).
+pub const fn time_of_day(name: &'static str) -> Known {
+    optional(name, Kind::TimeOfDay)
+}
+
+/// How far a clock is from UTC, such as `+02:00`; see [`hours`](crate::hours).
+pub const fn offset(name: &'static str) -> Known {
+    optional(name, Kind::Offset)
+}
+
 /// One of these words.
 pub const fn word(name: &'static str, words: &'static [&'static str]) -> Known {
     optional(name, Kind::Word(words))
@@ -72,6 +90,11 @@ impl Known {
             Kind::Limit { min, max } => format!("a whole number from {min} to {max}, or null for no limit,"),
             Kind::Flag => "true or false".to_owned(),
             Kind::Text { chars_max } => format!("a text of 1 to {chars_max} characters"),
+            Kind::Texts { count_max, chars_max } => {
+                format!("a list of at most {count_max} texts of 1 to {chars_max} characters")
+            }
+            Kind::TimeOfDay => "a time of the day, 00:00 to 23:59,".to_owned(),
+            Kind::Offset => "an offset from UTC, such as +02:00,".to_owned(),
             Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Objects { count_max, .. } => format!("a list of at most {count_max} objects"),
         }
@@ -83,15 +106,22 @@ impl Known {
             Kind::Whole { min, max } => within(min, max),
             Kind::Limit { min, max } => value.is_null() || within(min, max),
             Kind::Flag => value.is_boolean(),
-            Kind::Text { chars_max } => {
-                value.as_str().is_some_and(|text| !text.trim().is_empty() && text.chars().count() <= chars_max)
+            Kind::Text { chars_max } => is_text(value, chars_max),
+            Kind::Texts { count_max, chars_max } => {
+                value.as_array().is_some_and(|all| all.len() <= count_max && all.iter().all(|text| is_text(text, chars_max)))
             }
+            Kind::TimeOfDay => value.as_str().and_then(hours::minutes_of_day).is_some(),
+            Kind::Offset => value.as_str().and_then(hours::offset_minutes).is_some(),
             Kind::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Kind::Objects { count_max, .. } => {
                 value.as_array().is_some_and(|all| all.len() <= count_max && all.iter().all(Value::is_object))
             }
         }
     }
+}
+
+fn is_text(value: &Value, chars_max: usize) -> bool {
+    value.as_str().is_some_and(|text| !text.trim().is_empty() && text.chars().count() <= chars_max)
 }
 
 /// What is wrong with a configuration where these names are known, and no others. Nothing is wrong where no fault is returned.
@@ -142,6 +172,9 @@ mod tests {
         flag("quiet"),
         word("match", &["word", "exact"]),
         objects("replies", 2, &[text("keyword", 5).required()]),
+        texts("words", 2, 4),
+        time_of_day("from"),
+        offset("zone"),
     ];
 
     fn faults(configuration: &str) -> Vec<(String, String)> {
@@ -151,7 +184,8 @@ mod tests {
     #[test]
     fn what_the_table_says_is_taken_and_nothing_has_to_be_set() {
         assert_eq!(faults("{}"), []);
-        let whole = r#"{"per_minute":100,"tries":0,"quiet":true,"match":"exact","replies":[{"keyword":"hours"}]}"#;
+        let whole = r#"{"per_minute":100,"tries":0,"quiet":true,"match":"exact","replies":[{"keyword":"hours"}],"words":["abcd"],
+            "from":"08:30","zone":"-03:30"}"#;
         assert_eq!(faults(whole), []);
         assert_eq!(faults(r#"{"per_minute":null,"replies":[]}"#), []);
     }
@@ -164,10 +198,21 @@ mod tests {
             assert_eq!(found, [("per_minute".to_owned(), format!("is {shown}; {expected}"))]);
         }
         for (configuration, place, why) in [
-            (r#"{"per_minut":1}"#, "per_minut", "is not known; there are: per_minute, tries, quiet, match, replies"),
+            (
+                r#"{"per_minut":1}"#,
+                "per_minut",
+                "is not known; there are: per_minute, tries, quiet, match, replies, words, from, zone",
+            ),
             (r#"{"tries":null}"#, "tries", "is null; a whole number from 0 to 5 is expected"),
             (r#"{"quiet":"yes"}"#, "quiet", "is \"yes\"; true or false is expected"),
             (r#"{"match":"sounds"}"#, "match", "is \"sounds\"; one of word, exact is expected"),
+            (
+                r#"{"words":["abcd",""]}"#,
+                "words",
+                "is [\"abcd\",\"\"]; a list of at most 2 texts of 1 to 4 characters is expected",
+            ),
+            (r#"{"from":"24:00"}"#, "from", "is \"24:00\"; a time of the day, 00:00 to 23:59, is expected"),
+            (r#"{"zone":"CET"}"#, "zone", "is \"CET\"; an offset from UTC, such as +02:00, is expected"),
             (r#"{"replies":{}}"#, "replies", "is {}; a list of at most 2 objects is expected"),
             (r#"{"replies":[{},{"keyword":"x"}]}"#, "replies/0/keyword", "is required: a text of 1 to 5 characters"),
             (r#"{"replies":[{"keyword":" "}]}"#, "replies/0/keyword", "is \" \"; a text of 1 to 5 characters is expected"),

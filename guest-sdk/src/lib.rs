@@ -33,6 +33,7 @@
 mod bindings;
 pub mod configurable;
 pub mod fields;
+pub mod hours;
 pub mod http;
 
 use bindings::switchboard::plugin as host;

@@ -12,8 +12,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;
     for (variable, file) in [
         ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
+        ("PLUGIN_CLOUDEVENTS", "cloudevents.wasm"),
         ("PLUGIN_PROSENDI", "prosendi.wasm"),
+        ("PLUGIN_QUIET_HOURS", "quiet_hours.wasm"),
+        ("PLUGIN_RECIPIENTS", "recipients.wasm"),
+        ("PLUGIN_ROUND_ROBIN", "round_robin.wasm"),
         ("PLUGIN_SENDAPI", "sendapi.wasm"),
+        ("PLUGIN_SLACK", "slack.wasm"),
         ("PLUGIN_TEMPLATES", "templates.wasm"),
         ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),
         ("PLUGIN_WAMUX", "wamux.wasm"),

@@ -60,6 +60,7 @@ world!(
 world!(webhook_world, "webhook-plugin");
 world!(auth_policy_world, "auth-policy-plugin");
 world!(template_world, "template-plugin");
+world!(sender_route_world, "sender-route-plugin");
 
 // It has no types in common with the others.
 pub mod configurable_world {

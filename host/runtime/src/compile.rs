@@ -272,8 +272,6 @@ async fn compile_in_child(program: &Path, limits: &CompileLimits, bytes: &[u8]) 
         ChildEnd::TooSlow => limit(format!("longer than {} s", limits.wait.as_secs())),
         ChildEnd::TooMuch => limit(format!("more than {COMPILED_BYTES_MAX} bytes of code")),
         // A child that was killed says nothing.
-        ChildEnd::Broken(status) => {
-            limit(format!("over {address} bytes of memory or {cpu} s ({status})"))
-        }
+        ChildEnd::Broken(status) => limit(format!("over {address} bytes of memory or {cpu} s ({status})")),
     }
 }

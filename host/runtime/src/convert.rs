@@ -524,7 +524,7 @@ pub(crate) fn host_error(error: VerbError) -> wit::HostError {
         VerbError::RefusedByPolicy(reason) => wit::HostError::RefusedByPolicy(reason),
         VerbError::NoSuchTemplate(why) => wit::HostError::NoSuchTemplate(why),
         VerbError::MissingParameter(name) => wit::HostError::MissingParameter(name),
-        VerbError::Conflict(why) => wit::HostError::Conflict(why),
+        VerbError::NoSender(why) | VerbError::Conflict(why) => wit::HostError::Conflict(why),
         VerbError::Unavailable(why) => wit::HostError::Unavailable(why),
     }
 }

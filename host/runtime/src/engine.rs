@@ -39,9 +39,7 @@ pub(crate) fn compile_config() -> Config {
 /// The engine that calls of one size class run on, with `places` calls at once.
 pub(crate) fn class_engine(places: u32, limits: &CallLimits) -> wasmtime::Result<Engine> {
     let mut config = compile_config();
-    config
-        .max_wasm_stack(limits.stack_bytes_max)
-        .async_stack_size(limits.stack_bytes_max.saturating_add(HOST_STACK_BYTES));
+    config.max_wasm_stack(limits.stack_bytes_max).async_stack_size(limits.stack_bytes_max.saturating_add(HOST_STACK_BYTES));
     let mut pool = PoolingAllocationConfig::default();
     let count = |per_component: usize| u32::try_from(per_component).unwrap_or(u32::MAX);
     let (instances, memories, tables) = (count(limits.instances_max), count(limits.memories_max), count(limits.tables_max));

@@ -21,6 +21,7 @@ mod no_http;
 mod outcome;
 mod render;
 mod runtime;
+mod sender;
 mod shape;
 mod stream;
 pub mod types;

@@ -23,6 +23,7 @@ use crate::bindings::responder_world::ResponderPluginPre;
 use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
+use crate::bindings::sender_route_world::SenderRoutePluginPre;
 use crate::bindings::streamer_world::StreamerPluginPre;
 use crate::bindings::switchboard::plugin::types::KeyKind as WitKeyKind;
 use crate::bindings::template_world::TemplatePluginPre;
@@ -115,6 +116,7 @@ pub struct LoadedPlugin {
     pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
     pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
     pub(crate) template: Option<TemplatePluginPre<CallState>>,
+    pub(crate) sender: Option<SenderRoutePluginPre<CallState>>,
     pub(crate) configurable: Option<ConfigurablePluginPre<CallState>>,
 }
 
@@ -205,6 +207,7 @@ impl Runtime {
         let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let template = if has("template") { Some(TemplatePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let sender = if has("sender-route") { Some(SenderRoutePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let configurable = if configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
@@ -222,6 +225,7 @@ impl Runtime {
             webhook,
             policy,
             template,
+            sender,
             configurable,
         };
         plugin.config_faults = self.check_config(&plugin, context).await?;

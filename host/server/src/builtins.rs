@@ -12,10 +12,15 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 7] = [
+pub(crate) const BUILTINS: [Builtin; 12] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
+    Builtin { name: "cloudevents", component: include_bytes!(env!("PLUGIN_CLOUDEVENTS")) },
     Builtin { name: "prosendi", component: include_bytes!(env!("PLUGIN_PROSENDI")) },
+    Builtin { name: "quiet-hours", component: include_bytes!(env!("PLUGIN_QUIET_HOURS")) },
+    Builtin { name: "recipients", component: include_bytes!(env!("PLUGIN_RECIPIENTS")) },
+    Builtin { name: "round-robin", component: include_bytes!(env!("PLUGIN_ROUND_ROBIN")) },
     Builtin { name: "sendapi", component: include_bytes!(env!("PLUGIN_SENDAPI")) },
+    Builtin { name: "slack", component: include_bytes!(env!("PLUGIN_SLACK")) },
     Builtin { name: "templates", component: include_bytes!(env!("PLUGIN_TEMPLATES")) },
     Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },
     Builtin { name: "wamux", component: include_bytes!(env!("PLUGIN_WAMUX")) },

@@ -1,16 +1,19 @@
-//! Whom intake asks before it accepts: the policies among the plugins, and the one that renders templates.
+//! Whom intake asks before it accepts: the policies among the plugins, the one that renders templates, and the one that chooses
+//! who sends.
 //!
-//! Both fail closed: a plugin that traps, breaks a limit or is missing lets nothing through. The operator's policies come first,
+//! All fail closed: a plugin that traps, breaks a limit or is missing lets nothing through. The operator's policies come first,
 //! then the tenant's own, each by the number `order` of its configuration and then by name; the first that denies ends it.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use async_trait::async_trait;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::guards::{Guards, Policies, PolicyRefusal, Question, RenderRefusal, Renderer};
+use switchboard_core::flow::sender_route::{RouteQuestion, RouteRefusal, SenderRoutes};
 use switchboard_core::records::content::{Content, TemplateCall};
-use switchboard_core::records::id::TenantId;
+use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::template::Template;
 use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::{Called, ConfigFault, GivenTemplate, Outcome, Verdict};
@@ -25,6 +28,10 @@ const ORDER: &str = "order";
 const POLICY_FAILED: &str = "a policy failed";
 /// The same of what renders templates.
 const RENDERER_FAILED: &str = "the plugin that renders templates failed";
+/// The interface of plugins that choose who sends.
+const SENDER_INTERFACE: &str = "sender-route";
+/// The same of what chooses who sends.
+const ROUTE_FAILED: &str = "the plugin that chooses the session failed";
 /// The host has not activated all of its plugins.
 const STARTING: &str = "the host is starting";
 
@@ -32,16 +39,22 @@ const STARTING: &str = "the host is starting";
 pub(crate) struct PluginGuards {
     plugins: OnceLock<Weak<Plugins>>,
     clock: Arc<dyn Clock>,
+    /// How often it was asked for each tenant who sends.
+    choices: Mutex<HashMap<TenantId, u64>>,
 }
 
 impl PluginGuards {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { plugins: OnceLock::new(), clock })
+        Arc::new(Self { plugins: OnceLock::new(), clock, choices: Mutex::default() })
     }
 
     /// What intake takes.
     pub(crate) fn for_intake(self: &Arc<Self>) -> Guards {
-        Guards { policies: Some(Arc::clone(self) as _), renderer: Some(Arc::clone(self) as _) }
+        Guards {
+            policies: Some(Arc::clone(self) as _),
+            renderer: Some(Arc::clone(self) as _),
+            routes: Some(Arc::clone(self) as _),
+        }
     }
 
     /// From now on these plugins are asked.
@@ -55,17 +68,18 @@ impl PluginGuards {
         self.plugins.get()?.upgrade().filter(|plugins| plugins.is_restored())
     }
 
-    /// The plugin that renders a tenant's templates: its own, the first by name, or the operator's.
+    /// The plugin that renders a tenant's templates.
     fn renderer(plugins: &Plugins, tenant: TenantId) -> Option<Arc<ActivePlugin>> {
-        let generation = plugins.generation();
-        let of = |owner: TenantId| {
-            let own = generation
-                .plugins
-                .iter()
-                .filter(|plugin| plugin.record.tenant == owner && serves(plugin, TEMPLATE_INTERFACE));
-            own.min_by(|one, other| one.record.name.cmp(&other.record.name)).cloned()
-        };
-        of(tenant).or_else(|| of(TenantId::OPERATOR))
+        first_that_serves(&plugins.generation(), tenant, TEMPLATE_INTERFACE)
+    }
+
+    /// Which question about the tenant's sessions this is, from 0.
+    fn count_choice(&self, tenant: TenantId) -> u64 {
+        let Ok(mut choices) = self.choices.lock() else { return 0 };
+        let count = choices.entry(tenant).or_default();
+        let counter = *count;
+        *count = count.wrapping_add(1);
+        counter
     }
 
     /// The answer of a plugin that renders; what went wrong otherwise is for the log.
@@ -90,6 +104,23 @@ impl PluginGuards {
 
 fn serves(plugin: &ActivePlugin, interface: &str) -> bool {
     plugin.loaded.interfaces.iter().any(|served| served == interface)
+}
+
+/// Of the plugins that serve `interface`, the one for a tenant: its own, the first by name, or the operator's.
+fn first_that_serves(generation: &Generation, tenant: TenantId, interface: &str) -> Option<Arc<ActivePlugin>> {
+    let of = |owner: TenantId| {
+        let own = generation.plugins.iter().filter(|plugin| plugin.record.tenant == owner && serves(plugin, interface));
+        own.min_by(|one, other| one.record.name.cmp(&other.record.name)).cloned()
+    };
+    of(tenant).or_else(|| of(TenantId::OPERATOR))
+}
+
+/// Whether what chooses for a tenant is stored and cannot be loaded.
+fn lost_route(generation: &Generation, tenant: TenantId) -> bool {
+    generation.idle.iter().any(|idle| {
+        let chooses = idle.record.interfaces.iter().any(|interface| interface == SENDER_INTERFACE);
+        idle.broken.is_some() && chooses && holds_for(idle.record.tenant, tenant)
+    })
 }
 
 fn holds_for(owner: TenantId, tenant: TenantId) -> bool {
@@ -186,5 +217,37 @@ impl Renderer for PluginGuards {
         let given = GivenTemplate { name, language, definition: &definition };
         let called = plugins.runtime().render_template(&plugin.loaded, &context, given, call).await;
         Self::rendered(&plugins, &plugin, "render", called)
+    }
+}
+
+#[async_trait]
+impl SenderRoutes for PluginGuards {
+    fn any(&self, tenant: TenantId) -> bool {
+        let Some(plugins) = self.plugins() else { return true };
+        let generation = plugins.generation();
+        lost_route(&generation, tenant) || first_that_serves(&generation, tenant, SENDER_INTERFACE).is_some()
+    }
+
+    async fn choose(&self, tenant: TenantId, question: &RouteQuestion<'_>) -> Result<SessionId, RouteRefusal> {
+        let Some(plugins) = self.plugins() else { return Err(RouteRefusal::Failed(STARTING.to_owned())) };
+        let failed = || RouteRefusal::Failed(ROUTE_FAILED.to_owned());
+        let Some(plugin) = first_that_serves(&plugins.generation(), tenant, SENDER_INTERFACE) else {
+            plugins.note_missing(SENDER_INTERFACE);
+            return Err(failed());
+        };
+        let (context, counter) = (plugin.context(tenant, question.now.0), self.count_choice(tenant));
+        let called = plugins.runtime().choose_sender(&plugin.loaded, &context, question, counter).await;
+        plugins.note_call(&plugin, SENDER_INTERFACE, "choose", &called);
+        match called.outcome {
+            Outcome::Reply(Ok(Some(chosen))) => Ok(chosen),
+            Outcome::Reply(Ok(None)) => Err(RouteRefusal::Refused("no session will do".to_owned())),
+            Outcome::Reply(Err(why)) => Err(RouteRefusal::Refused(why)),
+            other => {
+                let (plugin, outcome) = (plugin.full_name(), other.name());
+                let why = other.into_result().err().unwrap_or_default();
+                tracing::error!(plugin, outcome, why, %tenant, "no session is chosen");
+                Err(failed())
+            }
+        }
     }
 }

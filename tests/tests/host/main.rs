@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod facts;
 mod faults;
+mod first_party;
 mod forms;
 mod grants;
 mod groups;

@@ -450,7 +450,7 @@ async fn every_endpoint_says_what_is_wrong_with_a_body_or_a_method() {
         ("POST", "/messages", "", 400),
         ("POST", "/messages", "{}", 422),
         ("POST", "/messages", r#"{"to":"4915","text":5}"#, 422),
-        ("POST", "/messages", r#"{"to":"491520000001","text":"x"}"#, 422),
+        ("POST", "/messages", r#"{"to":"491520000001","text":"x"}"#, 409),
         ("POST", "/messages", r#"{"session_id":1,"to":"491520000001"}"#, 422),
         (
             "POST",

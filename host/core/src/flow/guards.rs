@@ -1,12 +1,14 @@
-//! What intake asks of plugins before it accepts: what a template says, and whether policies let a message through.
+//! What intake asks of plugins before it accepts: what a template says, and whether policies let a message through. Which session
+//! sends is asked in `sender_route`.
 //!
-//! Both fail closed: what cannot be asked is refused.
+//! All fail closed: what cannot be asked is refused.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::intake::{Intake, IntakeError};
+use super::sender_route::SenderRoutes;
 use crate::clock::Timestamp;
 use crate::records::account::Principal;
 use crate::records::content::{Content, Extras, TemplateCall};
@@ -116,6 +118,8 @@ pub struct Guards {
     pub policies: Option<Arc<dyn Policies>>,
     /// What does this template say?
     pub renderer: Option<Arc<dyn Renderer>>,
+    /// Which session sends this?
+    pub routes: Option<Arc<dyn SenderRoutes>>,
 }
 
 impl From<RenderRefusal> for IntakeError {
@@ -186,7 +190,12 @@ impl Intake {
     }
 
     /// How many messages a session accepted in the last 24 hours, as far as they are kept.
-    async fn sent_last_day(&self, tenant: TenantId, session: SessionId, now: Timestamp) -> Result<u64, StorageError> {
+    pub(super) async fn sent_last_day(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<u64, StorageError> {
         let query = LogQuery {
             session: Some(session),
             direction: Some(Direction::Sent),

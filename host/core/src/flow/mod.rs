@@ -15,6 +15,7 @@ mod outage;
 pub mod outbox_worker;
 pub mod responder_worker;
 pub mod schedule_worker;
+pub mod sender_route;
 pub mod wakes;
 
 #[cfg(test)]

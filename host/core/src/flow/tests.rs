@@ -11,6 +11,7 @@ mod outbox;
 mod quota;
 mod responders;
 mod retention;
+mod sender_routes;
 mod test_keys;
 
 use std::sync::Arc;

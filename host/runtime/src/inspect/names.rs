@@ -10,7 +10,7 @@ pub(crate) const PACKAGE: &str = "switchboard:plugin";
 /// The version of it that this host offers.
 pub(crate) const VERSION: &str = "0.1.0";
 /// Interfaces that a component may export and this host calls.
-pub const INTERFACES: [&str; 6] = ["router", "streamer", "responder", "webhook", "auth-policy", "template"];
+pub const INTERFACES: [&str; 7] = ["router", "streamer", "responder", "webhook", "auth-policy", "template", "sender-route"];
 /// The interface by which a component checks its configuration. It serves nobody else, so it is none of [`INTERFACES`].
 pub(super) const CONFIGURABLE: &str = "configurable";
 /// Interfaces that a component may import.

@@ -67,6 +67,9 @@ pub enum VerbError {
     /// A policy does not let it through; its reason.
     #[error("a policy does not allow it: {0}")]
     RefusedByPolicy(String),
+    /// No session was named, and none can or will send it; in a sentence.
+    #[error("{0}")]
+    NoSender(String),
     /// There is no template of this name, or none in this language; in a sentence.
     #[error("{0}")]
     NoSuchTemplate(String),

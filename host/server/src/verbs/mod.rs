@@ -200,6 +200,7 @@ fn intake_error(error: IntakeError) -> VerbError {
         IntakeError::Media(MediaRefusal::Unavailable(_)) => VerbError::Unavailable(error.to_string()),
         IntakeError::Media(refused) => VerbError::Media(refused),
         IntakeError::SwitchedOff(_) => VerbError::Conflict(error.to_string()),
+        IntakeError::NoSender(why) => VerbError::NoSender(why),
         IntakeError::NoSuchTemplate(why) => VerbError::NoSuchTemplate(why),
         IntakeError::MissingParameter(name) => VerbError::MissingParameter(name),
         IntakeError::RefusedByPolicy(reason) => VerbError::RefusedByPolicy(reason),

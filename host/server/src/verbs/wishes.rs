@@ -92,6 +92,13 @@ impl HostVerbs {
         Ok((found, before))
     }
 
+    /// The session that sends what names none.
+    pub(crate) async fn choose_session(&self, caller: &Principal, wish: &SendWish) -> Result<SessionId, VerbError> {
+        need_to_send(caller)?;
+        let chosen = self.intake.choose_session(caller, &wish.to, &wish.content, &wish.extras).await;
+        chosen.map_err(intake_error)
+    }
+
     /// Accepts a batch of messages of one session.
     pub(crate) async fn send_batch(
         &self,

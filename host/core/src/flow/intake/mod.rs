@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::guards::{Guards, Question};
 use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
 use crate::records::content::{Content, Interactive};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
@@ -328,6 +328,11 @@ impl Intake {
         let through: Vec<_> = through.into_iter().map(|((session, api), count)| (session, api, count)).collect();
         charges.extend(quota::api_charges(&through, now));
         Ok(quota::apart(charges, messages.iter().any(|message| message.test)))
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// A new id for a message of now.

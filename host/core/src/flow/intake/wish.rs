@@ -101,6 +101,9 @@ pub enum IntakeError {
         /// How many there are.
         messages: usize,
     },
+    /// No session was named, and none can or will send it.
+    #[error("{0}")]
+    NoSender(String),
     /// There is no template of this name, or none in this language.
     #[error("{0}")]
     NoSuchTemplate(String),

@@ -65,7 +65,7 @@ impl Renderer for Plain {
 async fn guarded() -> (Host, Arc<Censor>) {
     let mut host = Host::start().await;
     let censor = Arc::new(Censor::default());
-    let guards = Guards { policies: Some(Arc::clone(&censor) as _), renderer: Some(Arc::new(Plain)) };
+    let guards = Guards { policies: Some(Arc::clone(&censor) as _), renderer: Some(Arc::new(Plain)), routes: None };
     host.intake = host.intake.with_guards(guards);
     for (id, name, language, body) in
         [(1, "welcome", "en", "Hello "), (2, "welcome", "de", "Hallo "), (3, "loop", "en", "again"), (4, "bare", "en", "")]

@@ -31,6 +31,8 @@ use crate::verbs::HostVerbs;
 
 /// Most bytes of a batch.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of a wish that names no session, until one is chosen.
+const UNCHOSEN: SessionId = SessionId(0);
 /// Messages in one answer.
 const MESSAGES_MAX: usize = 200;
 
@@ -88,7 +90,8 @@ struct BatchBody {
 }
 
 impl MessageWish {
-    fn read(self, session: SessionId, usual: Priority) -> Result<SendWish, Problem> {
+    fn read(self, usual: Priority) -> Result<SendWish, Problem> {
+        let session = self.session_id.unwrap_or(UNCHOSEN);
         let (content, place) = match (self.text, self.content) {
             (Some(text), None) => (Content::Text(text), &["text"][..]),
             (None, Some(content)) => (read_content(content)?, &["content", "value"][..]),
@@ -149,19 +152,17 @@ fn wish_problem(error: VerbError) -> Problem {
     }
 }
 
-/// One message of a batch, whose session `session` is.
-fn read_entry(entry: Value, session: SessionId) -> Result<SendWish, Problem> {
+/// One message of a batch, whose session `session` is, if it is named.
+fn read_entry(entry: Value, session: Option<SessionId>) -> Result<SendWish, Problem> {
     let wish: MessageWish = body::read_value(entry).map_err(Problem::from)?;
-    if let Some(other) = wish.session_id.filter(|other| *other != session) {
-        let why = format!("is {other}; all messages of a batch are sent by one session, this one by {session}");
+    if let Some(other) = wish.session_id.filter(|other| Some(*other) != session) {
+        let why = match session {
+            Some(session) => format!("is {other}; all messages of a batch are sent by one session, this one by {session}"),
+            None => format!("is {other}; all messages of a batch are sent by one session: name it beside messages"),
+        };
         return Err(Problem::invalid("session_id", why));
     }
-    wish.read(session, Priority::Bulk)
-}
-
-/// Which session sends: the one that was named, or the one that the key is bound to.
-fn session_of(named: Option<SessionId>, caller: &Principal) -> Result<SessionId, Problem> {
-    named.or(caller.session).ok_or_else(|| Problem::invalid("session_id", "is required"))
+    wish.read(Priority::Bulk)
 }
 
 fn batch_json(record: &BatchRecord) -> Map<String, Value> {
@@ -288,11 +289,20 @@ impl FrontDoor {
         }
     }
 
+    /// The session that sends: the one that was named, or the one that is chosen for this wish.
+    async fn sender(&self, caller: &Principal, named: Option<SessionId>, wish: &SendWish) -> Result<SessionId, Problem> {
+        match named {
+            Some(named) => Ok(named),
+            None => self.verbs.choose_session(caller, wish).await.map_err(wish_problem),
+        }
+    }
+
     async fn accept_message(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
         let body: MessageWish = from_json(body)?;
-        let session = session_of(body.session_id, caller)?;
-        let wish = body.read(session, Priority::Interactive)?;
+        let named = body.session_id.or(caller.session);
+        let wish = body.read(Priority::Interactive)?;
         self.check_parameters(caller, &wish.content).await?;
+        let session = self.sender(caller, named, &wish).await?;
         let (to, content, extras) = (&*wish.to, &wish.content, &wish.extras);
         let new = NewMessage { session, to, content, extras, schedule: wish.schedule, once };
         Ok(json_answer(StatusCode::ACCEPTED, &message_json(&self.verbs.send(caller, new).await.map_err(wish_problem)?)))
@@ -313,7 +323,7 @@ impl FrontDoor {
 
     async fn accept_batch(&self, caller: &Principal, body: &[u8], once: Option<&Once>) -> Answered {
         let body: BatchBody = from_json(body)?;
-        let session = session_of(body.session_id, caller)?;
+        let named = body.session_id.or(caller.session);
         let name = body.name.unwrap_or_default();
         if name.chars().count() > NAME_CHARS_MAX {
             return Err(Problem::invalid("name", format!("is longer than {NAME_CHARS_MAX} characters")));
@@ -325,17 +335,18 @@ impl FrontDoor {
         }
         let (mut malformed, mut messages) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for entry in body.messages {
-            let read = match read_entry(entry, session) {
+            let read = match read_entry(entry, named) {
                 Ok(wish) => self.check_parameters(caller, &wish.content).await.map(|()| wish),
                 Err(problem) => Err(problem),
             };
             malformed.push(read.map(|wish| messages.push(wish)).err());
         }
-        let accepted = if messages.is_empty() {
-            AcceptedBatch { record: None, results: Vec::new() }
-        } else {
+        let accepted = if let Some(first) = messages.first() {
+            let session = self.sender(caller, named, first).await?;
             let wish = BatchWish { session, name: Some(name).filter(|name| !name.is_empty()), messages };
             self.verbs.send_batch(caller, wish, once).await.map_err(wish_problem)?
+        } else {
+            AcceptedBatch { record: None, results: Vec::new() }
         };
         let all_read = malformed.iter().all(Option::is_none);
         if accepted.record.is_none() && all_read && accepted.results.iter().all(is_about_limits) {

@@ -157,6 +157,7 @@ impl From<VerbError> for Problem {
             VerbError::LimitReached(limit) => limit_problem(&limit),
             VerbError::RefusedByWhatsApp { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
             VerbError::RefusedByPolicy(reason) => Self::new(StatusCode::FORBIDDEN, reason).with("code", "refused_by_policy"),
+            VerbError::NoSender(why) => Self::new(StatusCode::CONFLICT, why).with("code", "no_sender"),
             VerbError::NoSuchTemplate(why) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, why).with("code", "no_such_template")
             }
