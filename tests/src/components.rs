@@ -32,12 +32,21 @@ pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
 
 /// The misbehaving router at `path`, whose answer to what it does not serve says which version it is.
 pub fn saying(path: &str, words: &[u8; 9]) -> Vec<u8> {
-    let mut component = std::fs::read(Path::new(path)).unwrap();
-    let windows = component.windows(REFUSAL.len()).enumerate();
-    let places: Vec<usize> = windows.filter(|(_, window)| window == REFUSAL).map(|(at, _)| at).collect();
-    assert!(!places.is_empty(), "the guest says something else");
+    replaced(&std::fs::read(Path::new(path)).unwrap(), REFUSAL, words)
+}
+
+/// A component with `from` replaced by `to` wherever it stands.
+///
+/// # Panics
+/// When it stands nowhere, or `to` is longer or shorter.
+pub fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let windows = component.windows(from.len()).enumerate();
+    let places: Vec<usize> = windows.filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the component does not have it");
+    let mut replaced = component.to_vec();
     for at in places {
-        component[at..at + REFUSAL.len()].copy_from_slice(words);
+        replaced[at..at + from.len()].copy_from_slice(to);
     }
-    component
+    replaced
 }

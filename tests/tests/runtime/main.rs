@@ -5,6 +5,7 @@ mod cancel;
 mod guards;
 mod hostile;
 mod kv;
+mod refusals;
 mod router;
 mod secrets;
 mod stage;

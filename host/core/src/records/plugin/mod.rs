@@ -1,5 +1,6 @@
 //! Uploaded plugins and the work they owe.
 
+mod class;
 mod grants;
 mod kv;
 mod logged_call;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
 
+pub use class::SizeClass;
 pub use grants::{Grants, MessageField, SendGrant, SessionGrant};
 pub use kv::{
     KV_KEY_BYTES_MAX, KV_PAGE_BYTES_MAX, KV_PAGE_ENTRIES_MAX, KV_RUN_BYTES_MAX, KV_RUN_KEYS_MAX, KV_TTL_S_MAX,
