@@ -34,7 +34,8 @@ pub(crate) struct CallState {
     pub(crate) grants: Arc<Grants>,
     pub(crate) now_ms: u64,
     pub(crate) once: Option<Arc<Once>>,
-    pub(crate) verbs: Arc<dyn Verbs>,
+    /// What the host does for plugins; none where there is no host.
+    pub(crate) verbs: Option<Arc<dyn Verbs>>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) log: LogBuffer,
     /// What becomes of what the call keeps.
@@ -50,7 +51,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(context: &CallContext, verbs: Arc<dyn Verbs>, limits: Arc<CallLimits>) -> Self {
+    pub(crate) fn new(context: &CallContext, verbs: Option<Arc<dyn Verbs>>, limits: Arc<CallLimits>) -> Self {
         let log = LogBuffer::new(limits.log_bytes_max);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);

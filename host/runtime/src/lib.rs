@@ -10,6 +10,7 @@ mod classes;
 mod compile;
 mod configure;
 mod convert;
+mod declarations;
 mod document;
 mod engine;
 mod imports;

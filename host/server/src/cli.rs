@@ -62,7 +62,7 @@ enum Command {
     DefaultConfig,
     /// Draw a new master key and seal every secret anew. The host must not run.
     RotateMasterKey(RotateArguments),
-    /// Plugins: new, build, deploy, versions, rollback, logs, inspect.
+    /// Plugins: new, build, check, deploy, versions, rollback, logs, inspect.
     Plugin(PluginArguments),
     /// Compile a component from standard input to standard output; the host starts this itself.
     #[command(hide = true)]

@@ -37,6 +37,10 @@ async fn a_new_project_builds_passes_its_test_and_answers_as_it_is() {
     assert_eq!(exit, 0, "{built}");
     assert!(built["component"].as_str().unwrap().ends_with("greeter.wasm"), "{built}");
 
+    let (exit, checked) = plugin(&project, &[], &["check"]).await;
+    assert_eq!((exit, &checked["interfaces"], &checked["class"]), (0, &json!(["responder"]), &json!("small")), "{checked}");
+    assert_eq!(checked["asked"]["send"], json!({ "per_minute": 60 }), "{checked}");
+
     let url = format!("http://{}", stage.host.address());
     let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
     // It asks before it is given anything.
@@ -80,4 +84,28 @@ async fn the_exit_code_says_what_kind_of_failure_it_is() {
     let usage = command.args(["plugin", "versions"]).output().await.unwrap();
     assert_eq!(usage.status.code(), Some(2));
     stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_refuses_with_the_codes_of_the_host() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(place.path().join(name), bytes).unwrap();
+    write("empty.wasm", b"");
+    write("text.wasm", b"not a component");
+    write("core.wasm", b"\0asm\x01\0\0\0");
+    let keys = env!("GUEST_IMPORTS_KEYS");
+    for (component, code) in [
+        ("empty.wasm", "empty"),
+        ("text.wasm", "not_wasm"),
+        ("core.wasm", "core_module"),
+        ("missing.wasm", "unreadable"),
+        (keys, "forbidden_import"),
+    ] {
+        let (exit, told) = plugin(place.path(), &[], &["check", component]).await;
+        assert_eq!((exit, &told["error"]["code"]), (1, &json!(code)), "{told}");
+    }
+    assert_eq!(plugin(place.path(), &[], &["check", keys, "--operator"]).await.0, 0);
+    write("config.json", br#"{"replies": 5}"#);
+    let (exit, told) = plugin(place.path(), &[], &["check", env!("PLUGIN_AUTO_REPLY"), "--config", "config.json"]).await;
+    assert_eq!((exit, &told["error"]["errors"][0]["path"]), (1, &json!(["replies"])), "{told}");
 }

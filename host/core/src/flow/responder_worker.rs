@@ -113,6 +113,9 @@ pub trait Responders: Send + Sync {
     /// # Errors
     /// Why it failed, for people: the plugin's own words, a trap or a limit.
     async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String>;
+
+    /// What a run wanted cannot be done: nothing of it is kept. For whoever looks into it.
+    fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, _wanted: &[Command], _why: &str) {}
 }
 
 /// Serves the responders of every tenant.
@@ -287,7 +290,10 @@ impl ResponderWorker {
         let subscription = subscribed.name.as_str();
         for _ in 0..=REPEATS_MAX {
             let answer = self.responders.run(tenant, subscription, run_try, &run.event).await?;
-            let effects = self.judge(tenant, subscribed, &run.event, answer).await?;
+            let wanted = answer.commands.clone();
+            let refused = |why: &str| self.responders.refused(tenant, subscription, run_try, &run.event, &wanted, why);
+            let judged = self.judge(tenant, subscribed, &run.event, answer).await;
+            let effects = judged.inspect_err(|why| refused(why))?;
             match self.storage.settle_run(tenant, subscription, run, &effects).await {
                 Ok(RunEnd::Kept) => {
                     effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
@@ -295,9 +301,14 @@ impl ResponderWorker {
                 }
                 Ok(RunEnd::ReadsChanged) => {}
                 Ok(RunEnd::KvFull(kept)) => {
-                    return Err(format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max));
+                    let why = format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max);
+                    refused(&why);
+                    return Err(why);
                 }
-                Err(StorageError::Conflict) => return Ok(Settling::Conflict(effects)),
+                Err(StorageError::Conflict) => {
+                    refused("a limit is reached, or what it builds on has changed");
+                    return Ok(Settling::Conflict(effects));
+                }
                 Err(error) => return Ok(Settling::Failed(error)),
             }
         }

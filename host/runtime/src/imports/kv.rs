@@ -44,12 +44,13 @@ impl CallState {
         if writes && self.principal.as_ref().is_some_and(|principal| principal.test) {
             return denied("kv: this is a test key: it changes nothing that is kept");
         }
+        let Some(verbs) = self.verbs.clone() else { return Ok(Err(super::no_host())) };
         let run = match &mut self.keeping {
             Keeping::Nothing => return denied("kv: only requests of a router and runs of a responder keep anything"),
             Keeping::AtOnce => None,
             Keeping::WithRun(effects) => Some(std::mem::take(effects)),
         };
-        let kv = self.verbs.kv(self.tenant, &self.plugin, bytes_max);
+        let kv = verbs.kv(self.tenant, &self.plugin, bytes_max);
         Ok(Ok(Use { kv, run, now: Timestamp(self.now_ms) }))
     }
 

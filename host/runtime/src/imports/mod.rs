@@ -77,7 +77,7 @@ impl CallState {
         let Some(caller) = self.principal.clone() else {
             return Ok(Err(wit::HostError::Denied("nobody is calling: the route asks for no credential".to_owned())));
         };
-        let verbs = std::sync::Arc::clone(&self.verbs);
+        let Some(verbs) = self.verbs.clone() else { return Ok(Err(no_host())) };
         Ok(self.timed(verb(verbs, caller)).await)
     }
 
@@ -95,6 +95,11 @@ impl CallState {
             Err(_) => Err(wit::HostError::Unavailable(format!("took longer than {} ms", wait.as_millis()))),
         }
     }
+}
+
+/// What a guest is told that is tried where no host is.
+fn no_host() -> wit::HostError {
+    wit::HostError::Unavailable("there is no host here".to_owned())
 }
 
 impl wit::Host for CallState {}

@@ -18,7 +18,8 @@ impl secrets::Host for CallState {
             let why = "secrets: only requests of a router and runs of a responder read them";
             return Ok(Err(wit::HostError::Denied(why.to_owned())));
         }
-        let (verbs, plugin) = (std::sync::Arc::clone(&self.verbs), self.plugin.clone());
+        let Some(verbs) = self.verbs.clone() else { return Ok(Err(super::no_host())) };
+        let plugin = self.plugin.clone();
         let read = async move { verbs.secret(&plugin, &name).await?.ok_or(VerbError::NotFound) };
         let answer = self.timed(read).await;
         if let Ok(secret) = &answer {

@@ -4,6 +4,7 @@
 //! the component or the host says no, 2 for a command line that cannot be taken, 3 when the host cannot be reached, and 4 when the
 //! key may not do it.
 
+mod check;
 mod host;
 mod project;
 mod show;
@@ -38,6 +39,8 @@ enum PluginCommand {
     New(project::NewArguments),
     /// Build the project in this folder; the component's path is printed.
     Build(project::BuildArguments),
+    /// Look at a component as a host would before it runs it. No host is asked.
+    Check(check::CheckArguments),
     /// Upload a component, and make it the active version.
     Deploy(host::DeployArguments),
     /// List the versions of a plugin, newest first.
@@ -106,6 +109,7 @@ pub(crate) async fn run(arguments: PluginArguments) -> ExitCode {
     let ended = match command {
         PluginCommand::New(arguments) => project::new(&arguments),
         PluginCommand::Build(arguments) => project::build(&arguments).await,
+        PluginCommand::Check(arguments) => check::check(&arguments).await,
         PluginCommand::Deploy(arguments) => host::deploy(&arguments).await,
         PluginCommand::Versions(arguments) => host::versions(&arguments).await,
         PluginCommand::Rollback(arguments) => host::roll_back(&arguments).await,

@@ -19,12 +19,15 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use serde_json::json;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::responder_worker::{Command, Responders, RunAnswer, RunTry, Subscription};
 use switchboard_core::flow::wakes::Wakes;
+use switchboard_core::records::content::Content;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::MessageField;
 use switchboard_core::rules::event_json::event_json;
 use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
 use switchboard_core::rules::redact::{Sight, resolve_outgoing};
@@ -259,5 +262,29 @@ impl Responders for Plugins {
             resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
         }
         Ok(answer)
+    }
+
+    fn refused(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event, wanted: &[Command], why: &str) {
+        let generation = self.generation();
+        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else { return };
+        let (grants, names) = (plugin.grants(), self.names.of(tenant, subscription));
+        let sight = Sight { fields: &grants.fields, names: &names };
+        let event = sight.event(event);
+        let input = || event_json(&event);
+        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
+        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
+        let command = |command: &Command| {
+            // Pseudonyms have become who they stand for.
+            let to =
+                if grants.fields.contains(&MessageField::Number) { command.to.clone() } else { names.of_jid(&command.to) };
+            let content = match &command.content {
+                content if grants.fields.contains(&MessageField::Number) => json!(content),
+                Content::Text(text) => json!({ "type": "text", "value": text }),
+                content => json!({ "type": content.type_name() }),
+            };
+            json!({ "session_id": command.session, "to": to, "content": content })
+        };
+        let effects = json!({ "commands": wanted.iter().map(command).collect::<Vec<_>>() });
+        self.call_log.add(plugin, about.refused(plugin, self.clock.now(), why, effects));
     }
 }
