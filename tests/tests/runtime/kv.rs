@@ -14,11 +14,9 @@ use switchboard_core::records::plugin::{Declared, Grants, PluginVersion};
 use switchboard_core::storage::{NewVersion, Storage};
 use switchboard_runtime::types::Request;
 use switchboard_runtime::verbs::Verbs;
-use switchboard_runtime::{
-    CallContext, CallLimits, Called, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings, Verdict,
-};
+use switchboard_runtime::{CallContext, Called, LoadedPlugin, Outcome, Owner, Runtime, Verdict};
 
-use crate::stage::{FakeVerbs, NOW_MS, component, context, heard, limits, principal, session, settings};
+use crate::stage::{FakeVerbs, NOW_MS, component, context, heard, principal, session, settings};
 
 const KV_BYTES: u64 = 100_000;
 const ACME: TenantId = TenantId(7);
@@ -35,8 +33,9 @@ impl Keeper {
         let verbs = Arc::new(FakeVerbs::default());
         let (storage, shared): (Storage, Arc<dyn Verbs>) = (verbs.storage.clone(), verbs);
         // It does much in one call: what it may compute is not what is tested here.
-        let limits = CallLimits { cpu: Duration::from_secs(1), wall: Duration::from_secs(5), ..limits() };
-        let runtime = Runtime::new(RuntimeSettings { limits, ..settings(4) }, shared).unwrap();
+        let mut settings = settings(4);
+        (settings.small.limits.cpu, settings.small.limits.wall) = (Duration::from_secs(1), Duration::from_secs(5));
+        let runtime = Runtime::new(settings, shared).unwrap();
         let bytes = component(env!("GUEST_KEEPER"));
         let plugin = runtime.load(&bytes, Owner::Tenant, &context(None, "{}")).await.unwrap();
         let version = PluginVersion::new(&plugin.sha256, 4, Timestamp(NOW_MS), Declared::default());
