@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("GUEST_IMPORTS_KEYS", "imports_keys.wasm"),
             ("GUEST_LETTERHEAD", "letterhead.wasm"),
             ("GUEST_LIVE", "live.wasm"),
+            ("GUEST_MIRROR", "mirror.wasm"),
             ("GUEST_NO_INTERFACE", "no_interface.wasm"),
             ("GUEST_POLICY", "policy.wasm"),
         ],

@@ -19,6 +19,7 @@ use switchboard_core::flow::schedule_worker::ScheduleWorker;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::rules::egress::AllowList;
+use switchboard_core::rules::pseudonym::PseudonymKey;
 use switchboard_core::rules::retention::Retention;
 use switchboard_core::storage::{MasterKey, OpenError, Storage, StorageError};
 use switchboard_media::Inspector;
@@ -37,7 +38,7 @@ use crate::key_usage::KeyUsage;
 use crate::links::{self, LinkKeys};
 use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
-use crate::plugins::{InstallError, Plugins};
+use crate::plugins::{InstallError, PSEUDONYM_KEY_PURPOSE, PluginParts, Plugins};
 use crate::secrets::AdminKey;
 use crate::verbs::HostVerbs;
 use crate::webhook::Webhooks;
@@ -178,7 +179,7 @@ impl Host {
         let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
         let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
-        let plugins = basics.plugins(runtime, &metrics);
+        let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
         let page = basics.metrics_page(metrics, &sessions);
 
         let ((ready, ready_seen), (stop, stop_seen)) = (watch::channel(false), watch::channel(false));
@@ -412,9 +413,15 @@ impl Basics {
         Housekeeper { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
     }
 
-    fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>) -> Arc<Plugins> {
-        let (clock, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.wakes));
-        let plugins = Arc::new(Plugins::new(runtime, self.storage.clone(), clock, wakes, Arc::clone(metrics)));
+    fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>, master_key: &MasterKey) -> Arc<Plugins> {
+        let plugins = Arc::new(Plugins::new(PluginParts {
+            runtime,
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            wakes: Arc::clone(&self.wakes),
+            metrics: Arc::clone(metrics),
+            names: PseudonymKey::new(master_key.derive(PSEUDONYM_KEY_PURPOSE)),
+        }));
         self.guards.ask(&plugins);
         plugins
     }

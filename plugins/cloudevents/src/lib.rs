@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use switchboard_guest_sdk::configurable::{Known, text};
 use switchboard_guest_sdk::types::{Event, Fact, Field};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Payload, Signing};
-use switchboard_guest_sdk::{config, export_configurable, export_webhook, iso8601};
+use switchboard_guest_sdk::{config, export_configurable, export_webhook, grants, iso8601};
 
 /// Most characters of what can be set.
 const SET_CHARS_MAX: usize = 256;
@@ -72,6 +72,8 @@ fn subject(event: &Event) -> String {
     chat.cloned().unwrap_or_else(|| format!("session/{}", event.session))
 }
 
+// It passes on what the host's own format would tell.
+grants!({ "fields": ["text", "number", "media", "contact_name"] });
 export_webhook!(CloudEvents);
 export_configurable!(CloudEvents, KNOWN);
 

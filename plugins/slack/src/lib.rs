@@ -15,7 +15,7 @@ use serde_json::json;
 use switchboard_guest_sdk::configurable::{Known, flag};
 use switchboard_guest_sdk::types::{Content, Event, Fact, Field, Incoming, MessageState, SessionState};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Payload, Signing};
-use switchboard_guest_sdk::{config, export_configurable, export_webhook};
+use switchboard_guest_sdk::{config, export_configurable, export_webhook, grants};
 
 /// Most characters of a line: Slack cuts texts beyond 40,000.
 const LINE_CHARS_MAX: usize = 30_000;
@@ -118,6 +118,8 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+// Of files it shows the name.
+grants!({ "fields": ["text", "number", "media", "contact_name"] });
 export_webhook!(Slack);
 export_configurable!(Slack, KNOWN);
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
-use switchboard_tests::account::Account;
+use switchboard_tests::account::{Account, phone, received, write};
 use switchboard_tests::components::asking;
+use switchboard_tests::patience::{PATIENCE, until};
+use switchboard_tests::receiver::Receiver;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const BASE: &str = "/switchboard/v1/plugins";
@@ -157,5 +159,79 @@ async fn grants_are_of_one_owner_and_what_is_carried_gets_what_it_asks_for() {
     let made = ours.post(BASE, ADMIN_KEY, upload).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert!(made.json()["missing"][0].as_str().unwrap().starts_with("sessions: none is granted"), "{made:?}");
+    stage.stop().await;
+}
+
+const CUSTOMER: &str = "491520000001";
+const SHOP: &str = "491510000001";
+
+/// What the mirror says to the customer that it saw, the last time, once it has said so often that it saw something.
+async fn told(stage: &Stage, times: usize) -> (Value, Value) {
+    let mut shown = Vec::new();
+    let all = until(PATIENCE, async || {
+        shown = received(stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await;
+        shown.len() >= times
+    })
+    .await;
+    assert!(all, "{shown:?}");
+    let last = shown.pop().unwrap();
+    let (mention, seen) = last["text"].as_str().unwrap().split_once(' ').unwrap();
+    assert_eq!(mention, format!("@{CUSTOMER}"), "whom it mentions is called by number again");
+    (serde_json::from_str(seen).unwrap(), last)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_responder_answers_without_knowing_whom_and_sees_what_it_is_given() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let session = account.linked(stage.control(), "S", SHOP).await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    let some = json!({ "sessions": "all", "send": { "per_minute": 60 } });
+    assert_eq!(upload(&account, "&grants=asked", asking(env!("GUEST_MIRROR"), &some)).await.status, 201);
+    let id = write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "hello").await;
+    let (seen, shown) = told(&stage, 1).await;
+    let pseudonym = seen["from"].as_str().unwrap().to_owned();
+    assert!(pseudonym.starts_with("p_") && pseudonym.len() == 28, "{seen}");
+    assert_eq!(seen, json!({ "chat": pseudonym, "from": pseudonym, "phone": null, "name": null, "text": "" }));
+    assert_eq!(shown["quoted_id"], json!(id));
+
+    let text = json!({ "sessions": { "only": [session.id] }, "send": { "per_minute": 60 }, "fields": ["text"] });
+    assert_eq!(ask(&account, "PUT", "mine/grants", Some(&text)).await.status, 200);
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "hello again").await;
+    let (seen, _) = told(&stage, 2).await;
+    assert_eq!((&seen["text"], &seen["from"]), (&json!("hello again"), &json!(pseudonym)), "the same name: {seen}");
+
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    let all = json!({ "sessions": "all", "send": { "per_minute": 60 }, "fields": ["text", "number", "contact_name"] });
+    assert_eq!(ask(&account, "PUT", "mine/grants", Some(&all)).await.status, 200);
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "and again").await;
+    let (seen, _) = told(&stage, 3).await;
+    assert_eq!((&seen["phone"], &seen["text"]), (&json!(CUSTOMER), &json!("and again")), "{seen}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_of_a_tenant_sees_what_it_is_given_also_in_the_standard_body() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let session = account.linked(stage.control(), "S", SHOP).await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    assert_eq!(upload(&account, "", asking(env!("GUEST_MIRROR"), &json!({}))).await.status, 201);
+    let receiver = Receiver::start().await;
+    let wish =
+        json!({ "url": receiver.url("/"), "format": "mine", "session_id": session.id, "events": ["message.received"] });
+    let made = account.post("/switchboard/v1/webhooks", &account.tenant_key, wish).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "secret words").await;
+    let shaped = receiver.wait_for(1, |_| true).await.remove(0).body;
+    assert!(!shaped.contains("secret words") && !shaped.contains(CUSTOMER), "{shaped}");
+    assert!(shaped.contains("p_") && shaped.contains("message.received"), "{shaped}");
+
+    let grants = json!({ "fields": ["text", "number"] });
+    assert_eq!(ask(&account, "PUT", "mine/grants", Some(&grants)).await.status, 200);
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "more words").await;
+    let shaped = receiver.wait_for(2, |_| true).await.remove(1).body;
+    assert!(shaped.contains("more words") && shaped.contains(CUSTOMER), "{shaped}");
     stage.stop().await;
 }

@@ -19,9 +19,10 @@ use crate::records::content::{Content, Extras};
 use crate::records::event::Event;
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Schedule;
-use crate::records::plugin::Work;
+use crate::records::plugin::{Grants, Work};
 use crate::rules::backoff::RESPONDER;
-use crate::rules::quota::Reached;
+use crate::rules::grants::{hears, may_send};
+use crate::rules::quota::{Reached, plugin_charge};
 use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
 
 /// Events that a cursor passes in one commit.
@@ -46,6 +47,8 @@ pub struct Subscription {
     pub name: String,
     /// The event types that it asked for.
     pub event_types: Vec<String>,
+    /// What it was given.
+    pub grants: Arc<Grants>,
 }
 
 /// A message that a responder wants sent.
@@ -184,7 +187,10 @@ impl ResponderWorker {
         tenant: TenantId,
         subscription: &Subscription,
     ) -> Result<Option<Timestamp>, StorageError> {
-        let wanted = |event: &Event| subscription.event_types.iter().any(|wanted| wanted == event.fact.type_name());
+        let wanted = |event: &Event| {
+            let named = subscription.event_types.iter().any(|wanted| wanted == event.fact.type_name());
+            named && hears(&subscription.grants, event.session)
+        };
         loop {
             let now = self.clock.now();
             let step = self.storage.step_cursor(tenant, &subscription.name, CURSOR_STEP_EVENTS, now, wanted).await?;
@@ -192,7 +198,7 @@ impl ResponderWorker {
             if due.is_empty() && step.events == 0 {
                 return Ok(next);
             }
-            let runs = due.iter().map(|run| self.run_one(tenant, &subscription.name, run).boxed());
+            let runs = due.iter().map(|run| self.run_one(tenant, subscription, run).boxed());
             let results = all_of(runs.collect(), RUNS_AT_ONCE).await;
             results.into_iter().collect::<Result<Vec<()>, _>>()?;
         }
@@ -227,12 +233,17 @@ impl ResponderWorker {
         Ok((due, next))
     }
 
-    async fn run_one(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
+    async fn run_one(&self, tenant: TenantId, subscribed: &Subscription, run: &OwedRun) -> Result<(), StorageError> {
+        let (subscription, grants) = (subscribed.name.as_str(), &*subscribed.grants);
+        if !hears(grants, run.event.session) {
+            // Taken back since it was owed.
+            return self.drop_run(tenant, subscription, run).await;
+        }
         // Names hold no colon: no other subscription has this id.
         let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
         let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
         let effects = match self.responders.run(tenant, subscription, &run_try, &run.event).await {
-            Ok(commands) => self.judge(tenant, subscription, &run.event, commands).await,
+            Ok(commands) => self.judge(tenant, subscribed, &run.event, commands).await,
             Err(why) => Err(why),
         };
         let settled = match effects {
@@ -259,10 +270,18 @@ impl ResponderWorker {
         if matches!(settled, Err(StorageError::Conflict)) { Ok(()) } else { settled }
     }
 
+    /// Ends a run that nobody is to make any more.
+    async fn drop_run(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
+        match self.storage.settle_run(tenant, subscription, run, &RunEffects::default()).await {
+            Ok(()) | Err(StorageError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn judge(
         &self,
         tenant: TenantId,
-        origin: &str,
+        subscribed: &Subscription,
         event: &Event,
         commands: Vec<Command>,
     ) -> Result<RunEffects, String> {
@@ -270,9 +289,11 @@ impl ResponderWorker {
             return Err(format!("returned {} commands; the limit is {COMMANDS_MAX}", commands.len()));
         }
         let mut effects = RunEffects::default();
+        let mut send = None;
         for command in commands {
             let Command { session: named, to, content, extras, schedule } = command;
-            let (session, origin) = (named.unwrap_or(event.session), Some(origin.to_owned()));
+            let (session, origin) = (named.unwrap_or(event.session), Some(subscribed.name.clone()));
+            send = Some(may_send(&subscribed.grants, session)?);
             let wish = SendWish { session, to, content, extras, schedule, origin, by: None };
             match self.intake.judge(tenant, wish).await {
                 Ok(mut message) => {
@@ -288,6 +309,10 @@ impl ResponderWorker {
             }
         }
         effects.charges = self.intake.charges(tenant, &effects.messages).await.map_err(|error| error.to_string())?;
+        if let Some(send) = send.filter(|_| !effects.messages.is_empty()) {
+            let count = effects.messages.len() as u64;
+            effects.charges.push(plugin_charge(&subscribed.name, send, count, self.clock.now()));
+        }
         Ok(effects)
     }
 

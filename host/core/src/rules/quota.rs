@@ -6,11 +6,14 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 use super::calendar::{Window, WindowKind};
 use super::plan::{Figures, SessionRules};
 use crate::clock::Timestamp;
 use crate::records::id::SessionId;
 use crate::records::message::ApiLimits;
+use crate::records::plugin::SendGrant;
 
 /// What a count is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +24,8 @@ pub enum Scope {
     Session(SessionId),
     /// What one of its sessions sends through one API: the API's number.
     Api(SessionId, u64),
+    /// What one of the plugins that serve it sends of its own accord: a number that stands for the plugin.
+    Plugin(u64),
 }
 
 /// Messages that are to be counted in one window, and how many it may hold.
@@ -95,6 +100,14 @@ pub fn api_charges(sent: &[(SessionId, ApiLimits, u64)], now: Timestamp) -> Vec<
     charges
 }
 
+/// What messages cost that a plugin, by its full name, sends of its own accord.
+pub fn plugin_charge(plugin: &str, grant: SendGrant, count: u64, now: Timestamp) -> Charge {
+    let hash: [u8; 32] = Sha256::digest(plugin).into();
+    let number = hash.first_chunk().copied().map(u64::from_be_bytes).unwrap_or_default();
+    let (scope, window) = (Scope::Plugin(number), WindowKind::Minute.at(now));
+    Charge { scope, window, count, max: Some(u64::from(grant.per_minute)), test: false }
+}
+
 /// The same charges for messages of test keys, if they are.
 pub fn apart(charges: Vec<Charge>, test: bool) -> Vec<Charge> {
     charges.into_iter().map(|charge| Charge { test, ..charge }).collect()
@@ -148,6 +161,7 @@ impl fmt::Display for Reached {
             Scope::Tenant => "the account".to_owned(),
             Scope::Session(session) => format!("session {session}"),
             Scope::Api(session, _) => format!("session {session} through this API"),
+            Scope::Plugin(_) => "the plugin's grant send".to_owned(),
         };
         let (limit, seconds) = (self.limit, self.retry_after_s);
         write!(f, "the {limit} of {whose} do not allow it: {used} of {max} are used; it resets in {seconds} s")
@@ -240,6 +254,17 @@ mod tests {
             (Scope::Tenant, "messages_per_month", 3, None),
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn what_a_plugin_sends_is_counted_by_itself() {
+        let charged = |plugin: &str, per_minute| plugin_charge(plugin, SendGrant { per_minute }, 1, NOW);
+        let own = charged("7/reply", 2);
+        assert_eq!((own.limit_name(), own.count, own.max), ("messages_per_minute", 1, Some(2)));
+        assert_eq!(charged("7/reply", 5).scope, own.scope);
+        assert_ne!(charged("8/reply", 2).scope, own.scope);
+        let words = reached(&[(own, 2)], NOW).unwrap().to_string();
+        assert!(words.starts_with("the messages_per_minute of the plugin's grant send do not allow it: 2 of 2"), "{words}");
     }
 
     #[test]

@@ -321,6 +321,11 @@ pub(super) fn quota_count(tenant: TenantId, charge: &Charge) -> Vec<u8> {
             key.extend_from_slice(&session.0.to_be_bytes());
             key.extend_from_slice(&api.to_be_bytes());
         }
+        // As long as no other scope's, with and without a test's mark.
+        Scope::Plugin(plugin) => {
+            key.extend_from_slice(b"plg");
+            key.extend_from_slice(&plugin.to_be_bytes());
+        }
     }
     if charge.test {
         key.push(1);

@@ -64,6 +64,11 @@ impl ActivePlugin {
         (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
     }
 
+    /// What it was given.
+    pub fn grants(&self) -> Arc<Grants> {
+        Arc::clone(&self.grants)
+    }
+
     /// Its OpenAPI document, JSON, with the places where it is mounted; `None` when it carries none.
     pub fn openapi(&self) -> Option<Bytes> {
         self.openapi.clone()

@@ -23,6 +23,8 @@ use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subs
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
+use switchboard_core::rules::redact::{Sight, resolve_outgoing};
 use switchboard_core::storage::Storage;
 use switchboard_runtime::{Called, Runtime};
 use tokio::sync::OwnedSemaphorePermit;
@@ -59,6 +61,25 @@ pub enum Standing {
     Broken(String),
 }
 
+/// What the plugins of a host are made of.
+pub struct PluginParts {
+    /// What calls them.
+    pub runtime: Runtime,
+    /// Where they are kept.
+    pub storage: Storage,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Says when responders have more to do.
+    pub wakes: Arc<Wakes>,
+    /// Where their calls are counted.
+    pub metrics: Arc<Metrics>,
+    /// What the pseudonyms are made with that stand in place of numbers.
+    pub names: PseudonymKey,
+}
+
+/// The purpose of the key of pseudonyms.
+pub const PSEUDONYM_KEY_PURPOSE: &str = "switchboard pseudonyms v1";
+
 /// The plugins of this host.
 pub struct Plugins {
     runtime: Runtime,
@@ -66,6 +87,8 @@ pub struct Plugins {
     clock: Arc<dyn Clock>,
     wakes: Arc<Wakes>,
     metrics: Arc<Metrics>,
+    /// What those are told by that may not know numbers.
+    names: PseudonymKey,
     generation: ArcSwap<Generation>,
     /// One swap at a time: each builds on the generation before it.
     swapping: Mutex<()>,
@@ -80,10 +103,11 @@ pub struct Plugins {
 
 impl Plugins {
     /// No plugin yet.
-    pub fn new(runtime: Runtime, storage: Storage, clock: Arc<dyn Clock>, wakes: Arc<Wakes>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(parts: PluginParts) -> Self {
+        let PluginParts { runtime, storage, clock, wakes, metrics, names } = parts;
         let (generation, restored) = (ArcSwap::default(), AtomicBool::new(false));
         let (swapping, loads, turns) = (Mutex::default(), Turns::default(), Turns::default());
-        Self { runtime, storage, clock, wakes, metrics, generation, swapping, loads, turns, restored }
+        Self { runtime, storage, clock, wakes, metrics, names, generation, swapping, loads, turns, restored }
     }
 
     /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
@@ -95,6 +119,11 @@ impl Plugins {
     /// Counts a call that could not be made: what serves the interface is stored, and not active.
     pub(crate) fn note_missing(&self, interface: &'static str) {
         self.metrics.plugin_called(interface, "missing");
+    }
+
+    /// What a plugin, by its full name, calls a tenant's people by.
+    pub(crate) fn names_for(&self, tenant: TenantId, plugin: &str) -> Pseudonyms {
+        self.names.of(tenant, plugin)
     }
 
     /// The runtime that calls them.
@@ -186,6 +215,7 @@ impl Responders for Plugins {
         let subscription = |plugin: &Arc<ActivePlugin>| Subscription {
             name: plugin.full_name(),
             event_types: plugin.loaded.event_kinds.clone(),
+            grants: plugin.grants(),
         };
         generation.plugins.iter().filter(serves).map(subscription).collect()
     }
@@ -207,8 +237,14 @@ impl Responders for Plugins {
             return Ok(Vec::new());
         };
         let context = plugin.context(tenant, self.clock.now().0);
-        let called = self.runtime.respond(&plugin.loaded, &context, run, event).await;
+        let (grants, names) = (plugin.grants(), self.names.of(tenant, subscription));
+        let event = Sight { fields: &grants.fields, names: &names }.event(event);
+        let called = self.runtime.respond(&plugin.loaded, &context, run, &event).await;
         self.note_call(plugin, "responder", run.id, &called);
-        called.outcome.into_result()
+        let mut commands = called.outcome.into_result()?;
+        for Command { to, content, extras, .. } in &mut commands {
+            resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
+        }
+        Ok(commands)
     }
 }

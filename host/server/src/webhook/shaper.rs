@@ -12,6 +12,7 @@ use switchboard_core::records::message::Message;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::records::webhook::{STANDARD_FORMAT, WebhookEndpoint};
 use switchboard_core::rules::event_json::{TEST_TYPE, standard_body, test_body};
+use switchboard_core::rules::redact::Sight;
 use switchboard_core::storage::{OptionTally, Storage, StorageError};
 use switchboard_runtime::Matter;
 
@@ -28,6 +29,29 @@ pub(super) struct FormatShaper {
     pub(super) plugins: Arc<Plugins>,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What a format is told.
+struct Told {
+    event: Event,
+    message: Option<Message>,
+    poll: Vec<OptionTally>,
+    standard: Vec<u8>,
+}
+
+impl Told {
+    /// As much of it as a plugin sees that was not given everything. The operator's formats serve every tenant, and see all.
+    fn as_seen(self, sight: &Sight<'_>) -> Self {
+        let event = sight.event(&self.event);
+        // The body of a test has nothing of anybody's.
+        let standard = if event.n == 0 { self.standard } else { standard_body(&event) };
+        let tally = |tally: OptionTally| OptionTally {
+            option: sight.words(&tally.option),
+            voters: tally.voters.iter().map(|voter| sight.person(voter)).collect(),
+        };
+        let poll = self.poll.into_iter().map(tally).collect();
+        Self { message: self.message.as_ref().map(|message| sight.message(message)), event, poll, standard }
+    }
 }
 
 /// The plugin that shapes `format` for a tenant: its own, or the operator's.
@@ -54,8 +78,14 @@ impl Shaper for FormatShaper {
         };
         let message = self.message(tenant, &event.fact).await.map_err(|error| error.to_string())?;
         let poll = self.poll(tenant, &event).await.map_err(|error| error.to_string())?;
-        let (event, session, message) = (&event, &session, message.as_ref());
-        let matter = Matter { event, session, message, poll: &poll, standard: &standard, endpoint };
+        let mut told = Told { event, message, poll, standard };
+        if plugin.record.tenant != TenantId::OPERATOR {
+            let (grants, names) = (plugin.grants(), self.plugins.names_for(tenant, &plugin.full_name()));
+            told = told.as_seen(&Sight { fields: &grants.fields, names: &names });
+        }
+        let Told { event, message, poll, standard } = &told;
+        let (session, message) = (&session, message.as_ref());
+        let matter = Matter { event, session, message, poll, standard, endpoint };
         let context = plugin.context(tenant, self.clock.now().0);
         let runtime = self.plugins.runtime();
         let called = runtime.shape(&plugin.loaded, &context, &matter).await;

@@ -1,5 +1,7 @@
 //! Responders: serial within a chat, parallel across chats, and what a run did is kept exactly once.
 
+mod grants;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::flow::responder_worker::{
 };
 use crate::records::account::Tenant;
 use crate::records::event::Event;
+use crate::records::plugin::{Grants, MessageField, SendGrant, SessionGrant};
 use crate::storage::OwedRun;
 
 const REPLY: &str = "operator/reply";
@@ -23,6 +26,7 @@ type Answer = Box<dyn Fn(&Event, usize) -> Result<Vec<Command>, String> + Send +
 /// Runs `answer`, which is given the event and how often its run was tried before.
 struct FakeResponders {
     names: Vec<&'static str>,
+    grants: Mutex<Grants>,
     answer: Answer,
     /// Run id and event number of each run, in the order they began.
     runs: Mutex<Vec<(String, u64)>>,
@@ -42,12 +46,17 @@ impl FakeResponders {
     ) -> Arc<Self> {
         Arc::new(Self {
             names: names.to_vec(),
+            grants: Mutex::new(everything()),
             answer: Box::new(answer),
             runs: Mutex::default(),
             chats_under_way: Mutex::default(),
             most_at_once: AtomicUsize::new(0),
             ran: Notify::new(),
         })
+    }
+
+    fn given(&self, grants: Grants) {
+        *self.grants.lock().unwrap() = grants;
     }
 
     fn events_run(&self) -> Vec<u64> {
@@ -66,11 +75,23 @@ impl FakeResponders {
     }
 }
 
+/// Whatever a responder can be given.
+fn everything() -> Grants {
+    let send = Some(SendGrant { per_minute: 100_000 });
+    Grants { send, sessions: SessionGrant::All, fields: MessageField::ALL.into(), ..Grants::default() }
+}
+
 #[async_trait]
 impl Responders for FakeResponders {
     fn subscriptions(&self, _tenant: TenantId) -> Vec<Subscription> {
         let event_types = vec!["message.received".to_owned()];
-        self.names.iter().map(|name| Subscription { name: (*name).to_owned(), event_types: event_types.clone() }).collect()
+        let grants = self.grants.lock().unwrap().clone();
+        let subscription = |name: &&str| Subscription {
+            name: (*name).to_owned(),
+            event_types: event_types.clone(),
+            grants: Arc::new(grants.clone()),
+        };
+        self.names.iter().map(subscription).collect()
     }
 
     async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {

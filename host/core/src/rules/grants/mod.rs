@@ -7,6 +7,7 @@ mod host;
 use serde::Deserialize;
 
 use super::said_back::said_back;
+use crate::records::id::SessionId;
 use crate::records::plugin::{Grants, MessageField, SendGrant, SessionGrant};
 
 pub use host::{BadHost, HOST_BYTES_MAX, HostGrant};
@@ -147,6 +148,24 @@ fn seen(field: MessageField) -> &'static str {
 pub fn deaf(granted: &Grants) -> Option<String> {
     let words = "sessions: none is granted, so its responder is told of no event";
     granted.sessions.is_none().then(|| words.to_owned())
+}
+
+/// Whether a plugin is told of what happens to `session`. What concerns the account as a whole is for those that have to do with
+/// all of its sessions.
+pub fn hears(grants: &Grants, session: SessionId) -> bool {
+    grants.sessions.covers(session)
+}
+
+/// The leave to send from `session`.
+///
+/// # Errors
+/// Which grant is missing, in words.
+pub fn may_send(grants: &Grants, session: SessionId) -> Result<SendGrant, String> {
+    let send = grants.send.ok_or("it may not send anything: it was not given the grant send")?;
+    if grants.sessions.covers(session) {
+        return Ok(send);
+    }
+    Err(format!("it may not send from session {session}: its grant sessions does not have it"))
 }
 
 /// Everything in either.

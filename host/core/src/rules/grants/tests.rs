@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::records::id::SessionId;
 
 fn strings(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -115,4 +114,14 @@ fn a_component_asks_strictly() {
 fn a_responder_without_a_session_is_told_of_nothing() {
     assert!(deaf(&Grants::default()).is_some_and(|words| words.starts_with("sessions: ")));
     assert_eq!(deaf(&much()), None);
+}
+
+#[test]
+fn a_plugin_hears_of_its_sessions_and_sends_from_them() {
+    let some = Grants { sessions: SessionGrant::Only([SessionId(5)].into()), ..much() };
+    assert!(hears(&much(), SessionId(9)) && hears(&much(), SessionId::NONE) && hears(&some, SessionId(5)));
+    assert!(!hears(&some, SessionId(9)) && !hears(&some, SessionId::NONE) && !hears(&Grants::default(), SessionId(5)));
+    assert_eq!(may_send(&some, SessionId(5)), Ok(SendGrant { per_minute: 60 }));
+    assert!(may_send(&some, SessionId(9)).unwrap_err().contains("session 9: its grant sessions"));
+    assert!(may_send(&Grants { send: None, ..much() }, SessionId(5)).unwrap_err().contains("the grant send"));
 }
