@@ -30,6 +30,21 @@ pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
     component
 }
 
+/// A component with a section more of this many zeros: what it does is the same, and it is larger.
+pub fn padded(component: &[u8], zeros: u32) -> Vec<u8> {
+    let mut padded = component.to_vec();
+    // A custom section: its length in LEB128, its name, and the rest.
+    let mut length = zeros + 2;
+    padded.push(0);
+    while length >= 0x80 {
+        padded.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    padded.extend([length as u8, 1, b'p']);
+    padded.resize(padded.len() + zeros as usize, 0);
+    padded
+}
+
 /// The misbehaving router at `path`, whose answer to what it does not serve says which version it is.
 pub fn saying(path: &str, words: &[u8; 9]) -> Vec<u8> {
     replaced(&std::fs::read(Path::new(path)).unwrap(), REFUSAL, words)

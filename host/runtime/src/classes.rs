@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::call::CallState;
 use crate::compile::{CompileError, CompileLimits};
 use crate::engine::{EpochThread, class_engine};
 use crate::imports;
+use crate::inspect::{Inspection, inspect};
 use crate::limits::CallLimits;
+use crate::no_http;
 use crate::runtime::RuntimeError;
 
 /// Calls of small components that run at once, unless it is set.
@@ -51,7 +53,7 @@ impl ClassSettings {
 /// Where the components of one class run.
 pub(crate) struct ClassRoom {
     pub(crate) engine: Engine,
-    pub(crate) linker: Linker<CallState>,
+    linker: Linker<CallState>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) compile: CompileLimits,
     pub(crate) queue: CompileQueue,
@@ -73,10 +75,27 @@ impl ClassRoom {
         })
     }
 
+    /// Links a component with everything that it can be given.
+    pub(crate) fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
+        if !no_http::is_imported(&self.engine, component) {
+            return self.linker.instantiate_pre(component);
+        }
+        let mut linker = self.linker.clone();
+        no_http::link(&mut linker, &self.engine, component)?;
+        linker.instantiate_pre(component)
+    }
+
     /// A place for one call; none when all were taken for as long as a call waits.
     pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
         tokio::time::timeout(self.limits.queue, self.places.acquire()).await.ok()?.ok()
     }
+}
+
+/// Inspects on a thread that may be held up: a large component takes a while.
+pub(crate) async fn inspect_aside(bytes: &[u8]) -> Result<Inspection, CompileError> {
+    let bytes = bytes.to_vec();
+    let inspected = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
+    Ok(inspected.map_err(std::io::Error::other)??)
 }
 
 /// Whose turn it is to compile: one component at a time, since each may take as much memory as it is allowed.

@@ -182,18 +182,19 @@ impl CodeCache {
     }
 
     /// Keeps new code for the next start. A cache that cannot be written costs time, not the plugin.
-    pub(crate) fn keep(&self, engine: &Engine, sha256: &str, code: &NewCode) {
-        let Some(folder) = &self.folder else { return };
-        let name = Self::name(engine, sha256);
-        if let Err(error) = self.write(folder, &name, &code.0) {
-            tracing::warn!(%error, file = name, "compiled code could not be kept");
+    pub(crate) async fn keep(&self, engine: &Engine, sha256: &str, code: NewCode) {
+        let Some(folder) = self.folder.clone() else { return };
+        let (name, key) = (Self::name(engine, sha256), self.key);
+        let written = tokio::task::spawn_blocking(move || Self::write(&folder, &key, &name, &code.0)).await;
+        if let Err(error) = written.map_err(std::io::Error::other).and_then(|written| written) {
+            tracing::warn!(%error, sha256, "compiled code could not be kept");
         }
     }
 
-    fn write(&self, folder: &Path, name: &str, code: &[u8]) -> std::io::Result<()> {
+    fn write(folder: &Path, key: &[u8; 32], name: &str, code: &[u8]) -> std::io::Result<()> {
         /// Tells the temporary files of loads at the same time apart.
         static NEXT_PART: AtomicU64 = AtomicU64::new(0);
-        let Some(mut mac) = Self::mac(&self.key, name) else { return Ok(()) };
+        let Some(mut mac) = Self::mac(key, name) else { return Ok(()) };
         mac.update(code);
         let part = folder.join(format!("{name}.{}.part", NEXT_PART.fetch_add(1, Ordering::Relaxed)));
         let mut file = private_file(&part)?;

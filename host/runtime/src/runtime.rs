@@ -16,7 +16,6 @@ use switchboard_core::records::plugin::{Grants, SizeClass};
 use switchboard_core::storage::KvEffects;
 use tokio::time::Instant;
 use wasmtime::Store;
-use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::configurable_world::ConfigurablePluginPre;
@@ -30,17 +29,16 @@ use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
-use crate::classes::{ClassRoom, ClassSettings};
+use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
 use crate::declarations::{checked_event_kinds, checked_routes};
 use crate::document;
 use crate::imports::Keeping;
-use crate::inspect::{InspectError, Inspection, Owner, inspect};
+use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
-use crate::no_http;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
 use crate::stream;
 use crate::types::{Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
@@ -187,7 +185,7 @@ impl Runtime {
     /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner, [`CompileError::Busy`] when
     /// too many wait to be compiled; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
-        let inspection = inspected(bytes).await?;
+        let inspection = inspect_aside(bytes).await?;
         inspection.permit(owner)?;
         let Inspection { interfaces, configurable, sizes, .. } = inspection;
         let class = sizes.class(&self.small.limits, &self.large.limits)?;
@@ -199,7 +197,7 @@ impl Runtime {
             let why = short_words(&format!("{error:#}"));
             InspectError::WrongType { interface: String::new(), why }
         };
-        let pre = self.instantiate_pre(room, &component).map_err(wrong)?;
+        let pre = room.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
@@ -235,18 +233,9 @@ impl Runtime {
             declared => declared?,
         }
         if let Some(code) = new_code {
-            self.cache.keep(&room.engine, &plugin.sha256, &code);
+            self.cache.keep(&room.engine, &plugin.sha256, code).await;
         }
         Ok(plugin)
-    }
-
-    fn instantiate_pre(&self, room: &ClassRoom, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
-        if !no_http::is_imported(&room.engine, component) {
-            return room.linker.instantiate_pre(component);
-        }
-        let mut linker = room.linker.clone();
-        no_http::link(&mut linker, &room.engine, component)?;
-        linker.instantiate_pre(component)
     }
 
     /// The trial: the plugin is instantiated and says what it serves.
@@ -405,13 +394,6 @@ impl Runtime {
         };
         Called { outcome, report: called.report }
     }
-}
-
-/// Inspects on a thread that may be held up: a large component takes a while.
-async fn inspected(bytes: &[u8]) -> Result<Inspection, CompileError> {
-    let bytes = bytes.to_vec();
-    let inspected = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
-    Ok(inspected.map_err(std::io::Error::other)??)
 }
 
 /// How many bytes a value has as JSON.

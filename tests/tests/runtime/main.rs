@@ -10,5 +10,7 @@ mod router;
 mod secrets;
 mod stage;
 mod streams;
+#[cfg(feature = "toolchains")]
+mod toolchains;
 mod upload;
 mod webhook;
