@@ -38,7 +38,7 @@ use crate::configure::ConfigFault;
 use crate::convert;
 use crate::document;
 use crate::engine::{EpochThread, hot_engine};
-use crate::imports;
+use crate::imports::{self, Fetching};
 use crate::inspect::{Exports, InspectError, Owner, inspect_bytes, inspect_items};
 use crate::limits::CallLimits;
 use crate::log::short_words;
@@ -261,6 +261,7 @@ impl Runtime {
         let request = wit_request(request);
         let called = self
             .call(context, async |store| {
+                store.data_mut().fetching = Fetching::Request(0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
@@ -307,6 +308,7 @@ impl Runtime {
         let event = convert::event(event);
         let called = self
             .call(context, async |store| {
+                store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
             })

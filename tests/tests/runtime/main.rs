@@ -4,6 +4,7 @@ mod cache;
 mod cancel;
 mod guards;
 mod hostile;
+mod http;
 mod router;
 mod stage;
 mod streams;
