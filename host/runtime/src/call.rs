@@ -12,7 +12,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::EPOCH_TICK;
-use crate::imports::Keeping;
+use crate::imports::{Fetching, Keeping};
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
 use crate::masks::Masks;
@@ -42,6 +42,8 @@ pub(crate) struct CallState {
     pub(crate) keeping: Keeping,
     /// The secrets that it has read.
     pub(crate) masks: Masks,
+    /// Whom it may ask over HTTP.
+    pub(crate) fetching: Fetching,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -70,6 +72,7 @@ impl CallState {
             log,
             keeping: Keeping::default(),
             masks: Masks::default(),
+            fetching: Fetching::default(),
             host_calls: 0,
             parked: false,
             table,

@@ -35,7 +35,7 @@ use crate::configure::ConfigFault;
 use crate::convert;
 use crate::declarations::{checked_event_kinds, checked_routes};
 use crate::document;
-use crate::imports::Keeping;
+use crate::imports::{Fetching, Keeping};
 use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
@@ -271,6 +271,7 @@ impl Runtime {
         let called = self
             .call(plugin.class, context, async |store| {
                 store.data_mut().keeping = Keeping::AtOnce;
+                store.data_mut().fetching = Fetching::Request(0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
@@ -318,6 +319,7 @@ impl Runtime {
         let called = self
             .call(plugin.class, context, async |store| {
                 store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
+                store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
                 let commands = commands.map_err(|why| store.data().masks.masked(why));

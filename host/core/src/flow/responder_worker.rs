@@ -115,7 +115,7 @@ pub trait Responders: Send + Sync {
     async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String>;
 
     /// What a run wanted cannot be done: nothing of it is kept. For whoever looks into it.
-    fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, _wanted: &[Command], _why: &str) {}
+    async fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, _wanted: &[Command], _why: &str) {}
 }
 
 /// Serves the responders of every tenant.
@@ -291,9 +291,16 @@ impl ResponderWorker {
         for _ in 0..=REPEATS_MAX {
             let answer = self.responders.run(tenant, subscription, run_try, &run.event).await?;
             let wanted = answer.commands.clone();
-            let refused = |why: &str| self.responders.refused(tenant, subscription, run_try, &run.event, &wanted, why);
-            let judged = self.judge(tenant, subscribed, &run.event, answer).await;
-            let effects = judged.inspect_err(|why| refused(why))?;
+            let refused = async |why: &str| {
+                self.responders.refused(tenant, subscription, run_try, &run.event, &wanted, why).await;
+            };
+            let effects = match self.judge(tenant, subscribed, &run.event, answer).await {
+                Ok(effects) => effects,
+                Err(why) => {
+                    refused(&why).await;
+                    return Err(why);
+                }
+            };
             match self.storage.settle_run(tenant, subscription, run, &effects).await {
                 Ok(RunEnd::Kept) => {
                     effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
@@ -302,11 +309,11 @@ impl ResponderWorker {
                 Ok(RunEnd::ReadsChanged) => {}
                 Ok(RunEnd::KvFull(kept)) => {
                     let why = format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max);
-                    refused(&why);
+                    refused(&why).await;
                     return Err(why);
                 }
                 Err(StorageError::Conflict) => {
-                    refused("a limit is reached, or what it builds on has changed");
+                    refused("a limit is reached, or what it builds on has changed").await;
                     return Ok(Settling::Conflict(effects));
                 }
                 Err(error) => return Ok(Settling::Failed(error)),

@@ -25,6 +25,7 @@ use crate::log::LogLevel;
 use crate::outcome::Limit;
 use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
 
+pub(crate) use http::Fetching;
 pub(crate) use kv::Keeping;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;

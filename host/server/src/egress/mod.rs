@@ -6,6 +6,7 @@
 mod answer;
 mod api;
 mod error;
+mod fetches;
 mod guard;
 mod limits;
 mod resolver;
@@ -15,6 +16,7 @@ mod whatsapp;
 pub use answer::{Answer, Download, DownloadSink};
 pub(crate) use api::{ApiAnswer, ApiClient, ApiError, ApiRequest};
 pub use error::{Broken, GuardError};
+pub use fetches::{FETCHES_PER_MINUTE_MAX, Fetches};
 pub use guard::{GuardSettings, GuardedClient, GuardedRequest};
 pub use limits::{DownloadLimits, ExchangeLimits};
 pub use resolver::{LOOKUPS_MAX, Resolver, SystemResolver};

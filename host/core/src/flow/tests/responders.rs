@@ -108,7 +108,7 @@ impl Responders for FakeResponders {
         Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ..RunAnswer::default() })
     }
 
-    fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, wanted: &[Command], why: &str) {
+    async fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, wanted: &[Command], why: &str) {
         self.refusals.lock().unwrap().push((wanted.len(), why.to_owned()));
     }
 }
