@@ -3,7 +3,6 @@
 //! Here is what can be told without asking anybody: grants, limits of the call, and what a request may have. Where a name leads,
 //! and what comes back, is the host's egress to judge.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_core::rules::egress::CONNECTION_HEADERS;
