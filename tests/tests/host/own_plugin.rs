@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use switchboard_tests::account::{phone, shows, write};
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::process::Command;
 
@@ -22,21 +23,33 @@ async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &[&str]) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_project_builds_passes_its_test_and_answers_as_it_is() {
+async fn a_new_project_in_rust_builds_passes_its_test_and_answers_as_it_is() {
+    answers_as_it_is("rust", &[&["cargo", "test"]]).await;
+}
+
+#[cfg(feature = "toolchains")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_in_javascript_builds_passes_its_test_and_answers_as_it_is() {
+    answers_as_it_is("javascript", &[&["npm", "install"], &["npm", "test"]]).await;
+}
+
+/// Goes the way that README describes, with these commands for the project's own test.
+async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
     account.linked(stage.control(), "Shop", SHOP).await;
     phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
     let place = tempfile::tempdir().unwrap();
-    assert_eq!(plugin(place.path(), &[], &["new", "greeter"]).await.0, 0);
+    assert_eq!(plugin(place.path(), &[], &["new", "greeter", "--language", language]).await.0, 0);
     let project = place.path().join("greeter");
-    let tested =
-        Command::new("cargo").arg("test").env_remove("CARGO_TARGET_DIR").current_dir(&project).output().await.unwrap();
-    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    for words in tests {
+        let mut command = Command::new(words[0]);
+        let ended = command.args(&words[1..]).env_remove("CARGO_TARGET_DIR").current_dir(&project).output().await.unwrap();
+        assert!(ended.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
     let (exit, built) = plugin(&project, &[], &["build"]).await;
     assert_eq!(exit, 0, "{built}");
     assert!(built["component"].as_str().unwrap().ends_with("greeter.wasm"), "{built}");
-
     let (exit, checked) = plugin(&project, &[], &["check"]).await;
     assert_eq!((exit, &checked["interfaces"], &checked["class"]), (0, &json!(["responder"]), &json!("small")), "{checked}");
     assert_eq!(checked["asked"]["send"], json!({ "per_minute": 60 }), "{checked}");
@@ -57,7 +70,7 @@ async fn a_new_project_builds_passes_its_test_and_answers_as_it_is() {
     assert_eq!((exit, &shown["grants"]["fields"]), (0, &json!(["text"])), "{shown}");
     let (exit, refused) = plugin(&project, &host, &["rollback", "greeter"]).await;
     assert_eq!((exit, &refused["error"]["code"]), (1, &json!("nothing_before")), "{refused}");
-    let logged = switchboard_tests::patience::until(switchboard_tests::patience::PATIENCE, async || {
+    let logged = until(PATIENCE, async || {
         let (exit, logs) = plugin(&project, &host, &["logs", "greeter"]).await;
         exit == 0 && logs["calls"][0]["log"][0]["message"] == "answering a text of 5 characters"
     });
