@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 80 * 1024 * 1024;
 
 /// Why there is no answer. Any status is one.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// The address cannot be one of a host.
     #[error("{0:?} is not the address of a host; such as http://127.0.0.1:8080 is expected")]
     Address(String),
@@ -37,28 +37,28 @@ pub enum ApiError {
 }
 
 /// Speaks to one host's API under one key.
-pub struct ApiClient {
+pub(crate) struct ApiClient {
     client: reqwest::Client,
     base: Url,
     key: String,
 }
 
 /// A request.
-pub struct ApiRequest<'a> {
+pub(crate) struct ApiRequest<'a> {
     /// `GET`, `POST`, …
-    pub method: Method,
+    pub(crate) method: Method,
     /// Segments of the path below `/switchboard/v1/`, as they are.
-    pub path: &'a [&'a str],
+    pub(crate) path: &'a [&'a str],
     /// Parameters of the query.
-    pub query: &'a [(&'a str, String)],
+    pub(crate) query: &'a [(&'a str, String)],
     /// The type of the body, and the body.
-    pub body: Option<(&'static str, Bytes)>,
+    pub(crate) body: Option<(&'static str, Bytes)>,
 }
 
 /// An answer that is still read.
-pub struct ApiAnswer {
+pub(crate) struct ApiAnswer {
     /// The status.
-    pub status: u16,
+    pub(crate) status: u16,
     response: reqwest::Response,
     url: String,
 }
@@ -68,7 +68,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// [`ApiError::Address`], or when TLS cannot be set up.
-    pub fn new(base: &str, key: &str) -> Result<Self, ApiError> {
+    pub(crate) fn new(base: &str, key: &str) -> Result<Self, ApiError> {
         let wrong = || ApiError::Address(base.to_owned());
         let url = Url::parse(base).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || url.cannot_be_a_base() {
@@ -87,7 +87,7 @@ impl ApiClient {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn ask(&self, request: ApiRequest<'_>) -> Result<ApiAnswer, ApiError> {
+    pub(crate) async fn ask(&self, request: ApiRequest<'_>) -> Result<ApiAnswer, ApiError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["switchboard", "v1"]).extend(request.path);
@@ -113,7 +113,7 @@ impl ApiAnswer {
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         self.response.chunk().await.map_err(|error| unreachable(&self.url, &error))
     }
 
@@ -121,7 +121,7 @@ impl ApiAnswer {
     ///
     /// # Errors
     /// When it breaks off, or is too large.
-    pub async fn body(mut self) -> Result<Vec<u8>, ApiError> {
+    pub(crate) async fn body(mut self) -> Result<Vec<u8>, ApiError> {
         let mut whole = Vec::new();
         while let Some(piece) = self.piece().await? {
             if whole.len() + piece.len() > ANSWER_BYTES_MAX {

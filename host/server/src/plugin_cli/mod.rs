@@ -68,6 +68,7 @@ struct HostArguments {
 }
 
 /// What a command came to.
+#[derive(Debug)]
 struct Done {
     /// For programs.
     json: Value,
