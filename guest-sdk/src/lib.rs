@@ -52,6 +52,8 @@ pub use host::contacts;
 pub use host::events;
 /// The host's verbs for groups.
 pub use host::groups;
+/// HTTP to the hosts that were granted.
+pub use host::http as outbound;
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
 /// The host's verbs for a tenant's files.

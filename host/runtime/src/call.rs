@@ -11,6 +11,7 @@ use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::EPOCH_TICK;
+use crate::imports::Fetching;
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
 use crate::outcome::{CallReport, Limit, Outcome};
@@ -34,6 +35,8 @@ pub(crate) struct CallState {
     pub(crate) verbs: Arc<dyn Verbs>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) log: LogBuffer,
+    /// Whom it may ask over HTTP.
+    pub(crate) fetching: Fetching,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -60,6 +63,7 @@ impl CallState {
             wasi: crate::wasi::empty_context(&log, context.now_ms),
             limits,
             log,
+            fetching: Fetching::default(),
             host_calls: 0,
             parked: false,
             table,

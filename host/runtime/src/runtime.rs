@@ -34,6 +34,7 @@ use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
 use crate::document;
+use crate::imports::Fetching;
 use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
@@ -270,6 +271,7 @@ impl Runtime {
         let request = wit_request(request);
         let called = self
             .call(plugin.class, context, async |store| {
+                store.data_mut().fetching = Fetching::Request(0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
@@ -316,6 +318,7 @@ impl Runtime {
         let event = convert::event(event);
         let called = self
             .call(plugin.class, context, async |store| {
+                store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
             })

@@ -29,7 +29,7 @@ use switchboard_runtime::{Compiler, Runtime, RuntimeError, RuntimeSettings};
 use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
 use crate::config::PluginConfig;
-use crate::egress::{GuardError, GuardSettings, GuardedClient};
+use crate::egress::{Fetches, GuardError, GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
 use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
@@ -177,7 +177,7 @@ impl Host {
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
-        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads);
+        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, &guarded);
         let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
         let page = basics.metrics_page(metrics, &sessions);
@@ -359,6 +359,7 @@ impl Basics {
         sessions: &Arc<Sessions>,
         media: &Arc<MediaRoom>,
         downloads: &Arc<Downloads>,
+        guarded: &GuardedClient,
     ) -> Arc<HostVerbs> {
         Arc::new(HostVerbs {
             storage: self.storage.clone(),
@@ -368,6 +369,7 @@ impl Basics {
             media: Arc::clone(media),
             downloads: Arc::clone(downloads),
             guards: Arc::clone(&self.guards),
+            fetches: Fetches::new(guarded, Arc::clone(&self.clock)),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             webhooks: OnceLock::new(),

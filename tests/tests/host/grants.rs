@@ -235,3 +235,33 @@ async fn a_format_of_a_tenant_sees_what_it_is_given_also_in_the_standard_body() 
     assert!(shaped.contains("more words") && shaped.contains(CUSTOMER), "{shaped}");
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_asks_the_hosts_that_it_was_given_and_no_others() {
+    use base64::Engine;
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let component = base64::engine::general_purpose::STANDARD.encode(std::fs::read(env!("GUEST_HOSTILE")).unwrap());
+    let upload = json!({ "name": "asks", "component_base64": component, "mounts": [{ "prefix": "/asks" }] });
+    assert_eq!(account.post(BASE, ADMIN_KEY, upload).await.status, 201);
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    let fetch =
+        async |url: String| account.post("/asks/fetch", "", json!({ "url": url, "headers": { "x-own": "1" } })).await.json();
+    let denied = fetch(receiver.url("/orders")).await;
+    assert!(denied["error"].as_str().unwrap().starts_with("denied: no grant names http://127.0.0.1"), "{denied}");
+
+    let grants = json!({ "http": [receiver.url(""), "http://10.0.0.1", "http://169.254.169.254"] });
+    let set = account.http.json("PUT", &format!("{BASE}/asks/grants"), Some(ADMIN_KEY), Some(&grants)).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
+    let told = fetch(receiver.url("/orders?open=1")).await;
+    assert_eq!((&told["status"], told.get("error")), (&json!(200), None), "{told}");
+    let seen = receiver.wait_for(1, |_| true).await.remove(0);
+    assert_eq!((seen.path.as_str(), seen.header("x-own"), seen.header("idempotency-key")), ("/orders?open=1", "1", ""));
+    // A grant opens no inner network, and none opens another's host.
+    for url in ["http://10.0.0.1/".to_owned(), "http://169.254.169.254/".to_owned(), other.url("/")] {
+        let denied = fetch(url).await;
+        assert!(denied["error"].as_str().unwrap().starts_with("denied: "), "{denied}");
+    }
+    assert!(other.all().is_empty());
+    stage.stop().await;
+}

@@ -4,6 +4,7 @@ mod cache;
 mod cancel;
 mod guards;
 mod hostile;
+mod http;
 mod refusals;
 mod router;
 mod stage;

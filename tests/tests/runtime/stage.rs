@@ -1,5 +1,6 @@
 //! A runtime with small limits, the hostile guest in it, and host verbs that remember who called them.
 
+mod fetch;
 mod people;
 mod webhooks;
 
@@ -188,6 +189,7 @@ impl Stage {
 /// A host that knows every session, says nothing about [`HANGING`], and remembers who asked.
 #[derive(Default)]
 pub struct FakeVerbs {
+    fetched: Mutex<Vec<(u64, switchboard_runtime::verbs::FetchRequest)>>,
     asked: Mutex<Vec<(TenantId, SessionId)>>,
 }
 

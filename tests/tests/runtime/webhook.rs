@@ -8,7 +8,7 @@ use switchboard_runtime::{Limit, Matter, Outcome};
 
 use crate::stage::{Stage, context, heard, session};
 
-fn endpoint(format: &str) -> WebhookEndpoint {
+pub(crate) fn endpoint(format: &str) -> WebhookEndpoint {
     let url = "https://shop.example/".to_owned();
     WebhookEndpoint { format: format.to_owned(), ..WebhookEndpoint::new(WebhookId(1), TenantId(1), url, Timestamp(0)) }
 }

@@ -4,6 +4,7 @@
 //! two plugins cannot compare what they know, and nothing has to be stored to answer by it. An address that fits no block gets
 //! a MAC in its place, which nobody resolves.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
@@ -54,7 +55,7 @@ impl PseudonymKey {
     /// The pseudonyms that a plugin, by its full name, is told of a tenant's people.
     pub fn of(&self, tenant: TenantId, plugin: &str) -> Pseudonyms {
         let key = |purpose: u8| mac(&self.0, &[&[purpose], &tenant.0.to_be_bytes(), plugin.as_bytes()]);
-        Pseudonyms { cipher: Aes256::new(&key(1).into()), one_way: key(2) }
+        Pseudonyms { cipher: Aes256::new(&key(1).into()), one_way: key(2), phones: BTreeMap::new() }
     }
 }
 
@@ -69,15 +70,24 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 pub struct Pseudonyms {
     cipher: Aes256,
     one_way: [u8; 32],
+    /// Telephone numbers by LID, as far as they are known.
+    phones: BTreeMap<String, String>,
 }
 
 impl Pseudonyms {
+    /// The same where these telephone numbers belong to these LIDs: a person has one pseudonym by both.
+    #[must_use]
+    pub fn knowing(self, phones: BTreeMap<String, String>) -> Self {
+        Self { phones, ..self }
+    }
+
     /// The pseudonym of a JID. What names nobody stays as it is.
     pub fn of_jid(&self, jid: &str) -> String {
         if names_nobody(jid) {
             return jid.to_owned();
         }
         let jid = without_device(jid);
+        let jid = self.phones.get(&jid).map_or(jid, |phone| format!("{phone}@s.whatsapp.net"));
         let bytes = match block(&jid) {
             Some(block) => {
                 let mut block: Block = block.into();
@@ -254,6 +264,12 @@ mod tests {
         assert_eq!(names.of_person(&person(Some("15550100001"), Some("77@lid"))), by_number);
         assert_eq!(names.of_person(&person(None, Some("77@lid"))), names.of_jid("77@lid"));
         assert_eq!(names.of_person(&person(None, None)), names.of_jid("77@lid"));
+        assert_ne!(names.of_jid("77@lid"), by_number);
+        let knowing = names.knowing([("77@lid".to_owned(), "15550100001".to_owned())].into());
+        assert_eq!(
+            [knowing.of_jid("77@lid"), knowing.of_jid("77:3@lid"), knowing.of_person(&person(None, None))],
+            [(); 3].map(|()| by_number.clone())
+        );
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::log::LogLevel;
 use crate::outcome::Limit;
 use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
 
+pub(crate) use http::Fetching;
+
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
 /// What a plugin is told that has not been granted what it asks for.

@@ -1,5 +1,6 @@
 //! What the host does for plugins. The server implements it; every verb is confined to the tenant and key of its caller.
 
+mod fetch;
 mod links;
 mod media;
 mod people;
@@ -19,6 +20,10 @@ use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::BatchProgress;
 
+pub use fetch::{
+    FETCH_ANSWER_BYTES_MAX, FETCH_BODY_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FETCH_HEADERS_MAX, FETCH_WAIT_MAX, FETCHES_MAX,
+    FetchAnswer, FetchError, FetchRequest, FetchVerbs,
+};
 pub use links::{LINK_TTL_MAX, LINKS_MAX, LinkVerbs};
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
@@ -233,7 +238,7 @@ pub struct QrCode {
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
 pub trait Verbs:
-    MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + WebhookVerbs + EventVerbs + Send + Sync
+    MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + WebhookVerbs + EventVerbs + FetchVerbs + Send + Sync
 {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;

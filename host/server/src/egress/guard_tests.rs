@@ -1,5 +1,6 @@
 //! What the guarded client refuses and where it goes, with real connections and any DNS answer.
 
+mod fetches;
 mod limits;
 mod redirects;
 mod server;

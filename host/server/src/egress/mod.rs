@@ -5,6 +5,7 @@
 
 mod answer;
 mod error;
+mod fetches;
 mod guard;
 mod limits;
 mod resolver;
@@ -13,6 +14,7 @@ mod whatsapp;
 
 pub use answer::{Answer, Download, DownloadSink};
 pub use error::{Broken, GuardError};
+pub use fetches::{FETCHES_PER_MINUTE_MAX, Fetches};
 pub use guard::{GuardSettings, GuardedClient, GuardedRequest};
 pub use limits::{DownloadLimits, ExchangeLimits};
 pub use resolver::{LOOKUPS_MAX, Resolver, SystemResolver};

@@ -12,6 +12,7 @@ mod restore;
 mod turns;
 mod upload;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,9 +24,10 @@ use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subs
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::MessageField;
 use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
-use switchboard_core::rules::redact::{Sight, resolve_outgoing};
-use switchboard_core::storage::Storage;
+use switchboard_core::rules::redact::{Sight, lids, resolve_outgoing};
+use switchboard_core::storage::{Storage, StorageError};
 use switchboard_runtime::{Called, Runtime};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -47,6 +49,8 @@ pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 const PLUGINS_MAX: usize = 100;
 /// Most that the components of one owner have together, MiB.
 const STORE_MIB_MAX: u64 = 4096;
+/// Most LIDs of one event whose telephone numbers are looked up: a group has no more members.
+const LIDS_MAX: usize = 1024;
 /// Most uploads and other changes of one owner that wait while one of them loads a component.
 const LOADS_WAITING_MAX: usize = 16;
 
@@ -121,9 +125,21 @@ impl Plugins {
         self.metrics.plugin_called(interface, "missing");
     }
 
-    /// What a plugin, by its full name, calls a tenant's people by.
-    pub(crate) fn names_for(&self, tenant: TenantId, plugin: &str) -> Pseudonyms {
-        self.names.of(tenant, plugin)
+    /// What a plugin calls the people of an event by. Where it may know numbers, nobody has another name.
+    pub(crate) async fn names_for(
+        &self,
+        tenant: TenantId,
+        plugin: &ActivePlugin,
+        event: &Event,
+    ) -> Result<Pseudonyms, StorageError> {
+        let (mut phones, grants) = (BTreeMap::new(), plugin.grants());
+        if !grants.fields.contains(&MessageField::Number) {
+            for lid in lids(event).into_iter().take(LIDS_MAX) {
+                let contact = self.storage.contact(tenant, event.session, None, Some(&lid)).await?;
+                phones.extend(contact.and_then(|contact| contact.phone).map(|phone| (lid, phone)));
+            }
+        }
+        Ok(self.names.of(tenant, &plugin.full_name()).knowing(phones))
     }
 
     /// The runtime that calls them.
@@ -237,7 +253,8 @@ impl Responders for Plugins {
             return Ok(Vec::new());
         };
         let context = plugin.context(tenant, self.clock.now().0);
-        let (grants, names) = (plugin.grants(), self.names.of(tenant, subscription));
+        let (grants, names) = (plugin.grants(), self.names_for(tenant, plugin, event).await);
+        let names = names.map_err(|error| error.to_string())?;
         let event = Sight { fields: &grants.fields, names: &names }.event(event);
         let called = self.runtime.respond(&plugin.loaded, &context, run, &event).await;
         self.note_call(plugin, "responder", run.id, &called);

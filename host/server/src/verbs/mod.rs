@@ -32,6 +32,7 @@ use switchboard_runtime::verbs::{
 };
 
 mod account;
+mod fetch;
 mod keys;
 mod links;
 mod messages;
@@ -40,6 +41,7 @@ mod webhooks;
 mod wishes;
 
 use crate::accounts::{Accounts, KeyMode, KeyWish, NAME_CHARS_MAX};
+use crate::egress::Fetches;
 use crate::guards::PluginGuards;
 use crate::media::{Downloads, MediaRoom};
 use crate::qr;
@@ -63,6 +65,7 @@ pub(crate) struct HostVerbs {
     pub(crate) media: Arc<MediaRoom>,
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) guards: Arc<PluginGuards>,
+    pub(crate) fetches: Fetches,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the host starts: they need the plugins, which need the verbs.

@@ -80,7 +80,8 @@ impl Shaper for FormatShaper {
         let poll = self.poll(tenant, &event).await.map_err(|error| error.to_string())?;
         let mut told = Told { event, message, poll, standard };
         if plugin.record.tenant != TenantId::OPERATOR {
-            let (grants, names) = (plugin.grants(), self.plugins.names_for(tenant, &plugin.full_name()));
+            let names = self.plugins.names_for(tenant, &plugin, &told.event).await.map_err(|error| error.to_string())?;
+            let grants = plugin.grants();
             told = told.as_seen(&Sight { fields: &grants.fields, names: &names });
         }
         let Told { event, message, poll, standard } = &told;

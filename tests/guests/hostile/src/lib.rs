@@ -4,6 +4,7 @@
 
 mod attempts;
 mod misdeeds;
+mod outside;
 mod responder;
 mod router;
 mod webhook;

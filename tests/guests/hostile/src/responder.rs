@@ -7,7 +7,7 @@ use switchboard_guest_sdk::types::Content;
 use switchboard_guest_sdk::{config, log, text_to};
 
 use crate::misdeeds::MIB;
-use crate::{Hostile, attempts, misdeeds};
+use crate::{Hostile, attempts, misdeeds, outside};
 
 impl Guest for Hostile {
     fn event_kinds() -> Vec<String> {
@@ -29,6 +29,10 @@ impl Guest for Hostile {
             let (session, send_at_ms, expires_at_ms) = (Some(9), Some(run.now_ms + 1000), Some(run.now_ms + 2000));
             let message = text_to(&message.chat, "later".to_owned());
             return Ok(vec![Command::SendWith(SendWish { message, session, send_at_ms, expires_at_ms })]);
+        }
+        if let Some(url) = text.strip_prefix("fetch ") {
+            let said = [outside::told(url), outside::told(url)].join(" ");
+            return Ok(vec![Command::Send(text_to(&message.chat, said))]);
         }
         let answers = answers(text)?;
         Ok(answers.into_iter().map(|answer| Command::Send(text_to(&message.chat, answer))).collect())

@@ -7,13 +7,14 @@ use switchboard_guest_sdk::router::{
 use switchboard_guest_sdk::types::{Field, HostError, KeyKind};
 use switchboard_guest_sdk::{config, http, sessions};
 
-use crate::Hostile;
 use crate::misdeeds::{self, MIB};
+use crate::{Hostile, outside};
 
 type Handler = fn(&Request) -> Response;
 
-const ROUTES: [(&str, &str, Handler); 10] = [
+const ROUTES: [(&str, &str, Handler); 11] = [
     ("POST", "/echo", echo),
+    ("POST", "/fetch", outside::fetch),
     ("GET", "/whoami", whoami),
     ("GET", "/connect", connect),
     ("GET", "/chatty", chatty),

@@ -4,7 +4,7 @@ use switchboard_guest_sdk::types::{Event, Field};
 use switchboard_guest_sdk::webhook::{About, Endpoint, Guest, Hmac, HmacContent, Payload, Signing};
 
 use crate::misdeeds::MIB;
-use crate::{Hostile, misdeeds};
+use crate::{Hostile, misdeeds, outside};
 
 impl Guest for Hostile {
     fn shape(event: Event, about: About, endpoint: Endpoint) -> Result<Vec<Payload>, String> {
@@ -17,6 +17,7 @@ impl Guest for Hostile {
             _ => {}
         }
         let body = match format.as_str() {
+            "fetch" => outside::told("https://api.example.com/").into_bytes(),
             "as-standard" => about.standard.into_bytes(),
             "output-over" => vec![b'x'; MIB / 2],
             _ => format!("{} {} of {}", event.kind, event.number, about.session.name).into_bytes(),

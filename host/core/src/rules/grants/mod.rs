@@ -6,6 +6,8 @@ mod host;
 
 use serde::Deserialize;
 
+use url::Url;
+
 use super::said_back::said_back;
 use crate::records::id::SessionId;
 use crate::records::plugin::{Grants, MessageField, SendGrant, SessionGrant};
@@ -166,6 +168,27 @@ pub fn may_send(grants: &Grants, session: SessionId) -> Result<SendGrant, String
         return Ok(send);
     }
     Err(format!("it may not send from session {session}: its grant sessions does not have it"))
+}
+
+/// Why a plugin may not ask a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotGranted {
+    /// It is no URL.
+    #[error("not a URL: {0}")]
+    NoUrl(url::ParseError),
+    /// No grant names its host; its origin.
+    #[error("no grant names {0}")]
+    Host(String),
+}
+
+/// Whether a plugin may ask this URL, as far as its grants go.
+///
+/// # Errors
+/// [`NotGranted`].
+pub fn may_ask(grants: &Grants, url: &str) -> Result<(), NotGranted> {
+    let url = Url::parse(url).map_err(NotGranted::NoUrl)?;
+    let granted = grants.http.iter().filter_map(|host| HostGrant::read(host).ok()).any(|host| host.covers_url(&url));
+    if granted { Ok(()) } else { Err(NotGranted::Host(said_back(url.origin().ascii_serialization()))) }
 }
 
 /// Everything in either.

@@ -125,3 +125,13 @@ fn a_plugin_hears_of_its_sessions_and_sends_from_them() {
     assert!(may_send(&some, SessionId(9)).unwrap_err().contains("session 9: its grant sessions"));
     assert!(may_send(&Grants { send: None, ..much() }, SessionId(5)).unwrap_err().contains("the grant send"));
 }
+
+#[test]
+fn a_plugin_asks_the_hosts_that_it_was_given() {
+    let asked = |url: &str| may_ask(&much(), url).map_err(|refused| refused.to_string());
+    assert_eq!(asked("https://api.example.com/v1?key=secret"), Ok(()));
+    assert_eq!(asked("https://other.example.com/v1?key=secret").unwrap_err(), "no grant names https://other.example.com");
+    assert_eq!(asked("file:///etc/passwd").unwrap_err(), "no grant names null");
+    assert!(asked("api.example.com").unwrap_err().starts_with("not a URL"));
+    assert!(may_ask(&Grants::default(), "https://api.example.com/").is_err());
+}

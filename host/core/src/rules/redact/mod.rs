@@ -8,6 +8,8 @@ mod content;
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::pseudonym::Pseudonyms;
 use crate::records::content::Person;
 use crate::records::event::{Call, ContactChange, Event, Fact, GroupChange, Incoming, StoredMedia};
@@ -16,6 +18,30 @@ use crate::records::people::KnownContact;
 use crate::records::plugin::MessageField;
 
 pub use back::{UnknownPseudonym, resolve_outgoing};
+
+/// The LIDs in an event: of people whose telephone numbers it may not tell, though they are known.
+pub fn lids(event: &Event) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    // Wherever they are: one that is forgotten would be somebody else.
+    if let Ok(event) = serde_json::to_value(event) {
+        find_lids(&event, &mut found);
+    }
+    found
+}
+
+fn find_lids(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some((user, "lid")) = text.split_once('@') {
+                let user = user.split(':').next().unwrap_or_default();
+                found.insert(format!("{user}@lid"));
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_lids(item, found)),
+        Value::Object(members) => members.values().for_each(|member| find_lids(member, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
 
 /// What one plugin may see of one tenant's messages.
 #[derive(Clone, Copy)]

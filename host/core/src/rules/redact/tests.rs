@@ -243,6 +243,21 @@ fn one_person_has_one_name_in_all_events_and_it_leads_back_to_them() {
 }
 
 #[test]
+fn every_lid_of_an_event_is_found() {
+    let mut with = received(GROUP, Content::Text("a@lid b".to_owned()));
+    if let Fact::MessageReceived(message) = &mut with {
+        message.extras.mentions.push("88:2@lid".to_owned());
+    }
+    assert_eq!(lids(&event(with)), [LID.to_owned(), "88@lid".to_owned()].into());
+    assert!(lids(&event(Fact::SessionState { state: SessionState::Connected, reason: None })).is_empty());
+    for fact in facts() {
+        let known = names().knowing([(LID.to_owned(), PHONE.to_owned())].into());
+        let shown = Sight { fields: &BTreeSet::new(), names: &known }.event(&event(fact));
+        assert!(!json!(shown).to_string().contains(&names().of_jid(LID)), "known by number: {shown:?}");
+    }
+}
+
+#[test]
 fn those_who_are_mentioned_are_called_in_the_words_as_they_are_beside_them_and_back() {
     let words = format!("@{PHONE} and @{PHONE}99, not {PHONE}x@{PHONE}");
     let with = [MessageField::Text];
