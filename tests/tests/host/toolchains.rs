@@ -21,6 +21,10 @@ async fn a_responder_in_python_is_uploaded_and_answers() {
     assert_eq!(made.status, 201, "{made:?}");
     let made = made.json();
     assert_eq!((&made["class"], &made["uploaded"]["class"]), (&json!("large"), &json!("large")));
+    let grants = json!({ "sessions": "all", "fields": ["text", "number"], "send": { "per_minute": 60 } });
+    let path = "/switchboard/v1/plugins/python/grants";
+    let granted = stage.http().json("PUT", path, Some(&account.tenant_key), Some(&grants)).await.unwrap();
+    assert_eq!(granted.status, 200, "{granted:?}");
     write(stage.control(), ADMIN_KEY, CUSTOMER, "491510000001", "Guten Tag").await;
     shows(stage.control(), ADMIN_KEY, CUSTOMER, "Guten Tag").await;
     stage.stop().await;

@@ -58,8 +58,10 @@ pub enum InspectError {
     },
     /// It imports what this host does not offer to anybody.
     UnknownImport {
-        /// The import: an interface, with the function where that alone is unknown.
-        import: String,
+        /// The import.
+        interface: String,
+        /// The function of it, where that alone is unknown.
+        function: Option<String>,
         /// What is offered in its place.
         offered: String,
     },
@@ -148,7 +150,7 @@ impl InspectError {
     /// The interface that it is about, as the component names it.
     pub fn interface(&self) -> Option<&str> {
         match self {
-            Self::UnknownImport { import: interface, .. }
+            Self::UnknownImport { interface, .. }
             | Self::ForbiddenImport { interface }
             | Self::WrongVersion { interface, .. }
             | Self::UnknownExport { interface }
@@ -182,8 +184,8 @@ impl InspectError {
             Self::UnsupportedFeature { .. } => {
                 "build with the compiler's default target features (in Rust, without target-feature flags)".to_owned()
             }
-            Self::UnknownImport { import, .. } if import.starts_with(PACKAGE) => sdk(),
-            Self::UnknownImport { import, .. } if import.starts_with("wasi:") => {
+            Self::UnknownImport { interface, .. } if interface.starts_with(PACKAGE) => sdk(),
+            Self::UnknownImport { interface, .. } if interface.starts_with("wasi:") => {
                 format!("in Rust build with: {BUILD}; elsewhere choose the world of WASI 0.2 without what needs this")
             }
             Self::UnknownImport { .. } => "remove the import, or what in the world or the dependencies brings it".to_owned(),
@@ -200,6 +202,10 @@ impl InspectError {
                     .to_owned()
             }
             Self::UnknownExport { .. } => "remove the export from the world".to_owned(),
+            // What only linking tells is a function of WASI.
+            Self::WrongType { interface, .. } if interface.is_empty() => {
+                format!("in Rust build with: {BUILD}; elsewhere choose a world of an earlier WASI 0.2")
+            }
             Self::WrongType { .. } => sdk(),
             Self::TooLarge { .. }
             | Self::UnknownEncoding { .. }
@@ -227,8 +233,11 @@ impl InspectError {
             Self::Invalid { why } => write!(f, "the component is not valid: {why}"),
             Self::UnsupportedFeature { why, .. } => write!(f, "uses what this host does not run: {why}"),
             Self::CompileLimit { why } => write!(f, "the component takes too much to compile: {why}"),
-            Self::UnknownImport { import, offered } => {
-                write!(f, "imports {import}, which this host does not have; it has {offered}")
+            Self::UnknownImport { interface, function: Some(function), offered } => {
+                write!(f, "imports {function} of {interface}, which this host does not have; it has {offered}")
+            }
+            Self::UnknownImport { interface, function: None, offered } => {
+                write!(f, "imports {interface}, which this host does not have; it has {offered}")
             }
             Self::ForbiddenImport { interface } => {
                 write!(f, "imports {interface}, which only the operator's plugins may have")
@@ -246,7 +255,7 @@ impl InspectError {
             }
             Self::TooManyItems { items, what, max } => write!(f, "has {items} {what}; the limit is {max}"),
             Self::WrongType { interface, why } if interface.is_empty() => {
-                write!(f, "does not fit {PACKAGE}@{VERSION}: {why}")
+                write!(f, "does not fit this host: {why}")
             }
             Self::WrongType { interface, why } => write!(f, "{interface} is not the one of this host: {why}"),
             Self::TrialFailed { call, why } => write!(f, "failed its trial call of {call}: {why}"),

@@ -106,7 +106,10 @@ pub(super) fn judge_export(item: &ItemName, interface: &str) -> Result<Exported,
 
 /// Judges an import by its name alone.
 pub(super) fn judge_import(item: &ItemName) -> Result<(), InspectError> {
-    let unknown = |offered: String| Err(InspectError::UnknownImport { import: short_words(&item.name), offered });
+    let unknown = |offered: String| {
+        let (interface, function) = (short_words(&item.name), None);
+        Err(InspectError::UnknownImport { interface, function, offered })
+    };
     if let Some(interface) = item.of_package() {
         check_version(item, VERSION)?;
         return if IMPORTS.contains(&interface) { Ok(()) } else { unknown(IMPORTS.join(", ")) };

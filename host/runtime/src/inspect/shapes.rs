@@ -79,8 +79,8 @@ pub(super) fn check_import(
     for (name, id) in functions(types, instance) {
         let Some(offered) = function(shapes.types.as_ref(), wanted, name) else {
             let offered = functions(shapes.types.as_ref(), wanted).map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-            let import = format!("{} of {}", short_name(name), item.name);
-            return Err(InspectError::UnknownImport { import, offered });
+            let (interface, function) = (item.name.clone(), Some(short_name(name)));
+            return Err(InspectError::UnknownImport { interface, function, offered });
         };
         pair.check(item, name, id, offered)?;
     }
