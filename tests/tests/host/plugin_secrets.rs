@@ -74,8 +74,8 @@ async fn a_secret_is_written_listed_without_its_value_and_removed() {
         (403, &json!("plugin_secrets"), &json!(64)),
         "{full:?}"
     );
-    let nowhere =
-        account.http.json("PUT", "/switchboard/v1/plugins/none/secrets/A", Some(key), Some(&json!({ "value": "x" })));
+    let value = json!({ "value": "x" });
+    let nowhere = account.http.json("PUT", "/switchboard/v1/plugins/none/secrets/A", Some(key), Some(&value));
     assert_eq!(nowhere.await.unwrap().status, 404);
     stage.stop().await;
 }
