@@ -118,7 +118,7 @@ async fn logs_are_their_owners_and_wrong_questions_are_told() {
     for (query, parameter) in [("failed=maybe", "failed"), ("end=well", "end"), ("limit=101", "limit"), ("event=x", "event")]
     {
         let wrong = account.get(&format!("{PLUGINS}/auto-reply/logs?{query}"), &account.tenant_key).await;
-        assert_eq!(wrong.status, 400, "{wrong:?}");
+        assert_eq!(wrong.status, 422, "{wrong:?}");
         assert!(wrong.json()["detail"].as_str().unwrap().contains(parameter), "{wrong:?}");
     }
     let missing = account.get(&format!("{PLUGINS}/auto-reply/logs/7"), &account.tenant_key).await;
