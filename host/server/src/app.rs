@@ -211,8 +211,7 @@ impl Host {
         let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
         let remember_calls = Arc::clone(plugins.call_log()).run(storage.clone(), Arc::clone(&basics.clock));
         let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
-        workers.push(tokio::spawn(count_keys));
-        workers.push(tokio::spawn(remember_calls));
+        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls)]);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
