@@ -198,7 +198,8 @@ pub struct FakeVerbs {
 
 impl Default for FakeVerbs {
     fn default() -> Self {
-        Self { asked: Mutex::default(), storage: Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES])) }
+        let storage = Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES]));
+        Self { fetched: Mutex::default(), asked: Mutex::default(), storage }
     }
 }
 
