@@ -3,7 +3,7 @@
 use super::Sight;
 use crate::records::content::{
     Attachment, Button, ButtonAction, Choice, ContactCard, Content, Edit, Extras, Interactive, LiveLocation, Media,
-    MediaSource, PollVote, Quote, Reaction, Revoke, WhatsAppMedia,
+    MediaSource, PollVote, Quote, Reaction, Revoke,
 };
 use crate::records::plugin::MessageField;
 
@@ -88,7 +88,7 @@ impl Sight<'_> {
         let Media { source, mime, caption, file_name, voice_note, gif, size, sha256, width, height, seconds } = media;
         let caption = self.words_if_any(caption.as_ref()).map(|caption| self.renamed(caption, extras));
         if !self.sees(MessageField::Media) {
-            let nowhere = MediaSource::WhatsApp(Box::new(WhatsAppMedia::default()));
+            let nowhere = MediaSource::WhatsApp(Box::default());
             return Media { caption, voice_note: *voice_note, gif: *gif, ..Media::at(nowhere) };
         }
         Media {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::address::PHONE_DIGITS_MIN;
 use super::pseudonym::Pseudonyms;
 use crate::records::content::Person;
 use crate::records::event::{Call, ContactChange, Event, Fact, GroupChange, Incoming, StoredMedia};
@@ -18,6 +19,9 @@ use crate::records::people::KnownContact;
 use crate::records::plugin::MessageField;
 
 pub use back::{UnknownPseudonym, resolve_outgoing};
+
+/// The servers of JIDs that words may name somebody by.
+const JID_SERVERS: [&str; 4] = ["s.whatsapp.net", "c.us", "lid", "g.us"];
 
 /// The LIDs in an event: of people whose telephone numbers it may not tell, though they are known.
 pub fn lids(event: &Event) -> BTreeSet<String> {
@@ -74,6 +78,25 @@ impl Sight<'_> {
         if self.sees(MessageField::Number) { jid.to_owned() } else { self.names.of_jid(jid) }
     }
 
+    /// Why something is as it is, in words of the host or of WhatsApp, which may name somebody.
+    fn reason(&self, words: &str) -> String {
+        if self.sees(MessageField::Number) {
+            return words.to_owned();
+        }
+        words.split_inclusive(char::is_whitespace).map(|word| self.reason_word(word)).collect()
+    }
+
+    fn reason_word(&self, word: &str) -> String {
+        let plain = |c: char| !c.is_ascii_alphanumeric();
+        let core = word.trim_matches(plain);
+        let is_jid = core.split_once('@').is_some_and(|(_, server)| JID_SERVERS.contains(&server));
+        if is_jid {
+            return word.replace(core, &self.names.of_jid(core));
+        }
+        let longest = word.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or_default();
+        if longest >= PHONE_DIGITS_MIN { word.replace(core, "…") } else { word.to_owned() }
+    }
+
     /// A person, named in one way alone where numbers are not seen.
     pub fn person(&self, person: &Person) -> Person {
         if self.sees(MessageField::Number) {
@@ -100,7 +123,7 @@ impl Sight<'_> {
                 whatsapp_id: whatsapp_id.clone(),
                 chat: self.jid(chat),
                 state: *state,
-                reason: reason.clone(),
+                reason: reason.as_deref().map(|reason| self.reason(reason)),
                 test: *test,
             },
             Fact::ContactChanged(change) => Fact::ContactChanged(Box::new(self.contact_change(change))),
@@ -119,18 +142,24 @@ impl Sight<'_> {
                 Fact::ChatState { chat: self.chat_of(chat, person), person: self.person(person), activity: *activity }
             }
             Fact::CallReceived(call) => Fact::CallReceived(Box::new(self.call(call))),
-            Fact::CallEnded { call, reason } => Fact::CallEnded { call: Box::new(self.call(call)), reason: reason.clone() },
+            Fact::CallEnded { call, reason } => {
+                Fact::CallEnded { call: Box::new(self.call(call)), reason: self.reason(reason) }
+            }
             Fact::MediaStored(stored) => Fact::MediaStored(Box::new(self.stored_media(stored))),
             Fact::MediaFailed { event, whatsapp_id, chat, reason } => Fact::MediaFailed {
                 event: *event,
                 whatsapp_id: whatsapp_id.clone(),
                 chat: self.jid(chat),
-                reason: reason.clone(),
+                reason: self.reason(reason),
             },
             // Nobody but the account itself is in these.
-            Fact::SessionState { state, reason } => Fact::SessionState { state: *state, reason: reason.clone() },
+            Fact::SessionState { state, reason } => {
+                Fact::SessionState { state: *state, reason: reason.as_deref().map(|reason| self.reason(reason)) }
+            }
             Fact::SessionQr { text, expires_at } => Fact::SessionQr { text: text.clone(), expires_at: *expires_at },
-            Fact::WebhookDisabled { webhook, reason } => Fact::WebhookDisabled { webhook: *webhook, reason: reason.clone() },
+            Fact::WebhookDisabled { webhook, reason } => {
+                Fact::WebhookDisabled { webhook: *webhook, reason: self.reason(reason) }
+            }
         }
     }
 
@@ -265,10 +294,10 @@ impl Sight<'_> {
             content: self.content(content, extras),
             extras: self.extras(extras),
             whatsapp_id: whatsapp_id.clone(),
-            schedule: schedule.clone(),
+            schedule: *schedule,
             batch: *batch,
             state: *state,
-            reason: reason.clone(),
+            reason: reason.as_deref().map(|reason| self.reason(reason)),
             attempts: *attempts,
             accepted_at: *accepted_at,
             updated_at: *updated_at,

@@ -146,9 +146,10 @@ fn facts() -> Vec<Fact> {
         changed_at: Timestamp(1),
     };
     let (message, state) = (MessageId(1), MessageState::Read);
+    let why = || format!("it was written by {PHONE}@s.whatsapp.net, not by {LID} (+{PHONE}): {PHONE}.");
     let mut facts = vec![
-        Fact::MessageState { message, whatsapp_id: id(), chat: LID.to_owned(), state, reason: None, test: false },
-        Fact::SessionState { state: SessionState::Connected, reason: None },
+        Fact::MessageState { message, whatsapp_id: id(), chat: LID.to_owned(), state, reason: Some(why()), test: false },
+        Fact::SessionState { state: SessionState::Connected, reason: Some(why()) },
         Fact::SessionQr { text: "2@qr".to_owned(), expires_at: Timestamp(1) },
         Fact::ContactChanged(Box::new(ContactChange { contact, new: true })),
         Fact::Receipt { message, whatsapp_id: id(), chat: GROUP.to_owned(), by: ann(), state },
@@ -156,9 +157,9 @@ fn facts() -> Vec<Fact> {
         Fact::PresenceChanged { person: ann(), online: true, last_seen: None },
         Fact::ChatState { chat: LID.to_owned(), person: ann(), activity: ChatActivity::Typing },
         Fact::CallReceived(call()),
-        Fact::CallEnded { call: call(), reason: "missed".to_owned() },
+        Fact::CallEnded { call: call(), reason: why() },
         Fact::MediaStored(Box::new(stored)),
-        Fact::MediaFailed { event: 1, whatsapp_id: id(), chat: LID.to_owned(), reason: "gone".to_owned() },
+        Fact::MediaFailed { event: 1, whatsapp_id: id(), chat: LID.to_owned(), reason: why() },
         Fact::WebhookDisabled { webhook: WebhookId(1), reason: "gone".to_owned() },
     ];
     facts.extend(contents().into_iter().map(|content| received(GROUP, content)));
@@ -240,6 +241,21 @@ fn one_person_has_one_name_in_all_events_and_it_leads_back_to_them() {
     };
     assert_eq!(names().resolve(&message.chat).as_deref(), Some(GROUP));
     assert_eq!(message.from, pseudonym);
+}
+
+#[test]
+fn words_that_name_somebody_are_told_without_the_number() {
+    let told =
+        |reason: &str| match seen(Fact::SessionState { state: SessionState::Failed, reason: Some(reason.to_owned()) }, &[])
+            .fact
+        {
+            Fact::SessionState { reason, .. } => reason.unwrap(),
+            other => panic!("{other:?}"),
+        };
+    let (phone, lid) = (names().of_jid(&format!("{PHONE}@s.whatsapp.net")), names().of_jid(LID));
+    let words = format!("written by {PHONE}@s.whatsapp.net, not by {LID} (+{PHONE}): wait 60 s");
+    assert_eq!(told(&words), format!("written by {phone}, not by {lid} (+…): wait 60 s"));
+    assert_eq!(told("not sent after 5 tries: code 463"), "not sent after 5 tries: code 463");
 }
 
 #[test]
