@@ -74,9 +74,9 @@ async fn a_secret_is_written_listed_without_its_value_and_removed() {
         (403, &json!("plugin_secrets"), &json!(64)),
         "{full:?}"
     );
-    let (path, wish) = (format!("{PLUGINS}/none/secrets/A"), json!({ "value": "x" }));
-    let nowhere = account.http.json("PUT", &path, Some(key), Some(&wish)).await.unwrap();
-    assert_eq!(nowhere.status, 404);
+    let value = json!({ "value": "x" });
+    let nowhere = account.http.json("PUT", "/switchboard/v1/plugins/none/secrets/A", Some(key), Some(&value));
+    assert_eq!(nowhere.await.unwrap().status, 404);
     stage.stop().await;
 }
 
