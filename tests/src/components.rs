@@ -30,14 +30,38 @@ pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
     component
 }
 
+/// A component with a section more of this many zeros: what it does is the same, and it is larger.
+pub fn padded(component: &[u8], zeros: u32) -> Vec<u8> {
+    let mut padded = component.to_vec();
+    // A custom section: its length in LEB128, its name, and the rest.
+    let mut length = zeros + 2;
+    padded.push(0);
+    while length >= 0x80 {
+        padded.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    padded.extend([length as u8, 1, b'p']);
+    padded.resize(padded.len() + zeros as usize, 0);
+    padded
+}
+
 /// The misbehaving router at `path`, whose answer to what it does not serve says which version it is.
 pub fn saying(path: &str, words: &[u8; 9]) -> Vec<u8> {
-    let mut component = std::fs::read(Path::new(path)).unwrap();
-    let windows = component.windows(REFUSAL.len()).enumerate();
-    let places: Vec<usize> = windows.filter(|(_, window)| window == REFUSAL).map(|(at, _)| at).collect();
-    assert!(!places.is_empty(), "the guest says something else");
+    replaced(&std::fs::read(Path::new(path)).unwrap(), REFUSAL, words)
+}
+
+/// A component with `from` replaced by `to` wherever it stands.
+///
+/// # Panics
+/// When it stands nowhere, or `to` is longer or shorter.
+pub fn replaced(component: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let windows = component.windows(from.len()).enumerate();
+    let places: Vec<usize> = windows.filter(|(_, window)| *window == from).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the component does not have it");
+    let mut replaced = component.to_vec();
     for at in places {
-        component[at..at + REFUSAL.len()].copy_from_slice(words);
+        replaced[at..at + from.len()].copy_from_slice(to);
     }
-    component
+    replaced
 }

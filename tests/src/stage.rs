@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use switchboard::app::{Host, HostSettings, MediaSetup};
-use switchboard::config::RetentionConfig;
+use switchboard::config::{PluginConfig, RetentionConfig};
 use switchboard::egress::Egress;
 use switchboard::http::{HttpSettings, LocalClient, SimControl, SimControlAnswer};
 use switchboard::media::MediaSettings;
@@ -186,7 +186,7 @@ async fn start_host(folder: &Path, sim: &SimNet, set_up: SetUp) -> Host {
         data_dir,
         master_key: MasterKey::new([42; 32]),
         admin_key: AdminKey::new(ADMIN_KEY),
-        places: 16,
+        plugins: PluginConfig { places: 16, ..PluginConfig::default() },
         egress_allow: AllowList::parse(&["127.0.0.0/8"]).unwrap(),
         compiler: Compiler::InProcess,
         media: MediaSetup { program: own_binary(), ffmpeg: None, settings: MediaSettings::default() },

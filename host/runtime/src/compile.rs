@@ -3,8 +3,10 @@
 //! Compiled code is trusted by the engine, so only what this host wrote is ever loaded: the cache carries a MAC under a key
 //! that only the host knows, and is keyed by the component's hash and the engine's compatibility.
 
+use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,29 +14,21 @@ use std::time::Duration;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use switchboard_confine::{ChildEnd, Input, Patience, ProcessLimits, limit_this_process, run_child};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::classes::ClassRoom;
 use crate::configure::ConfigFault;
 use crate::engine::compile_config;
 use crate::inspect::InspectError;
 use crate::log::short_words;
 
-/// Longest compilation.
-const COMPILE_WAIT: Duration = Duration::from_secs(60);
-/// What the compiling process may use.
-const COMPILE_LIMITS: ProcessLimits = ProcessLimits {
-    address_bytes: 6 * 1024 * 1024 * 1024,
-    cpu_seconds: 120,
-    file_bytes: None,
-    open_files: None,
-    processes: None,
-};
+/// Address space of a compiling child. What it really uses is a tenth of it or less: allocators and threads reserve.
+const COMPILE_ADDRESS_BYTES: u64 = 6 * 1024 * 1024 * 1024;
 /// Most bytes of compiled code.
 const COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Components that are compiled at once: each may take as much memory as it is allowed.
-const COMPILES_AT_ONCE: usize = 1;
+/// Bytes of a cached file that are read at once.
+const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of the MAC at the end of a cached file.
 const MAC_BYTES: usize = 32;
 /// The argument that makes the binary a compiling child.
@@ -45,11 +39,43 @@ const CHILD_ARGUMENT: &str = "compile-component";
 pub enum Compiler {
     /// In this process: for tests, which have no binary to start.
     InProcess,
-    /// In a child of this binary, which must answer the argument `compile-component` with [`compile_from_stdin`].
+    /// In a child of this binary, which must answer the argument `compile-component` and what follows it with [`compile_from_stdin`].
     Child {
         /// The binary.
         program: PathBuf,
     },
+}
+
+/// What one compilation may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Longest compilation. Of processor time it may use twice that, since it runs on several processors.
+    pub wait: Duration,
+    /// Address space, bytes.
+    pub address_bytes: u64,
+}
+
+/// Those of small components.
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(60), address_bytes: COMPILE_ADDRESS_BYTES }
+    }
+}
+
+impl CompileLimits {
+    /// Those of large components.
+    pub fn large() -> Self {
+        Self { wait: Duration::from_secs(240), address_bytes: 2 * COMPILE_ADDRESS_BYTES }
+    }
+
+    fn cpu_seconds(&self) -> u64 {
+        self.wait.as_secs().saturating_mul(2).max(1)
+    }
+
+    /// The same as arguments of the child.
+    fn words(&self) -> [String; 2] {
+        [self.address_bytes.to_string(), self.cpu_seconds().to_string()]
+    }
 }
 
 /// Why compilation failed, when it was not the component's fault.
@@ -61,18 +87,29 @@ pub enum CompileError {
     /// The component's fault.
     #[error(transparent)]
     Refused(#[from] InspectError),
+    /// As many components of its class wait to be compiled as may.
+    #[error("{max} components wait to be compiled; come back later")]
+    Busy {
+        /// How many may wait.
+        max: usize,
+    },
     /// It does not work with its configuration.
     #[error("its configuration has faults")]
     Misconfigured(Vec<ConfigFault>),
 }
 
 /// The child's whole life: a component on standard input, compiled code on standard output, exit code 0; or words on standard
-/// error, exit code 1.
+/// error, exit code 1. `words` are the arguments after `compile-component`: bytes of address space, seconds of processor time.
 ///
 /// # Errors
 /// What to print on standard error.
-pub fn compile_from_stdin() -> Result<(), String> {
-    limit_this_process(&COMPILE_LIMITS).map_err(|error| format!("cannot limit memory: {error}"))?;
+pub fn compile_from_stdin(words: &[String]) -> Result<(), String> {
+    let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let [address_bytes, cpu_seconds] = *numbers else {
+        return Err("two numbers are expected: bytes of address space, seconds of processor time".to_owned());
+    };
+    let limits = ProcessLimits { address_bytes, cpu_seconds, file_bytes: None, open_files: None, processes: None };
+    limit_this_process(&limits).map_err(|error| format!("cannot limit memory: {error}"))?;
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let engine = Engine::new(&compile_config()).map_err(|error| format!("{error:#}"))?;
@@ -84,7 +121,6 @@ pub fn compile_from_stdin() -> Result<(), String> {
 pub(crate) struct CodeCache {
     folder: Option<PathBuf>,
     key: [u8; 32],
-    turn: Semaphore,
 }
 
 /// Compiled code that is not in the cache yet: it is kept once the component passed its inspection.
@@ -97,7 +133,7 @@ impl CodeCache {
             std::fs::create_dir_all(folder)?;
             set_private(folder)?;
         }
-        Ok(Self { folder: folder.map(Path::to_owned), key, turn: Semaphore::new(COMPILES_AT_ONCE) })
+        Ok(Self { folder: folder.map(Path::to_owned), key })
     }
 
     /// The name of the file: code fits one component and one kind of engine.
@@ -108,56 +144,60 @@ impl CodeCache {
     }
 
     /// The name is part of what is vouched for: a file copied onto another's name is not trusted.
-    fn mac(&self, name: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
+    fn mac(key: &[u8; 32], name: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
         mac.update(name.as_bytes());
-        mac.update(code);
         Some(mac)
     }
 
     /// The component of this hash, compiled before, or now: then with the code to [`CodeCache::keep`].
     pub(crate) async fn load(
         &self,
-        engine: &Engine,
+        room: &ClassRoom,
         compiler: &Compiler,
         sha256: &str,
         bytes: &[u8],
     ) -> Result<(Component, Option<NewCode>), CompileError> {
-        let name = Self::name(engine, sha256);
         // A file that this engine no longer takes is compiled anew.
-        if let Some(component) = self.read(&name).and_then(|code| load_own_code(engine, &code).ok()) {
+        if let Some(component) = self.kept(&room.engine, sha256).await {
             return Ok((component, None));
         }
-        let _turn = self.turn.acquire().await;
-        let code = compile(engine, compiler, bytes).await?;
+        let _turn = room.queue.turn().await?;
+        // Whoever had the turn before may have compiled the same.
+        if let Some(component) = self.kept(&room.engine, sha256).await {
+            return Ok((component, None));
+        }
+        let code = compile(room, compiler, bytes).await?;
         let invalid = |error: wasmtime::Error| InspectError::Invalid { why: short_words(&format!("{error:#}")) };
-        let component = load_own_code(engine, &code).map_err(invalid)?;
+        let component = load_own_code(&room.engine, &code).map_err(invalid)?;
         Ok((component, Some(NewCode(code))))
     }
 
-    fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let mut file = std::fs::read(self.folder.as_ref()?.join(name)).ok()?;
-        let split = file.len().checked_sub(MAC_BYTES)?;
-        let tag = file.split_off(split);
-        self.mac(name, &file)?.verify_slice(&tag).ok()?;
-        Some(file)
+    /// The component of this hash as it was compiled before, mapped from its file; on a thread that may be held up, for the file
+    /// of a large one is read for a while.
+    async fn kept(&self, engine: &Engine, sha256: &str) -> Option<Component> {
+        let name = Self::name(engine, sha256);
+        let (path, key, engine) = (self.folder.as_ref()?.join(&name), self.key, engine.clone());
+        tokio::task::spawn_blocking(move || map_kept(&path, &key, &name, &engine)).await.ok()?
     }
 
     /// Keeps new code for the next start. A cache that cannot be written costs time, not the plugin.
-    pub(crate) fn keep(&self, engine: &Engine, sha256: &str, code: &NewCode) {
-        let Some(folder) = &self.folder else { return };
-        let name = Self::name(engine, sha256);
-        if let Err(error) = self.write(folder, &name, &code.0) {
-            tracing::warn!(%error, file = name, "compiled code could not be kept");
+    pub(crate) async fn keep(&self, engine: &Engine, sha256: &str, code: NewCode) {
+        let Some(folder) = self.folder.clone() else { return };
+        let (name, key) = (Self::name(engine, sha256), self.key);
+        let written = tokio::task::spawn_blocking(move || Self::write(&folder, &key, &name, &code.0)).await;
+        if let Err(error) = written.map_err(std::io::Error::other).and_then(|written| written) {
+            tracing::warn!(%error, sha256, "compiled code could not be kept");
         }
     }
 
-    fn write(&self, folder: &Path, name: &str, code: &[u8]) -> std::io::Result<()> {
+    fn write(folder: &Path, key: &[u8; 32], name: &str, code: &[u8]) -> std::io::Result<()> {
         /// Tells the temporary files of loads at the same time apart.
         static NEXT_PART: AtomicU64 = AtomicU64::new(0);
-        let Some(mac) = self.mac(name, code) else { return Ok(()) };
+        let Some(mut mac) = Self::mac(key, name) else { return Ok(()) };
+        mac.update(code);
         let part = folder.join(format!("{name}.{}.part", NEXT_PART.fetch_add(1, Ordering::Relaxed)));
-        let mut file = std::fs::File::create(&part)?;
+        let mut file = private_file(&part)?;
         file.write_all(code)?;
         file.write_all(&mac.finalize().into_bytes())?;
         file.sync_all()?;
@@ -171,39 +211,68 @@ fn set_private(folder: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
-#[expect(
-    unsafe_code,
-    reason = "the code is this host's own: it comes from its compiler or from a file that carries its MAC"
-)]
+/// A new file that only this user reads. One that a crash left is written anew.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Maps a kept file whose MAC is right. Files are replaced and never changed, so what is mapped stays what was checked.
+fn map_kept(path: &Path, key: &[u8; 32], name: &str, engine: &Engine) -> Option<Component> {
+    let mut file = File::open(path).ok()?;
+    let mut left = usize::try_from(file.metadata().ok()?.len()).ok()?.checked_sub(MAC_BYTES)?;
+    let mut mac = CodeCache::mac(key, name)?;
+    let mut chunk = vec![0; CHUNK_BYTES.min(left)];
+    while left > 0 {
+        let part = chunk.get_mut(..CHUNK_BYTES.min(left))?;
+        file.read_exact(part).ok()?;
+        mac.update(part);
+        left -= part.len();
+    }
+    let mut tag = [0; MAC_BYTES];
+    file.read_exact(&mut tag).ok()?;
+    mac.verify_slice(&tag).ok()?;
+    map_own_code(engine, &file).ok()
+}
+
+#[expect(unsafe_code, reason = "the code is this host's own: it comes from a file that carries its MAC")]
+fn map_own_code(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    // By the handle and not by the name, under which another file might be by now.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: `deserialize_file` trusts its input. The only caller has checked the MAC of this very file, under a key that uploads
+    // never see; the file is private to this user, and this host never writes to a file that has its name.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+#[expect(unsafe_code, reason = "the code is this host's own: it comes from its compiler")]
 fn load_own_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` trusts its input. Every caller passes what this host's own compiler wrote: fresh from it, or
-    // read back from a file whose MAC was checked under a key that uploads never see.
+    // SAFETY: `deserialize` trusts its input. The only caller passes what this host's own compiler has just written.
     unsafe { Component::deserialize(engine, code) }
 }
 
-async fn compile(engine: &Engine, compiler: &Compiler, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+async fn compile(room: &ClassRoom, compiler: &Compiler, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
     match compiler {
-        Compiler::InProcess => engine
+        Compiler::InProcess => room
+            .engine
             .precompile_component(bytes)
             .map_err(|error| InspectError::Invalid { why: short_words(&format!("{error:#}")) }.into()),
-        Compiler::Child { program } => compile_in_child(program, bytes).await,
+        Compiler::Child { program } => compile_in_child(program, &room.compile, bytes).await,
     }
 }
 
-async fn compile_in_child(program: &Path, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+async fn compile_in_child(program: &Path, limits: &CompileLimits, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
     let mut code = Vec::new();
-    let patience = Patience { wait: COMPILE_WAIT, output_bytes_max: COMPILED_BYTES_MAX };
-    let end = run_child(program, &[CHILD_ARGUMENT], Input::Bytes(bytes), &mut code, patience).await?;
+    let patience = Patience { wait: limits.wait, output_bytes_max: COMPILED_BYTES_MAX };
+    let [address, cpu] = limits.words();
+    let arguments = [CHILD_ARGUMENT, &address, &cpu];
+    let end = run_child(program, &arguments, Input::Bytes(bytes), &mut code, patience).await?;
     let limit = |why: String| Err(CompileError::Refused(InspectError::CompileLimit { why }));
     match end {
         ChildEnd::Done => Ok(code),
         ChildEnd::Refused(words) => Err(InspectError::Invalid { why: short_words(&words) }.into()),
-        ChildEnd::TooSlow => limit(format!("longer than {} s", COMPILE_WAIT.as_secs())),
+        ChildEnd::TooSlow => limit(format!("longer than {} s", limits.wait.as_secs())),
         ChildEnd::TooMuch => limit(format!("more than {COMPILED_BYTES_MAX} bytes of code")),
         // A child that was killed says nothing.
-        ChildEnd::Broken(status) => {
-            let ProcessLimits { address_bytes, cpu_seconds, .. } = COMPILE_LIMITS;
-            limit(format!("over {address_bytes} bytes of memory or {cpu_seconds} s ({status})"))
-        }
+        ChildEnd::Broken(status) => limit(format!("over {address} bytes of memory or {cpu} s ({status})")),
     }
 }

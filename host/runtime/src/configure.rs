@@ -34,7 +34,7 @@ impl Runtime {
     ) -> Result<Vec<ConfigFault>, InspectError> {
         let Some(pre) = &plugin.configurable else { return Ok(Vec::new()) };
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_configurable().call_check(store, &context.config).await
             })

@@ -13,17 +13,15 @@ use crate::limits::CallLimits;
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(5);
 /// Address space of one memory: with 4 GiB no access needs a bounds check.
 const MEMORY_RESERVATION_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Guest stack; the host side of an async call needs a little on top.
-const WASM_STACK_BYTES: usize = 512 * 1024;
-/// Whole stack of an async call.
-const ASYNC_STACK_BYTES: usize = 1024 * 1024;
+/// What the host's side of an async call needs on top of the guest's stack.
+const HOST_STACK_BYTES: usize = 512 * 1024;
 /// What of it is cleared by hand and stays warm: more than a call uses, as a rule. Giving pages back to the kernel interrupts
 /// every processor that runs this process.
 const STACK_KEEP_BYTES: usize = 64 * 1024;
 /// Memory that a free place keeps warm, where the kernel can tell which pages were touched.
 const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
-/// What compilation and execution must agree on. Places and epochs are no part of it.
+/// What compilation and execution must agree on. Places, stacks and epochs are no part of it: code fits either class.
 pub(crate) fn compile_config() -> Config {
     let mut config = Config::new();
     config
@@ -33,16 +31,15 @@ pub(crate) fn compile_config() -> Config {
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_tail_call(false)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(ASYNC_STACK_BYTES)
         .async_stack_zeroing(true)
         .memory_reservation(MEMORY_RESERVATION_BYTES);
     config
 }
 
-/// The engine that calls run on, with `places` calls at once.
-pub(crate) fn hot_engine(places: u32, limits: &CallLimits) -> wasmtime::Result<Engine> {
+/// The engine that calls of one size class run on, with `places` calls at once.
+pub(crate) fn class_engine(places: u32, limits: &CallLimits) -> wasmtime::Result<Engine> {
     let mut config = compile_config();
+    config.max_wasm_stack(limits.stack_bytes_max).async_stack_size(limits.stack_bytes_max.saturating_add(HOST_STACK_BYTES));
     let mut pool = PoolingAllocationConfig::default();
     let count = |per_component: usize| u32::try_from(per_component).unwrap_or(u32::MAX);
     let (instances, memories, tables) = (count(limits.instances_max), count(limits.memories_max), count(limits.tables_max));

@@ -24,7 +24,7 @@ impl Runtime {
         let Some(pre) = &plugin.policy else { return not_served("auth-policy") };
         let question = wit_question(question);
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_auth_policy().call_judge(store, &question).await
             })

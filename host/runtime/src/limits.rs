@@ -13,6 +13,8 @@ pub struct CallLimits {
     pub host_call: Duration,
     /// Time that a call may wait for a free place before it begins.
     pub queue: Duration,
+    /// The guest's stack, bytes.
+    pub stack_bytes_max: usize,
     /// Linear memory, bytes, of all memories of the component together.
     pub memory_bytes_max: usize,
     /// Elements of one table.
@@ -35,6 +37,23 @@ pub struct CallLimits {
     pub output_bytes_max: usize,
 }
 
+impl CallLimits {
+    /// Those of large components: an interpreter needs more of everything, and tens of core modules.
+    pub fn large() -> Self {
+        Self {
+            cpu: Duration::from_secs(2),
+            stack_bytes_max: 2 * 1024 * 1024,
+            memory_bytes_max: 256 * 1024 * 1024,
+            table_elements_max: 100_000,
+            instances_max: 64,
+            memories_max: 4,
+            tables_max: 32,
+            ..Self::default()
+        }
+    }
+}
+
+/// Those of small components.
 impl Default for CallLimits {
     fn default() -> Self {
         Self {
@@ -42,6 +61,7 @@ impl Default for CallLimits {
             wall: Duration::from_secs(15),
             host_call: Duration::from_secs(12),
             queue: Duration::from_secs(2),
+            stack_bytes_max: 512 * 1024,
             memory_bytes_max: 64 * 1024 * 1024,
             table_elements_max: 20_000,
             instances_max: 16,

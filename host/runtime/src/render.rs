@@ -55,7 +55,7 @@ impl Runtime {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let stored = template.wit();
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_template().call_check(store, &stored).await
             })
@@ -81,7 +81,7 @@ impl Runtime {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let (stored, call) = (template.wit(), convert::template(call));
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_template().call_render(store, &stored, &call).await
             })

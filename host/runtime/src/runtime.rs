@@ -12,13 +12,9 @@ use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
-use switchboard_core::records::plugin::Grants;
-use switchboard_core::storage::ARTIFACT_BYTES_MAX;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use switchboard_core::records::plugin::{Grants, SizeClass};
 use tokio::time::Instant;
-use wasmtime::Engine;
 use wasmtime::Store;
-use wasmtime::component::Linker;
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::configurable_world::ConfigurablePluginPre;
@@ -33,13 +29,13 @@ use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, report};
+use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
 use crate::document;
-use crate::engine::{EpochThread, hot_engine};
-use crate::imports::{self, Fetching};
-use crate::inspect::{Exports, InspectError, Owner, inspect_bytes, inspect_items};
+use crate::imports::Fetching;
+use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
@@ -64,10 +60,10 @@ const RATE_PER_MINUTE_MAX: u32 = 1_000_000;
 /// How the runtime is set up.
 #[derive(Clone, Debug)]
 pub struct RuntimeSettings {
-    /// Calls that run at once.
-    pub places: u32,
-    /// Limits of one call.
-    pub limits: CallLimits,
+    /// Where small components run.
+    pub small: ClassSettings,
+    /// Where large components run.
+    pub large: ClassSettings,
     /// Who compiles.
     pub compiler: Compiler,
     /// Where compiled code is kept; nowhere when `None`.
@@ -99,6 +95,8 @@ pub struct LoadedPlugin {
     pub sha256: String,
     /// Its size.
     pub bytes: usize,
+    /// Where it runs.
+    pub class: SizeClass,
     /// The interfaces that it serves.
     pub interfaces: Vec<String>,
     /// The routes that its router declares.
@@ -148,48 +146,59 @@ pub struct CallContext {
 
 /// The plugin runtime.
 pub struct Runtime {
-    engine: Engine,
-    linker: Linker<CallState>,
-    places: Semaphore,
+    small: ClassRoom,
+    large: ClassRoom,
+    /// What answers are held to, in either class.
     pub(crate) limits: Arc<CallLimits>,
     compiler: Compiler,
     cache: CodeCache,
     verbs: Arc<dyn Verbs>,
-    _epoch: EpochThread,
 }
 
 impl Runtime {
-    /// Sets up the engine, its pool and its epoch thread.
+    /// Sets up the engines, their pools and their epoch threads.
     ///
     /// # Errors
     /// When the machine cannot give what the settings ask for.
     pub fn new(settings: RuntimeSettings, verbs: Arc<dyn Verbs>) -> Result<Self, RuntimeError> {
-        let engine = hot_engine(settings.places, &settings.limits)?;
-        let linker = imports::link(&engine)?;
+        let (small, large) = (ClassRoom::open(settings.small)?, ClassRoom::open(settings.large)?);
         Ok(Self {
-            linker,
-            places: Semaphore::new(usize::try_from(settings.places).unwrap_or(1)),
-            limits: Arc::new(settings.limits),
+            limits: Arc::clone(&small.limits),
+            small,
+            large,
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
             verbs,
-            _epoch: EpochThread::start(&engine)?,
-            engine,
         })
+    }
+
+    fn room(&self, class: SizeClass) -> &ClassRoom {
+        match class {
+            SizeClass::Small => &self.small,
+            SizeClass::Large => &self.large,
+        }
     }
 
     /// Inspects, compiles and tries a component with the configuration of `context`. Faults of that which do not hinder the
     /// trial are the caller's to judge.
     ///
     /// # Errors
-    /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner; else the host failed.
+    /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner, [`CompileError::Busy`] when
+    /// too many wait to be compiled; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
-        inspect_bytes(bytes, ARTIFACT_BYTES_MAX)?;
+        let inspection = inspect_aside(bytes).await?;
+        inspection.permit(owner)?;
+        let Inspection { interfaces, configurable, sizes, .. } = inspection;
+        let class = sizes.class(&self.small.limits, &self.large.limits)?;
+        let room = self.room(class);
         let sha256 = hex::encode(Sha256::digest(bytes));
-        let (component, new_code) = self.cache.load(&self.engine, &self.compiler, &sha256, bytes).await?;
-        let Exports { interfaces, configurable } = inspect_items(&self.engine, &component, owner)?;
-        let wrong = |error: wasmtime::Error| InspectError::WrongType { why: short_words(&format!("{error:#}")) };
-        let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
+        let (component, new_code) = self.cache.load(room, &self.compiler, &sha256, bytes).await?;
+        // What inspection cannot tell: functions of WASI.
+        let wrong = |error: wasmtime::Error| {
+            let why = short_words(&format!("{error:#}"));
+            InspectError::WrongType { interface: String::new(), why }
+        };
+        let pre = room.instantiate_pre(&component).map_err(wrong)?;
         let has = |name: &str| interfaces.iter().any(|interface| interface == name);
         let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
@@ -202,6 +211,7 @@ impl Runtime {
         let mut plugin = LoadedPlugin {
             sha256,
             bytes: bytes.len(),
+            class,
             interfaces,
             routes: Vec::new(),
             event_kinds: Vec::new(),
@@ -224,7 +234,7 @@ impl Runtime {
             declared => declared?,
         }
         if let Some(code) = new_code {
-            self.cache.keep(&self.engine, &plugin.sha256, &code);
+            self.cache.keep(&room.engine, &plugin.sha256, code).await;
         }
         Ok(plugin)
     }
@@ -234,7 +244,7 @@ impl Runtime {
         let failed = |call| move |why| InspectError::TrialFailed { call, why };
         if let Some(pre) = &plugin.router {
             let called = self
-                .call(context, async |store| {
+                .call(plugin.class, context, async |store| {
                     let instance = pre.instantiate_async(&mut *store).await?;
                     instance.switchboard_plugin_router().call_routes(store).await
                 })
@@ -244,7 +254,7 @@ impl Runtime {
         }
         if let Some(pre) = &plugin.responder {
             let called = self
-                .call(context, async |store| {
+                .call(plugin.class, context, async |store| {
                     let instance = pre.instantiate_async(&mut *store).await?;
                     instance.switchboard_plugin_responder().call_event_kinds(store).await
                 })
@@ -260,7 +270,7 @@ impl Runtime {
         let Some(pre) = &plugin.router else { return not_served("router") };
         let request = wit_request(request);
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 store.data_mut().fetching = Fetching::Request(0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
@@ -286,7 +296,7 @@ impl Runtime {
         };
         let refusal = wit_refusal(refusal);
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_refuse(store, &request, &refusal).await
             })
@@ -307,7 +317,7 @@ impl Runtime {
         let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
         let event = convert::event(event);
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
@@ -323,28 +333,26 @@ impl Runtime {
         Called { outcome, report: called.report }
     }
 
-    async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(self.limits.queue, self.places.acquire()).await.ok()?.ok()
-    }
-
-    /// Makes one call in a fresh store and drops the store with it, however it ends.
+    /// Makes one call, in a place of this class, in a fresh store and drops the store with it, however it ends.
     pub(crate) async fn call<T>(
         &self,
+        class: SizeClass,
         context: &CallContext,
         call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Called<T> {
-        let Some(_place) = self.place().await else {
-            let why = format!("no free place within {} ms", self.limits.queue.as_millis());
+        let room = self.room(class);
+        let Some(_place) = room.place().await else {
+            let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
-        let (verbs, limits) = (Arc::clone(&self.verbs), Arc::clone(&self.limits));
+        let (verbs, limits) = (Arc::clone(&self.verbs), Arc::clone(&room.limits));
         let state = CallState::new(context, verbs, limits);
-        let mut store = fresh_store(&self.engine, state);
+        let mut store = fresh_store(&room.engine, state);
         let begun = Instant::now();
-        let outcome = match tokio::time::timeout(self.limits.wall, call(&mut store)).await {
-            Ok(ended) => read_ending(ended, &self.limits),
+        let outcome = match tokio::time::timeout(room.limits.wall, call(&mut store)).await {
+            Ok(ended) => read_ending(ended, &room.limits),
             Err(_) => {
-                let why = format!("took longer than {} ms", self.limits.wall.as_millis());
+                let why = format!("took longer than {} ms", room.limits.wall.as_millis());
                 Outcome::LimitExceeded(Limit::Wall, why)
             }
         };

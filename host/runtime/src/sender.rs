@@ -23,7 +23,7 @@ impl Runtime {
         let Some(pre) = &plugin.sender else { return not_served("sender-route") };
         let question = wit_question(question, counter);
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_sender_route().call_choose(store, &question).await
             })

@@ -39,7 +39,7 @@ impl Runtime {
         let Some(pre) = &plugin.webhook else { return not_served("webhook") };
         let (event, about, endpoint) = (convert::event(matter.event), about(matter), endpoint(matter.endpoint));
         let called = self
-            .call(context, async |store| {
+            .call(plugin.class, context, async |store| {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_webhook().call_shape(store, &event, &about, &endpoint).await
             })

@@ -24,10 +24,11 @@ use switchboard_core::rules::retention::Retention;
 use switchboard_core::storage::{MasterKey, OpenError, Storage, StorageError};
 use switchboard_media::Inspector;
 use switchboard_runtime::verbs::Verbs;
-use switchboard_runtime::{CallLimits, Compiler, Runtime, RuntimeError, RuntimeSettings};
+use switchboard_runtime::{Compiler, Runtime, RuntimeError, RuntimeSettings};
 
 use crate::accounts::Accounts;
 use crate::blobs::BlobFiles;
+use crate::config::PluginConfig;
 use crate::egress::{Fetches, GuardError, GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
 use crate::http::{
@@ -58,8 +59,8 @@ pub struct HostSettings {
     pub master_key: MasterKey,
     /// The operator's key.
     pub admin_key: AdminKey,
-    /// Plugin calls that run at once.
-    pub places: u32,
+    /// What plugins may use.
+    pub plugins: PluginConfig,
     /// What requests that customers cause may reach beside the public internet.
     pub egress_allow: AllowList,
     /// Who compiles plugins.
@@ -177,7 +178,7 @@ impl Host {
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, &guarded);
-        let runtime = open_runtime(settings.places, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
+        let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
         let page = basics.metrics_page(metrics, &sessions);
 
@@ -301,13 +302,13 @@ impl Host {
 }
 
 fn open_runtime(
-    places: u32,
+    plugins: &PluginConfig,
     compiler: Compiler,
     (cache_folder, cache_key): (PathBuf, [u8; 32]),
     verbs: Arc<dyn Verbs>,
 ) -> Result<Runtime, RuntimeError> {
-    let limits = CallLimits::default();
-    let settings = RuntimeSettings { places, limits, compiler, cache_folder: Some(cache_folder), cache_key };
+    let (small, large) = plugins.classes();
+    let settings = RuntimeSettings { small, large, compiler, cache_folder: Some(cache_folder), cache_key };
     Runtime::new(settings, verbs)
 }
 

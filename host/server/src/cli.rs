@@ -63,7 +63,10 @@ enum Command {
     RotateMasterKey(RotateArguments),
     /// Compile a component from standard input to standard output; the host starts this itself.
     #[command(hide = true)]
-    CompileComponent,
+    CompileComponent {
+        /// What it may use.
+        words: Vec<String>,
+    },
     /// Look at a media file on standard input; the host starts this itself.
     #[command(hide = true)]
     InspectMedia {
@@ -130,8 +133,8 @@ struct RotateArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // The compiling child speaks its own protocol and needs no runtime.
-    if matches!(arguments.command, Command::CompileComponent) {
-        return match compile_from_stdin() {
+    if let Command::CompileComponent { words } = &arguments.command {
+        return match compile_from_stdin(words) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(&why),
         };
@@ -210,7 +213,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
             Ok(())
         }
         Command::RotateMasterKey(arguments) => rotate_master_key(&arguments.data_dir).await,
-        Command::CompileComponent | Command::InspectMedia { .. } => Ok(()),
+        Command::CompileComponent { .. } | Command::InspectMedia { .. } => Ok(()),
     }
 }
 
@@ -272,7 +275,7 @@ pub(crate) async fn open(config: &Config, sim_url: Option<String>) -> Result<Ope
         data_dir: config.data_dir.clone(),
         master_key,
         admin_key: admin_key.clone(),
-        places: config.plugins.places,
+        plugins: config.plugins.clone(),
         retention: config.retention.rule(),
         egress_allow: config.egress.allow.clone(),
         compiler: Compiler::Child { program: std::env::current_exe()? },

@@ -12,9 +12,13 @@ use switchboard_core::rules::egress::AllowList;
 use switchboard_core::rules::liveness::LivenessSettings;
 use switchboard_core::rules::retention::Retention;
 
+use switchboard_runtime::{CallLimits, ClassSettings, CompileLimits};
+
 use crate::http::HttpSettings;
 use crate::media::MediaSettings;
 use crate::whatsapp::SessionSettings;
+
+const MIB: u64 = 1024 * 1024;
 
 /// The file with every key at its default, as it ships.
 pub const DEFAULT_FILE: &str = include_str!("../default.toml");
@@ -104,8 +108,57 @@ impl Default for HttpConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginConfig {
-    /// Plugin calls that run at once, 1 to 1000.
+    /// Calls of small plugins that run at once, 1 to 1000.
     pub places: u32,
+    /// How long one call may compute, 10 to 60000 ms.
+    pub cpu_ms: u64,
+    /// How long one call may take, what it waits for included, 1 to 300 s.
+    pub wall_seconds: u64,
+    /// Memory of one call, 1 to 1024 MiB.
+    pub memory_mib: u32,
+    /// How long one compilation may take, 1 to 3600 s.
+    pub compile_seconds: u64,
+    /// Components of one size class that may wait to be compiled, 1 to 1000.
+    pub compiles_waiting: u32,
+    /// What large plugins may use.
+    pub large: LargePluginConfig,
+}
+
+/// What large plugins may use: those of more than 4 MiB, or that need more from the start than small ones may have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LargePluginConfig {
+    /// Their calls that run at once, 1 to 100.
+    pub places: u32,
+    /// How long one call may compute, 10 to 60000 ms.
+    pub cpu_ms: u64,
+    /// How long one call may take, what it waits for included, 1 to 300 s.
+    pub wall_seconds: u64,
+    /// Memory of one call, 16 to 2048 MiB.
+    pub memory_mib: u32,
+    /// How long one compilation may take, 1 to 3600 s.
+    pub compile_seconds: u64,
+}
+
+impl PluginConfig {
+    /// How the two size classes are set up.
+    pub fn classes(&self) -> (ClassSettings, ClassSettings) {
+        let waiting = usize::try_from(self.compiles_waiting).unwrap_or(usize::MAX);
+        let class = |settings: ClassSettings, places, cpu_ms, wall_seconds, memory_mib, compile_seconds| {
+            let wall = Duration::from_secs(wall_seconds);
+            let memory_bytes_max = usize::try_from(u64::from(memory_mib) * MIB).unwrap_or(usize::MAX);
+            let cpu = Duration::from_millis(cpu_ms);
+            // A host call that hangs leaves the plugin time to say so.
+            let host_call = wall * 4 / 5;
+            let limits = CallLimits { cpu, wall, host_call, memory_bytes_max, ..settings.limits };
+            let compile = CompileLimits { wait: Duration::from_secs(compile_seconds), ..settings.compile };
+            ClassSettings { places, limits, compile, compiles_waiting_max: waiting }
+        };
+        let Self { places, cpu_ms, wall_seconds, memory_mib, compile_seconds, .. } = *self;
+        let small = class(ClassSettings::small(), places, cpu_ms, wall_seconds, memory_mib, compile_seconds);
+        let LargePluginConfig { places, cpu_ms, wall_seconds, memory_mib, compile_seconds } = self.large;
+        (small, class(ClassSettings::large(), places, cpu_ms, wall_seconds, memory_mib, compile_seconds))
+    }
 }
 
 /// WhatsApp sessions.
@@ -206,8 +259,34 @@ impl Default for Config {
 
 impl Default for PluginConfig {
     fn default() -> Self {
-        Self { places: 64 }
+        let ClassSettings { places, limits, compile, compiles_waiting_max } = ClassSettings::small();
+        Self {
+            places,
+            cpu_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX),
+            wall_seconds: limits.wall.as_secs(),
+            memory_mib: mib(limits.memory_bytes_max),
+            compile_seconds: compile.wait.as_secs(),
+            compiles_waiting: u32::try_from(compiles_waiting_max).unwrap_or(u32::MAX),
+            large: LargePluginConfig::default(),
+        }
     }
+}
+
+impl Default for LargePluginConfig {
+    fn default() -> Self {
+        let ClassSettings { places, limits, compile, .. } = ClassSettings::large();
+        Self {
+            places,
+            cpu_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX),
+            wall_seconds: limits.wall.as_secs(),
+            memory_mib: mib(limits.memory_bytes_max),
+            compile_seconds: compile.wait.as_secs(),
+        }
+    }
+}
+
+fn mib(bytes: usize) -> u32 {
+    u32::try_from(bytes as u64 / MIB).unwrap_or(u32::MAX)
 }
 
 /// Why a configuration file is not taken.
@@ -262,9 +341,19 @@ impl Config {
     }
 
     /// Every number that has a range, with it.
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 10] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 20] {
         [
             ("plugins.places", self.plugins.places.into(), 1..=1000),
+            ("plugins.cpu_ms", self.plugins.cpu_ms, 10..=60_000),
+            ("plugins.wall_seconds", self.plugins.wall_seconds, 1..=300),
+            ("plugins.memory_mib", self.plugins.memory_mib.into(), 1..=1024),
+            ("plugins.compile_seconds", self.plugins.compile_seconds, 1..=3600),
+            ("plugins.compiles_waiting", self.plugins.compiles_waiting.into(), 1..=1000),
+            ("plugins.large.places", self.plugins.large.places.into(), 1..=100),
+            ("plugins.large.cpu_ms", self.plugins.large.cpu_ms, 10..=60_000),
+            ("plugins.large.wall_seconds", self.plugins.large.wall_seconds, 1..=300),
+            ("plugins.large.memory_mib", self.plugins.large.memory_mib.into(), 16..=2048),
+            ("plugins.large.compile_seconds", self.plugins.large.compile_seconds, 1..=3600),
             ("stop_wait_seconds", self.stop_wait_seconds, 1..=600),
             ("sessions.ack_wait_seconds", self.sessions.ack_wait_seconds, 1..=600),
             ("sessions.silence_seconds", self.sessions.silence_seconds, 1..=3600),
@@ -333,6 +422,20 @@ mod tests {
         for entry in ["10.0.0.1/8", "0.0.0.0/0", "http://a", "a b"] {
             let error = read(&format!("[{entry:?}]")).unwrap_err().to_string();
             assert!(error.contains(&format!("{entry:?} is ")) && error.contains("line 2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_size_class_has_its_limits_and_its_keys() {
+        let (small, large) = PluginConfig::default().classes();
+        assert_eq!((small.places, &small.limits), (64, &CallLimits::default()));
+        assert_eq!((large.places, &large.limits), (8, &CallLimits::large()));
+        let text = "[plugins]\nplaces = 3\n[plugins.large]\nplaces = 1\nmemory_mib = 128\nwall_seconds = 60";
+        let (small, large) = toml::from_str::<Config>(text).unwrap().plugins.classes();
+        assert_eq!((small.places, small.limits.memory_bytes_max), (3, 64 << 20));
+        assert_eq!((large.places, large.limits.memory_bytes_max, large.limits.host_call.as_secs()), (1, 128 << 20, 48));
+        for unknown in ["[plugins.small]\nplaces = 1", "[plugins.large]\nplace = 1", "[plugins]\nmemory_mb = 1"] {
+            assert!(toml::from_str::<Config>(unknown).is_err(), "{unknown}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
 use switchboard_tests::account::{Account, phone, received, shows, write};
+use switchboard_tests::components::replaced;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
 const HOSTILE: &str = env!("GUEST_HOSTILE");
@@ -151,7 +152,7 @@ async fn an_upload_that_cannot_run_is_refused_by_name() {
         (b"PK\x03\x04".to_vec(), "not_wasm"),
         (b"\0asm\x01\0\0\0".to_vec(), "core_module"),
         (b"\x7fELF\x02\x01\x01\0".to_vec(), "precompiled"),
-        (broken, "invalid_component"),
+        (broken, "truncated"),
         (component(env!("GUEST_NO_INTERFACE")), "no_known_interface"),
         (component(env!("GUEST_IMPORTS_KEYS")), "forbidden_import"),
     ];
@@ -159,6 +160,12 @@ async fn an_upload_that_cannot_run_is_refused_by_name() {
         let refused = upload(&account, &account.tenant_key, "bad", bytes).await;
         assert_eq!((refused.status, &refused.json()["code"]), (422, &json!(code)), "{refused:?}");
     }
+    let newer = replaced(&component(AUTO_REPLY), b"plugin/config@0.1.0", b"plugin/config@0.7.0");
+    let refused = upload(&account, &account.tenant_key, "newer", newer).await.json();
+    let told = |name: &str| refused[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!((told("code"), told("interface")), ("wrong_version".into(), "switchboard:plugin/config@0.7.0".into()));
+    assert_eq!((told("asked"), told("offered")), ("0.7.0".into(), "0.1.0".into()));
+    assert!(told("change").contains("Cargo.toml") && told("detail").ends_with(&told("change")), "{refused}");
     assert_eq!(account.get("/switchboard/v1/plugins", &account.tenant_key).await.json()["plugins"], json!([]));
     stage.stop().await;
 }

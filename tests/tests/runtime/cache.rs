@@ -99,6 +99,39 @@ async fn the_folder_of_compiled_code_is_private() {
     let folder = parent.path().join("code");
     load(&folder, KEY, IMPORTS_KEYS).await.unwrap();
     assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in std::fs::read_dir(&folder).unwrap() {
+        assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn compiled_code_is_mapped_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = kept_file(folder.path(), &load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap());
+    let is_mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(file.to_str().unwrap());
+    assert!(!is_mapped());
+    let kept = load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
+    assert!(is_mapped());
+    drop(kept);
+}
+
+#[tokio::test]
+async fn as_many_components_wait_to_be_compiled_as_may_and_no_more() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtime/stage/compiles-for-ever").into();
+    let mut settings = settings(1);
+    settings.compiler = Compiler::Child { program };
+    settings.small.compiles_waiting_max = 1;
+    let runtime = runtime(settings);
+    let (keys, reply, live) = (component(IMPORTS_KEYS), component(AUTO_REPLY), component(env!("GUEST_LIVE")));
+    let context = context(None, "{}");
+    let load = async |bytes: &[u8]| runtime.load(bytes, Owner::Operator, &context).await;
+    // One is compiled for ever, one waits for it: whichever comes third is the only one that is answered.
+    let answered = tokio::select! {
+        answered = load(&keys) => answered,
+        answered = load(&reply) => answered,
+        answered = load(&live) => answered,
+    };
+    assert!(matches!(answered, Err(CompileError::Busy { max: 1 })), "{answered:?}");
 }
 
 #[test]

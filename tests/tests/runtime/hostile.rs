@@ -1,13 +1,15 @@
 //! A responder that misbehaves in every way: how the call ends is exact, and the runtime answers the next call.
 
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::responder_worker::Command;
+use switchboard_core::flow::responder_worker::{Command, RunTry};
 use switchboard_core::records::content::Content;
 use switchboard_core::records::id::SessionId;
 use switchboard_core::records::message::Schedule;
-use switchboard_runtime::{Limit, LogLevel, LogLine, Outcome};
+use switchboard_core::records::plugin::SizeClass;
+use switchboard_runtime::{ClassSettings, Limit, LogLevel, LogLine, Outcome, Owner, SMALL_BYTES_MAX};
+use switchboard_tests::components::padded;
 
-use crate::stage::{NOW_MS, Stage, limits, said, settings};
+use crate::stage::{NOW_MS, Stage, component, context, heard, limits, said, settings};
 
 /// The message `text` breaks `limit`, in words that contain `words`, and nothing else breaks.
 async fn assert_breaks(text: &str, limit: Limit, words: &str) {
@@ -57,6 +59,33 @@ async fn a_guest_that_spins_gives_way_to_its_neighbour() {
         () = stage.assert_well() => {}
     }
     assert!(matches!(spin.await.outcome, Outcome::LimitExceeded(Limit::Cpu, _)));
+}
+
+#[tokio::test]
+async fn a_large_component_takes_no_small_ones_place() {
+    let mut settings = settings(1);
+    settings.large = ClassSettings { places: 1, limits: limits(), ..ClassSettings::large() };
+    let stage = Stage::new(settings).await;
+    let bytes = padded(&component(env!("GUEST_HOSTILE")), u32::try_from(SMALL_BYTES_MAX).unwrap());
+    let large = stage.runtime.load(&bytes, Owner::Tenant, &context(None, "{}")).await.unwrap();
+    assert_eq!((stage.plugin.class, large.class), (SizeClass::Small, SizeClass::Large));
+    let ask_large = async |text: &str| {
+        let run = RunTry { id: "run-1", attempt: 1 };
+        stage.runtime.respond(&large, &context(None, "{}"), &run, &heard(text)).await.outcome
+    };
+    let mut spin = Box::pin(ask_large("spin"));
+    tokio::select! {
+        biased;
+        ended = &mut spin => panic!("held small ones up: {ended:?}"),
+        () = stage.assert_well() => {}
+    }
+    assert!(matches!(spin.await, Outcome::LimitExceeded(Limit::Cpu, _)));
+    let mut spin = Box::pin(stage.respond("spin"));
+    tokio::select! {
+        biased;
+        ended = &mut spin => panic!("held large ones up: {ended:?}"),
+        outcome = ask_large("good day") => assert_eq!(outcome, Outcome::Reply(vec![said("good day")])),
+    }
 }
 
 #[tokio::test]

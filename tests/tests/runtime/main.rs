@@ -5,6 +5,7 @@ mod cancel;
 mod guards;
 mod hostile;
 mod http;
+mod refusals;
 mod router;
 mod stage;
 mod streams;

@@ -26,7 +26,7 @@ use switchboard_runtime::verbs::{
     NewMessage, NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 use switchboard_runtime::{
-    CallContext, CallLimits, Called, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
+    CallContext, CallLimits, Called, ClassSettings, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
 };
 use tokio::sync::OnceCell;
 
@@ -55,7 +55,9 @@ pub fn limits() -> CallLimits {
 
 /// A runtime that keeps no compiled code.
 pub fn settings(places: u32) -> RuntimeSettings {
-    RuntimeSettings { places, limits: limits(), compiler: Compiler::InProcess, cache_folder: None, cache_key: [7; 32] }
+    let small = ClassSettings { places, limits: limits(), ..ClassSettings::small() };
+    let large = ClassSettings { places: 2, ..ClassSettings::large() };
+    RuntimeSettings { small, large, compiler: Compiler::InProcess, cache_folder: None, cache_key: [7; 32] }
 }
 
 /// A runtime for loading: nobody calls its verbs.

@@ -191,7 +191,11 @@ fn message(session: SessionId, id: u64) -> Message {
 
 /// The version number `n` of some plugin, whose component is [`component`].
 fn version(n: u8) -> PluginVersion {
-    let declared = Declared { interfaces: vec!["responder".to_owned()], event_kinds: vec!["message.received".to_owned()] };
+    let declared = Declared {
+        interfaces: vec!["responder".to_owned()],
+        event_kinds: vec!["message.received".to_owned()],
+        ..Declared::default()
+    };
     let version = PluginVersion::new(&format!("{n:064x}"), component(n).len() as u64, LATER, declared);
     PluginVersion { uploaded_by: Some(KeyId(7)), note: format!("upload {n}"), load_ms: 3, ..version }
 }

@@ -42,7 +42,7 @@ pub(crate) fn link(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::comp
 
 impl CallState {
     /// Counts a host call and traps the guest beyond the limit.
-    fn count(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn count(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         let limit = self.limits.host_calls_max;
         if self.host_calls > limit {

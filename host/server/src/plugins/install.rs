@@ -132,6 +132,12 @@ pub enum InstallError {
         /// The limit.
         max: usize,
     },
+    /// Too many components wait to be compiled, of all owners together.
+    #[error("{max} components wait to be compiled already; come back later")]
+    CompileBusy {
+        /// How many may wait.
+        max: usize,
+    },
     /// The host failed to compile.
     #[error("the host cannot compile now: {0}")]
     Host(String),
@@ -145,6 +151,7 @@ impl From<CompileError> for InstallError {
         match error {
             CompileError::Refused(refused) => Self::Refused(refused),
             CompileError::Misconfigured(faults) => Self::Config(faults),
+            CompileError::Busy { max } => Self::CompileBusy { max },
             CompileError::Io(error) => Self::Host(error.to_string()),
         }
     }

@@ -255,7 +255,8 @@ impl Plugins {
 
 /// What a component said of itself in its trial.
 pub(super) fn declared(loaded: &LoadedPlugin) -> Declared {
-    Declared { interfaces: loaded.interfaces.clone(), event_kinds: loaded.event_kinds.clone() }
+    let (interfaces, event_kinds) = (loaded.interfaces.clone(), loaded.event_kinds.clone());
+    Declared { interfaces, event_kinds, class: loaded.class }
 }
 
 /// A plugin with routes has to be mounted.

@@ -1,5 +1,6 @@
 //! Uploaded plugins and the work they owe.
 
+mod class;
 mod grants;
 mod version;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
 
+pub use class::SizeClass;
 pub use grants::{Grants, MessageField, SendGrant, SessionGrant};
 pub use version::{Declared, PluginVersion};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::records::id::KeyId;
-use crate::records::plugin::Grants;
+use crate::records::plugin::{Grants, SizeClass};
 
 /// What a component said in its trial that it serves. Kept, so that it is known without its code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Declared {
     /// The event types its responder asked for.
     #[serde(default)]
     pub event_kinds: Vec<String>,
+    /// Where it runs.
+    #[serde(default)]
+    pub class: SizeClass,
 }
 
 /// A component that was uploaded for a plugin.

@@ -6,14 +6,17 @@ use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::rules::authority::Denial;
 use switchboard_core::rules::grants::GrantFault;
 use switchboard_core::storage::StorageError;
-use switchboard_runtime::ConfigFault;
 use switchboard_runtime::verbs::{LimitStanding, VerbError};
+use switchboard_runtime::{ConfigFault, InspectError};
 
 use super::super::body::ShapeFault;
 use super::super::idempotency::OnceError;
 use super::super::problem::Problem;
 use crate::accounts::AccountError;
 use crate::plugins::InstallError;
+
+/// When to come back while many components wait to be compiled.
+const COMPILE_RETRY_SECONDS: u64 = 10;
 
 fn storage_problem(error: &StorageError) -> Problem {
     tracing::error!(%error, "the host's own API cannot reach storage");
@@ -46,9 +49,7 @@ impl From<AccountError> for Problem {
 impl From<InstallError> for Problem {
     fn from(error: InstallError) -> Self {
         match error {
-            InstallError::Refused(refused) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code())
-            }
+            InstallError::Refused(refused) => refused_component(&refused),
             InstallError::Invalid { field, why } => Self::invalid(field, why),
             InstallError::Config(faults) => config_problem(&["config"], &faults),
             InstallError::Grants(fault) => grant_problem(&["grants"], &fault),
@@ -74,6 +75,12 @@ impl From<InstallError> for Problem {
                 .with("limit", "plugin_changes_waiting")
                 .with("max", max)
                 .with("used", waiting),
+            InstallError::CompileBusy { max } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                .with("code", "compile_busy")
+                .with("limit", "plugins.compiles_waiting")
+                .with("max", max)
+                .with("used", max)
+                .with("retry_after", COMPILE_RETRY_SECONDS),
             InstallError::NoComponent => {
                 tracing::error!("the component of a version is not stored");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
@@ -84,6 +91,20 @@ impl From<InstallError> for Problem {
             }
             InstallError::Storage(error) => storage_problem(&error),
         }
+    }
+}
+
+fn refused_component(refused: &InspectError) -> Problem {
+    let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, refused.to_string()).with("code", refused.code());
+    if let Some(interface) = refused.interface() {
+        problem = problem.with("interface", interface);
+    }
+    if let Some((asked, offered)) = refused.versions() {
+        problem = problem.with("asked", asked).with("offered", offered);
+    }
+    match refused.change() {
+        Some(change) => problem.with("change", change),
+        None => problem,
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::ROUTES;
 use super::*;
 
 /// Where refusals of components have their names.
-const INSPECT: &str = include_str!("../../../../../runtime/src/inspect.rs");
+const INSPECT: &str = include_str!("../../../../../runtime/src/inspect/error.rs");
 /// Every room that makes problems.
 const SOURCES: [&str; 18] = [
     include_str!("../../problem.rs"),

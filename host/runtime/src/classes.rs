@@ -1,0 +1,130 @@
+//! Size classes: small components, and large ones that bring an interpreter. Each class has its engine, its places, its limits and
+//! its turn to compile, so that the large cannot keep the small waiting.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use crate::call::CallState;
+use crate::compile::{CompileError, CompileLimits};
+use crate::engine::{EpochThread, class_engine};
+use crate::imports;
+use crate::inspect::{Inspection, inspect};
+use crate::limits::CallLimits;
+use crate::no_http;
+use crate::runtime::RuntimeError;
+
+/// Calls of small components that run at once, unless it is set.
+const SMALL_PLACES: u32 = 64;
+/// The same of large ones.
+const LARGE_PLACES: u32 = 8;
+/// Components that wait to be compiled, unless it is set.
+const COMPILES_WAITING_MAX: usize = 16;
+
+/// How one size class is set up.
+#[derive(Clone, Debug)]
+pub struct ClassSettings {
+    /// Calls that run at once.
+    pub places: u32,
+    /// Limits of one call.
+    pub limits: CallLimits,
+    /// Limits of one compilation.
+    pub compile: CompileLimits,
+    /// Components that wait while one is compiled.
+    pub compiles_waiting_max: usize,
+}
+
+impl ClassSettings {
+    /// Those of small components.
+    pub fn small() -> Self {
+        let (limits, compile) = (CallLimits::default(), CompileLimits::default());
+        Self { places: SMALL_PLACES, limits, compile, compiles_waiting_max: COMPILES_WAITING_MAX }
+    }
+
+    /// Those of large components.
+    pub fn large() -> Self {
+        let (limits, compile) = (CallLimits::large(), CompileLimits::large());
+        Self { places: LARGE_PLACES, limits, compile, compiles_waiting_max: COMPILES_WAITING_MAX }
+    }
+}
+
+/// Where the components of one class run.
+pub(crate) struct ClassRoom {
+    pub(crate) engine: Engine,
+    linker: Linker<CallState>,
+    pub(crate) limits: Arc<CallLimits>,
+    pub(crate) compile: CompileLimits,
+    pub(crate) queue: CompileQueue,
+    places: Semaphore,
+    _epoch: EpochThread,
+}
+
+impl ClassRoom {
+    pub(crate) fn open(settings: ClassSettings) -> Result<Self, RuntimeError> {
+        let engine = class_engine(settings.places, &settings.limits)?;
+        Ok(Self {
+            linker: imports::link(&engine)?,
+            limits: Arc::new(settings.limits),
+            compile: settings.compile,
+            queue: CompileQueue::new(settings.compiles_waiting_max),
+            places: Semaphore::new(usize::try_from(settings.places).unwrap_or(1)),
+            _epoch: EpochThread::start(&engine)?,
+            engine,
+        })
+    }
+
+    /// Links a component with everything that it can be given.
+    pub(crate) fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<CallState>> {
+        if !no_http::is_imported(&self.engine, component) {
+            return self.linker.instantiate_pre(component);
+        }
+        let mut linker = self.linker.clone();
+        no_http::link(&mut linker, &self.engine, component)?;
+        linker.instantiate_pre(component)
+    }
+
+    /// A place for one call; none when all were taken for as long as a call waits.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(self.limits.queue, self.places.acquire()).await.ok()?.ok()
+    }
+}
+
+/// Inspects on a thread that may be held up: a large component takes a while.
+pub(crate) async fn inspect_aside(bytes: &[u8]) -> Result<Inspection, CompileError> {
+    let bytes = bytes.to_vec();
+    let inspected = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
+    Ok(inspected.map_err(std::io::Error::other)??)
+}
+
+/// Whose turn it is to compile: one component at a time, since each may take as much memory as it is allowed.
+pub(crate) struct CompileQueue {
+    /// Whoever compiles or waits.
+    inside: Semaphore,
+    turn: Semaphore,
+    waiting_max: usize,
+}
+
+/// The turn to compile, until it is dropped.
+pub(crate) struct CompileTurn<'a> {
+    _inside: SemaphorePermit<'a>,
+    _turn: SemaphorePermit<'a>,
+}
+
+impl CompileQueue {
+    fn new(waiting_max: usize) -> Self {
+        Self { inside: Semaphore::new(waiting_max.saturating_add(1)), turn: Semaphore::new(1), waiting_max }
+    }
+
+    /// Waits for the turn.
+    ///
+    /// # Errors
+    /// [`CompileError::Busy`] when as many wait as may.
+    pub(crate) async fn turn(&self) -> Result<CompileTurn<'_>, CompileError> {
+        let busy = || CompileError::Busy { max: self.waiting_max };
+        let inside = self.inside.try_acquire().map_err(|_| busy())?;
+        let turn = self.turn.acquire().await.map_err(|_| busy())?;
+        Ok(CompileTurn { _inside: inside, _turn: turn })
+    }
+}
