@@ -25,3 +25,5 @@ pub mod schema;
 pub mod sim;
 #[cfg(feature = "sim")]
 pub mod stage;
+#[cfg(feature = "toolchains")]
+pub mod toolchains;

@@ -34,5 +34,7 @@ mod streams;
 mod strict;
 mod templates;
 mod test_keys;
+#[cfg(feature = "toolchains")]
+mod toolchains;
 mod versions;
 mod webhooks;

@@ -9,5 +9,7 @@ mod refusals;
 mod router;
 mod stage;
 mod streams;
+#[cfg(feature = "toolchains")]
+mod toolchains;
 mod upload;
 mod webhook;
