@@ -50,8 +50,14 @@ pub(crate) fn link(linker: &mut Linker<CallState>, engine: &Engine, component: &
                 ComponentItem::Resource(_) if RESOURCES.contains(&name) => {
                     linked.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))?;
                 }
-                ComponentItem::ComponentFunc(_) => linked.func_new(name, |mut store, function, _, results| {
+                ComponentItem::ComponentFunc(_) => linked.func_new(name, |mut store, function, given, results| {
                     store.data_mut().count()?;
+                    for value in given {
+                        // What was lent must be back when the function ends, and what was given is not kept.
+                        if let Val::Resource(handle) = value {
+                            handle.try_into_resource::<Nothing>(&mut store)?;
+                        }
+                    }
                     for (result, shape) in results.iter_mut().zip(function.results()) {
                         *result = least(&mut store, &shape)?;
                     }
