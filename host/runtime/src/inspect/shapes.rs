@@ -62,7 +62,7 @@ fn instance_of(types: &Types, name: &str) -> Option<ComponentInstanceTypeId> {
     else {
         return None;
     };
-    match types[id].exports.get(&format!("{PACKAGE}/{name}@{VERSION}"))?.ty {
+    match types.get(id)?.exports.get(&format!("{PACKAGE}/{name}@{VERSION}"))?.ty {
         ComponentEntityType::Instance(instance) => Some(instance),
         _ => None,
     }
@@ -118,7 +118,7 @@ fn functions(types: TypesRef<'_>, instance: ComponentInstanceTypeId) -> impl Ite
 }
 
 fn function(types: TypesRef<'_>, instance: ComponentInstanceTypeId, name: &str) -> Option<ComponentFuncTypeId> {
-    match types[instance].exports.get(name)?.ty {
+    match types.get(instance)?.exports.get(name)?.ty {
         ComponentEntityType::Func(id) => Some(id),
         _ => None,
     }
@@ -154,7 +154,10 @@ impl<'a> Pair<'a> {
         wanted: ComponentFuncTypeId,
     ) -> Result<(), InspectError> {
         let differs = |why: String| wrong(item, format!("{name}: {why}"));
-        self.functions(&self.given[given], &self.wanted[wanted]).map_err(differs)
+        let (Some(given), Some(wanted)) = (self.given.get(given), self.wanted.get(wanted)) else {
+            return Err(differs("its type cannot be read".to_owned()));
+        };
+        self.functions(given, wanted).map_err(differs)
     }
 
     fn functions(&self, given: &ComponentFuncType, wanted: &ComponentFuncType) -> Result<(), String> {
@@ -185,7 +188,7 @@ impl<'a> Pair<'a> {
         {
             return Ok(());
         }
-        let (given_type, wanted_type) = (defined(self.given, given), defined(self.wanted, wanted));
+        let (given_type, wanted_type) = (defined(self.given, given, at)?, defined(self.wanted, wanted, at)?);
         self.defined(&given_type, &wanted_type, at)?;
         if let (ComponentValType::Type(given), ComponentValType::Type(wanted)) = (given, wanted) {
             self.equal.borrow_mut().insert((given, wanted));
@@ -236,10 +239,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn defined(types: TypesRef<'_>, value: ComponentValType) -> ComponentDefinedType {
+fn defined(types: TypesRef<'_>, value: ComponentValType, at: &str) -> Result<ComponentDefinedType, String> {
     match value {
-        ComponentValType::Primitive(primitive) => ComponentDefinedType::Primitive(primitive),
-        ComponentValType::Type(id) => types[id].clone(),
+        ComponentValType::Primitive(primitive) => Ok(ComponentDefinedType::Primitive(primitive)),
+        ComponentValType::Type(id) => types.get(id).cloned().ok_or_else(|| format!("the type of {at} cannot be read")),
     }
 }
 
