@@ -62,7 +62,7 @@ fn instance_of(types: &Types, name: &str) -> Option<ComponentInstanceTypeId> {
     else {
         return None;
     };
-    match types.get(id)?.exports.get(&format!("{PACKAGE}/{name}@{VERSION}"))?.ty {
+    match types[id].exports.get(&format!("{PACKAGE}/{name}@{VERSION}"))?.ty {
         ComponentEntityType::Instance(instance) => Some(instance),
         _ => None,
     }
@@ -155,7 +155,7 @@ impl<'a> Pair<'a> {
     ) -> Result<(), InspectError> {
         let differs = |why: String| wrong(item, format!("{name}: {why}"));
         let (Some(given), Some(wanted)) = (self.given.get(given), self.wanted.get(wanted)) else {
-            return Err(differs("its type cannot be read".to_owned()));
+            return Err(differs("it has no type".to_owned()));
         };
         self.functions(given, wanted).map_err(differs)
     }
@@ -188,7 +188,9 @@ impl<'a> Pair<'a> {
         {
             return Ok(());
         }
-        let (given_type, wanted_type) = (defined(self.given, given, at)?, defined(self.wanted, wanted, at)?);
+        let (Some(given_type), Some(wanted_type)) = (defined(self.given, given), defined(self.wanted, wanted)) else {
+            return Err(format!("{at} has no type"));
+        };
         self.defined(&given_type, &wanted_type, at)?;
         if let (ComponentValType::Type(given), ComponentValType::Type(wanted)) = (given, wanted) {
             self.equal.borrow_mut().insert((given, wanted));
@@ -239,10 +241,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn defined(types: TypesRef<'_>, value: ComponentValType, at: &str) -> Result<ComponentDefinedType, String> {
+fn defined(types: TypesRef<'_>, value: ComponentValType) -> Option<ComponentDefinedType> {
     match value {
-        ComponentValType::Primitive(primitive) => Ok(ComponentDefinedType::Primitive(primitive)),
-        ComponentValType::Type(id) => types.get(id).cloned().ok_or_else(|| format!("the type of {at} cannot be read")),
+        ComponentValType::Primitive(primitive) => Some(ComponentDefinedType::Primitive(primitive)),
+        ComponentValType::Type(id) => types.get(id).cloned(),
     }
 }
 
