@@ -118,7 +118,7 @@ fn functions(types: TypesRef<'_>, instance: ComponentInstanceTypeId) -> impl Ite
 }
 
 fn function(types: TypesRef<'_>, instance: ComponentInstanceTypeId, name: &str) -> Option<ComponentFuncTypeId> {
-    match types[instance].exports.get(name)?.ty {
+    match types.get(instance)?.exports.get(name)?.ty {
         ComponentEntityType::Func(id) => Some(id),
         _ => None,
     }
@@ -154,7 +154,10 @@ impl<'a> Pair<'a> {
         wanted: ComponentFuncTypeId,
     ) -> Result<(), InspectError> {
         let differs = |why: String| wrong(item, format!("{name}: {why}"));
-        self.functions(&self.given[given], &self.wanted[wanted]).map_err(differs)
+        let (Some(given), Some(wanted)) = (self.given.get(given), self.wanted.get(wanted)) else {
+            return Err(differs("it has no type".to_owned()));
+        };
+        self.functions(given, wanted).map_err(differs)
     }
 
     fn functions(&self, given: &ComponentFuncType, wanted: &ComponentFuncType) -> Result<(), String> {
@@ -185,7 +188,9 @@ impl<'a> Pair<'a> {
         {
             return Ok(());
         }
-        let (given_type, wanted_type) = (defined(self.given, given), defined(self.wanted, wanted));
+        let (Some(given_type), Some(wanted_type)) = (defined(self.given, given), defined(self.wanted, wanted)) else {
+            return Err(format!("{at} has no type"));
+        };
         self.defined(&given_type, &wanted_type, at)?;
         if let (ComponentValType::Type(given), ComponentValType::Type(wanted)) = (given, wanted) {
             self.equal.borrow_mut().insert((given, wanted));
@@ -236,10 +241,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn defined(types: TypesRef<'_>, value: ComponentValType) -> ComponentDefinedType {
+fn defined(types: TypesRef<'_>, value: ComponentValType) -> Option<ComponentDefinedType> {
     match value {
-        ComponentValType::Primitive(primitive) => ComponentDefinedType::Primitive(primitive),
-        ComponentValType::Type(id) => types[id].clone(),
+        ComponentValType::Primitive(primitive) => Some(ComponentDefinedType::Primitive(primitive)),
+        ComponentValType::Type(id) => types.get(id).cloned(),
     }
 }
 
