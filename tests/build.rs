@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &[
             ("GUEST_HOSTILE", "hostile.wasm"),
             ("GUEST_IMPORTS_KEYS", "imports_keys.wasm"),
+            ("GUEST_KEEPER", "keeper.wasm"),
             ("GUEST_LETTERHEAD", "letterhead.wasm"),
             ("GUEST_LIVE", "live.wasm"),
             ("GUEST_MIRROR", "mirror.wasm"),

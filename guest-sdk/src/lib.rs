@@ -56,10 +56,14 @@ pub use host::groups;
 pub use host::http as outbound;
 /// The host's verbs for keys; only for plugins that the operator installs.
 pub use host::keys;
+/// What the plugin keeps for a tenant.
+pub use host::kv;
 /// The host's verbs for a tenant's files.
 pub use host::media;
 /// The host's verbs for a tenant's messages.
 pub use host::messages;
+/// Secrets that people wrote down for the plugin.
+pub use host::secrets;
 /// The host's verbs for a tenant's sessions.
 pub use host::sessions;
 /// The host's verbs for webhook endpoints.

@@ -1,7 +1,7 @@
-//! Builds the plugins that the binary carries.
+//! Builds the plugins that the binary carries, and lists what new plugin projects bring along.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use switchboard_guest_build::{GuestWorkspace, emit};
 
@@ -12,7 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let built = GuestWorkspace { folder: plugins, watched, target_name: "plugins" }.build()?;
     for (variable, file) in [
         ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
+        ("PLUGIN_BUSINESS_HOURS", "business_hours.wasm"),
         ("PLUGIN_CLOUDEVENTS", "cloudevents.wasm"),
+        ("PLUGIN_MENU", "menu.wasm"),
         ("PLUGIN_PROSENDI", "prosendi.wasm"),
         ("PLUGIN_QUIET_HOURS", "quiet_hours.wasm"),
         ("PLUGIN_RECIPIENTS", "recipients.wasm"),
@@ -25,6 +27,38 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("PLUGIN_WASENDER", "wasender.wasm"),
     ] {
         emit(&format!("rustc-env={variable}={}", built.join(file).display()));
+    }
+    embed_sdk(&root)
+}
+
+/// Lists what a new plugin project brings along: the SDK's sources and the contract.
+fn embed_sdk(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut files = Vec::new();
+    for folder in ["guest-sdk/src", "wit"] {
+        collect(&root.join(folder), folder, &mut files)?;
+        emit(&format!("rerun-if-changed={}", root.join(folder).display()));
+    }
+    files.sort();
+    let mut text =
+        "/// The SDK's sources and the contract, by their paths in the project.\nconst SDK_FILES: &[(&str, &str)] = &[\n"
+            .to_owned();
+    for (name, path) in files {
+        text.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.canonicalize()?));
+    }
+    text.push_str("];\n");
+    std::fs::write(Path::new(&env::var("OUT_DIR")?).join("sdk_files.rs"), text)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(), Box<dyn std::error::Error>> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &name, files)?;
+        } else {
+            files.push((name, entry.path()));
+        }
     }
     Ok(())
 }

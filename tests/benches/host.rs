@@ -109,7 +109,7 @@ async fn plugin_calls() {
     let us = per_call(async || {
         let called =
             plugins.runtime().respond(&auto_reply.loaded, &context, &RunTry { id: "run_1", attempt: 1 }, &event).await;
-        assert_eq!(called.outcome.into_result().unwrap().len(), 1);
+        assert_eq!(called.outcome.into_result().unwrap().commands.len(), 1);
     })
     .await;
     say("responder call that replies, fresh store", format!("{us:.1} µs"));

@@ -1,5 +1,5 @@
-//! Kill -9 of the host at seeded points under traffic: nothing is lost, reordered or shown twice, every webhook comes, and no
-//! session pairs again.
+//! Kill -9 of the host at seeded points under traffic: nothing is lost, reordered or shown twice, every webhook comes, no
+//! session pairs again, and a responder that counts has counted what it answered.
 //!
 //! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (200 unless set).
 
@@ -9,8 +9,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use switchboard::app::STORAGE_FILE;
+use switchboard::secrets::master_key_file;
+use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::{KV_PAGE_ENTRIES_MAX, KvStretch};
+use switchboard_core::storage::{MasterKey, Storage};
 use switchboard_tests::account::{Account, TestSession, phone, received, write};
 use switchboard_tests::patience::{PATIENCE, pause, until};
 use switchboard_tests::process::Process;
@@ -88,6 +96,7 @@ impl Scene {
         let made = account.post("/switchboard/v1/webhooks", &account.tenant_key, hook).await;
         assert_eq!(made.status, 201, "{made:?}");
         account.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong" }], "quote": true })).await;
+        upload_counter(&account).await;
         let mut sessions = Vec::new();
         for number in SESSION_NUMBERS {
             sessions.push(account.linked(sim.http(), "Crash", number).await);
@@ -98,6 +107,17 @@ impl Scene {
         let listen = host.address.to_string();
         (Self { folder: folder.to_owned(), sim, account, sessions, receiver, listen }, host)
     }
+}
+
+/// A responder that keeps how many messages came in each chat, and answers with the number.
+async fn upload_counter(account: &Account) {
+    let component = STANDARD.encode(std::fs::read(env!("GUEST_KEEPER")).unwrap());
+    // Only the operator can mount a router.
+    let wish = json!({
+        "name": "counter", "component_base64": component, "mounts": [{ "prefix": "/counter" }], "grants": "asked",
+    });
+    let made = account.post("/switchboard/v1/plugins", ADMIN_KEY, wish).await;
+    assert_eq!(made.status, 201, "{made:?}");
 }
 
 async fn start_host(folder: &Path, sim: &Process, listen: &str) -> Process {
@@ -204,9 +224,43 @@ impl Shown {
                     missing.insert(format!("webhook of {id} of {from}"));
                 }
             }
+            let written = ledger.written.lock().unwrap().iter().filter(|(_, from)| from == number).count();
+            let counted = counted(shown).len();
+            if counted < written {
+                missing.insert(format!("{} numbers for {number}", written - counted));
+            }
         }
         missing
     }
+}
+
+/// The numbers that a phone was answered with, in the order in which they came.
+fn counted(shown: &[Value]) -> Vec<u64> {
+    let text = |message: &Value| message["text"].as_str().and_then(|text| text.parse().ok());
+    shown.iter().filter_map(text).collect()
+}
+
+/// Each chat got every number once, in order, and the last one is what the plugin keeps.
+async fn counts_are_what_was_answered(scene: &Scene, shown: &Shown, seed: u64) {
+    let data_dir = scene.folder.join("data");
+    let key = std::fs::read_to_string(master_key_file(&data_dir)).unwrap();
+    let storage = Storage::open(&data_dir.join(STORAGE_FILE), MasterKey::parse(&key).unwrap()).await.unwrap();
+    let tenant = TenantId(scene.account.tenant);
+    let kv = storage.kv(tenant, "operator/counter", u64::MAX);
+    let stretch = KvStretch { begin: String::new(), end: None, limit: KV_PAGE_ENTRIES_MAX, reverse: false };
+    let page = kv.scan(&stretch, None, SystemClock.now()).await.unwrap();
+    let mut kept: Vec<u64> =
+        page.entries.iter().map(|entry| String::from_utf8_lossy(&entry.value.bytes).parse().unwrap()).collect();
+    let mut answered = Vec::new();
+    for (number, messages) in &shown.phones {
+        let counted = counted(messages);
+        let expected: Vec<u64> = (1..=counted.len() as u64).collect();
+        assert_eq!(counted, expected, "seed {seed}: what +{number} was answered");
+        answered.push(counted.len() as u64);
+    }
+    kept.sort_unstable();
+    answered.sort_unstable();
+    assert_eq!(kept, answered, "seed {seed}: what is kept, and what was answered");
 }
 
 /// No text and no reply stands on a phone twice, under whatever id.
@@ -333,5 +387,6 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
     assert_eq!((by_host, by_phones), (0, 0), "seed {seed}: messages that the host and that phones could not open");
     println!("the receiver got {} webhooks, {repeated} of them again under their first id", scene.receiver.all().len());
     assert_eq!(host.terminate().await, Some(0), "SIGTERM must end the host in order");
+    counts_are_what_was_answered(&scene, &shown, seed).await;
     std::fs::remove_dir_all(kept).unwrap();
 }

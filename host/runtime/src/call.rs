@@ -6,14 +6,16 @@ use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::Grants;
+use switchboard_core::storage::KvEffects;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::engine::EPOCH_TICK;
-use crate::imports::Fetching;
+use crate::imports::{Fetching, Keeping};
 use crate::limits::CallLimits;
 use crate::log::{LogBuffer, short_words};
+use crate::masks::Masks;
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
 use crate::verbs::Verbs;
@@ -32,9 +34,14 @@ pub(crate) struct CallState {
     pub(crate) grants: Arc<Grants>,
     pub(crate) now_ms: u64,
     pub(crate) once: Option<Arc<Once>>,
-    pub(crate) verbs: Arc<dyn Verbs>,
+    /// What the host does for plugins; none where there is no host.
+    pub(crate) verbs: Option<Arc<dyn Verbs>>,
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) log: LogBuffer,
+    /// What becomes of what the call keeps.
+    pub(crate) keeping: Keeping,
+    /// The secrets that it has read.
+    pub(crate) masks: Masks,
     /// Whom it may ask over HTTP.
     pub(crate) fetching: Fetching,
     pub(crate) host_calls: u32,
@@ -46,7 +53,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    pub(crate) fn new(context: &CallContext, verbs: Arc<dyn Verbs>, limits: Arc<CallLimits>) -> Self {
+    pub(crate) fn new(context: &CallContext, verbs: Option<Arc<dyn Verbs>>, limits: Arc<CallLimits>) -> Self {
         let log = LogBuffer::new(limits.log_bytes_max);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);
@@ -63,10 +70,22 @@ impl CallState {
             wasi: crate::wasi::empty_context(&log, context.now_ms),
             limits,
             log,
+            keeping: Keeping::default(),
+            masks: Masks::default(),
             fetching: Fetching::default(),
             host_calls: 0,
             parked: false,
             table,
+        }
+    }
+}
+
+impl CallState {
+    /// What the run that this call is read and wrote.
+    pub(crate) fn take_effects(&mut self) -> KvEffects {
+        match std::mem::take(&mut self.keeping) {
+            Keeping::WithRun(effects) => effects,
+            Keeping::Nothing | Keeping::AtOnce => KvEffects::default(),
         }
     }
 }
@@ -185,6 +204,7 @@ pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) ->
 /// What a call used, read off its store.
 pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> CallReport {
     let state = store.data();
-    let (log, log_dropped) = state.log.take();
+    let (mut log, log_dropped) = state.log.take();
+    state.masks.mask(&mut log);
     CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
 }

@@ -65,7 +65,7 @@ impl LogBuffer {
 }
 
 /// `message` with control characters written out: a line break or an ANSI sequence must not look like a line of the host.
-fn escaped(message: &str) -> String {
+pub(crate) fn escaped(message: &str) -> String {
     let mut safe = String::with_capacity(message.len());
     for symbol in message.chars() {
         // Line and paragraph separators, and marks that turn the direction of writing, mislead readers as well.

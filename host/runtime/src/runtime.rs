@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::responder_worker::{Command, RunTry};
+use switchboard_core::flow::responder_worker::{Command, RunAnswer, RunTry};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::{Grants, SizeClass};
+use switchboard_core::storage::KvEffects;
 use tokio::time::Instant;
 use wasmtime::Store;
 
@@ -24,7 +25,6 @@ use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
 use crate::bindings::sender_route_world::SenderRoutePluginPre;
 use crate::bindings::streamer_world::StreamerPluginPre;
-use crate::bindings::switchboard::plugin::types::KeyKind as WitKeyKind;
 use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
@@ -33,29 +33,16 @@ use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
+use crate::declarations::{checked_event_kinds, checked_routes};
 use crate::document;
-use crate::imports::Fetching;
+use crate::imports::{Fetching, Keeping};
 use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
 use crate::stream;
-use crate::types::{
-    Credential, CredentialPlace, Rate, RatePer, Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy,
-};
+use crate::types::{Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
 use crate::verbs::Verbs;
-
-/// Routes that one plugin may declare.
-const ROUTES_MAX: usize = 256;
-/// Event kinds that one plugin may ask for.
-const EVENT_KINDS_MAX: usize = 64;
-/// Characters of a declared path or name.
-const NAME_CHARS_MAX: usize = 256;
-/// Credentials that one route may accept.
-const CREDENTIALS_MAX: usize = 8;
-/// Characters of the name of a rate, and most requests in a minute that one may allow.
-const RATE_NAME_CHARS_MAX: usize = 64;
-const RATE_PER_MINUTE_MAX: u32 = 1_000_000;
 
 /// How the runtime is set up.
 #[derive(Clone, Debug)]
@@ -152,7 +139,7 @@ pub struct Runtime {
     pub(crate) limits: Arc<CallLimits>,
     compiler: Compiler,
     cache: CodeCache,
-    verbs: Arc<dyn Verbs>,
+    verbs: Option<Arc<dyn Verbs>>,
 }
 
 impl Runtime {
@@ -161,6 +148,18 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot give what the settings ask for.
     pub fn new(settings: RuntimeSettings, verbs: Arc<dyn Verbs>) -> Result<Self, RuntimeError> {
+        Self::open(settings, Some(verbs))
+    }
+
+    /// The same without a host: components can be loaded, and so tried, and nothing is done for them.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn without_host(settings: RuntimeSettings) -> Result<Self, RuntimeError> {
+        Self::open(settings, None)
+    }
+
+    fn open(settings: RuntimeSettings, verbs: Option<Arc<dyn Verbs>>) -> Result<Self, RuntimeError> {
         let (small, large) = (ClassRoom::open(settings.small)?, ClassRoom::open(settings.large)?);
         Ok(Self {
             limits: Arc::clone(&small.limits),
@@ -271,6 +270,7 @@ impl Runtime {
         let request = wit_request(request);
         let called = self
             .call(plugin.class, context, async |store| {
+                store.data_mut().keeping = Keeping::AtOnce;
                 store.data_mut().fetching = Fetching::Request(0);
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.switchboard_plugin_router().call_handle(store, &request).await
@@ -305,32 +305,31 @@ impl Runtime {
         self.checked_response(called, false)
     }
 
-    /// Calls `responder.respond`.
+    /// Calls `responder.respond`. What the run writes is in the answer, and kept by nobody yet.
     pub async fn respond(
         &self,
         plugin: &LoadedPlugin,
         context: &CallContext,
         run: &RunTry<'_>,
         event: &Event,
-    ) -> Called<Vec<Command>> {
+    ) -> Called<RunAnswer> {
         let Some(pre) = &plugin.responder else { return not_served("responder") };
         let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
         let event = convert::event(event);
         let called = self
             .call(plugin.class, context, async |store| {
+                store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
                 store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
                 let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_responder().call_respond(store, &run, &event).await
+                let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
+                let commands = commands.map_err(|why| store.data().masks.masked(why));
+                Ok((commands, store.data_mut().take_effects()))
             })
             .await;
-        let outcome = match called.outcome {
-            Outcome::Reply(Ok(commands)) => self.checked_commands(commands.into_iter().map(core_command).collect()),
-            Outcome::Reply(Err(why)) => Outcome::PluginError(short_words(&why)),
-            Outcome::PluginError(why) => Outcome::PluginError(why),
-            Outcome::Trap(why) => Outcome::Trap(why),
-            Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
-        };
-        Called { outcome, report: called.report }
+        called.and_then(|(commands, kv)| match commands {
+            Ok(commands) => self.checked_answer(commands.into_iter().map(core_command).collect(), kv),
+            Err(why) => Outcome::PluginError(short_words(&why)),
+        })
     }
 
     /// Makes one call, in a place of this class, in a fresh store and drops the store with it, however it ends.
@@ -345,7 +344,7 @@ impl Runtime {
             let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
-        let (verbs, limits) = (Arc::clone(&self.verbs), Arc::clone(&room.limits));
+        let (verbs, limits) = (self.verbs.clone(), Arc::clone(&room.limits));
         let state = CallState::new(context, verbs, limits);
         let mut store = fresh_store(&room.engine, state);
         let begun = Instant::now();
@@ -378,14 +377,14 @@ impl Runtime {
         }
     }
 
-    fn checked_commands(&self, commands: Vec<Command>) -> Outcome<Vec<Command>> {
+    fn checked_answer(&self, commands: Vec<Command>, kv: KvEffects) -> Outcome<RunAnswer> {
         let bytes = commands.iter().map(|command| json_bytes(&(&command.to, &command.content, &command.extras)));
         let (bytes, limit) = (bytes.sum::<usize>(), self.limits.output_bytes_max);
         if bytes > limit {
             let why = format!("commands of {bytes} bytes; the limit is {limit}");
             return Outcome::LimitExceeded(Limit::Bytes, why);
         }
-        Outcome::Reply(commands)
+        Outcome::Reply(RunAnswer { commands, kv })
     }
 
     fn checked_response(&self, called: Called<wit_router::Response>, streams: bool) -> Called<Response> {
@@ -405,15 +404,6 @@ pub(crate) fn json_bytes(value: &impl serde::Serialize) -> usize {
     // Counting cannot fail, and what cannot be written as JSON would not be accepted either.
     let _ = serde_json::to_writer(&mut size, value);
     size.0
-}
-
-fn core_rate(rate: wit_router::Rate) -> Rate {
-    let per = match rate.per {
-        wit_router::RatePer::Account => RatePer::Account,
-        wit_router::RatePer::Key => RatePer::Key,
-        wit_router::RatePer::Address => RatePer::Address,
-    };
-    Rate { name: rate.name, per_minute: rate.per_minute, per }
 }
 
 /// Counts what is written to it.
@@ -500,85 +490,4 @@ fn unauthorized_why(why: UnauthorizedWhy) -> wit_router::UnauthorizedWhy {
         UnauthorizedWhy::WrongService => wit_router::UnauthorizedWhy::WrongService,
         UnauthorizedWhy::InactiveAccount => wit_router::UnauthorizedWhy::InactiveAccount,
     }
-}
-
-fn checked_event_kinds(kinds: Vec<String>) -> Result<Vec<String>, InspectError> {
-    if kinds.len() > EVENT_KINDS_MAX {
-        let why = format!("{}; the limit is {EVENT_KINDS_MAX}", kinds.len());
-        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
-    }
-    if let Some(kind) = kinds.iter().find(|kind| kind.chars().count() > NAME_CHARS_MAX) {
-        let why = format!("{}… is longer than {NAME_CHARS_MAX} characters", shortened(kind));
-        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
-    }
-    Ok(kinds)
-}
-
-fn checked_routes(routes: Vec<wit_router::Route>) -> Result<Vec<Route>, InspectError> {
-    if routes.len() > ROUTES_MAX {
-        let why = format!("{}; the limit is {ROUTES_MAX}", routes.len());
-        return Err(InspectError::BadDeclaration { what: "routes".to_owned(), why });
-    }
-    routes.into_iter().map(checked_route).collect()
-}
-
-fn checked_route(route: wit_router::Route) -> Result<Route, InspectError> {
-    let refuse = |why: &str| {
-        let what = format!("the route {} {}", shortened(&route.method), shortened(&route.path));
-        Err(InspectError::BadDeclaration { what, why: why.to_owned() })
-    };
-    if !matches!(route.method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-        return refuse("the method must be GET, POST, PUT, PATCH or DELETE");
-    }
-    if !route.path.starts_with('/') || route.path.chars().count() > NAME_CHARS_MAX {
-        return refuse("the path must begin with / and have at most 256 characters");
-    }
-    let body = bodies::core_rule(route.body);
-    if let Err(why) = bodies::check(&body, !route.credentials.is_empty()) {
-        return refuse(why);
-    }
-    if route.credentials.len() > CREDENTIALS_MAX {
-        return refuse("it may accept at most 8 credentials");
-    }
-    let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let bad_name = route.credentials.iter().any(|credential| match &credential.place {
-        wit_router::CredentialPlace::Bearer => false,
-        wit_router::CredentialPlace::Header(name) | wit_router::CredentialPlace::Query(name) => {
-            name.is_empty() || name.len() > 64 || !name.chars().all(token)
-        }
-    });
-    if bad_name {
-        return refuse("the name of a credential's header or parameter must be 1 to 64 letters, digits, - or _");
-    }
-    let link = |kind: &WitKeyKind| matches!(kind, WitKeyKind::Link);
-    let misplaced = route.credentials.iter().any(|credential| match &credential.place {
-        // Queries end up in logs and histories: nothing that lasts may be in one.
-        wit_router::CredentialPlace::Query(_) => !credential.kinds.iter().all(link),
-        _ => credential.kinds.iter().any(link),
-    });
-    if misplaced {
-        return refuse("keys of the kind link are taken in queries, and no others are");
-    }
-    let rate_fits = |rate: &wit_router::Rate| {
-        let name = (1..=RATE_NAME_CHARS_MAX).contains(&rate.name.chars().count());
-        name && (1..=RATE_PER_MINUTE_MAX).contains(&rate.per_minute)
-    };
-    if !route.rate.as_ref().is_none_or(rate_fits) {
-        return refuse("its rate needs a name of 1 to 64 characters, and 1 to 1000000 requests in a minute");
-    }
-    let credentials = route.credentials.iter().map(|credential| Credential {
-        place: match &credential.place {
-            wit_router::CredentialPlace::Bearer => CredentialPlace::Bearer,
-            wit_router::CredentialPlace::Header(name) => CredentialPlace::Header(name.to_ascii_lowercase()),
-            wit_router::CredentialPlace::Query(name) => CredentialPlace::Query(name.clone()),
-        },
-        kinds: credential.kinds.iter().copied().map(convert::core_key_kind).collect(),
-        service: credential.service.clone(),
-    });
-    let (credentials, rate) = (credentials.collect(), route.rate.map(core_rate));
-    Ok(Route { credentials, method: route.method, path: route.path, body, rate })
-}
-
-fn shortened(text: &str) -> String {
-    short_words(text).chars().take(60).collect()
 }

@@ -209,8 +209,9 @@ impl Host {
         plugins.restore().await?;
         let (keeper, fetcher) = (basics.keeper(settings.retention), basics.media_worker(&downloads));
         let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
+        let remember_calls = Arc::clone(plugins.call_log()).run(storage.clone(), Arc::clone(&basics.clock));
         let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
-        workers.push(tokio::spawn(count_keys));
+        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls)]);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
@@ -295,6 +296,7 @@ impl Host {
             tracing::warn!(seconds = part.as_secs(), "sessions were still under way when the host stopped");
         }
         self.key_usage.flush(&self.storage).await;
+        self.plugins.call_log().flush(&self.storage).await;
         // The client library's own tasks may hold on to it for a moment longer.
         self.storage.close();
         tracing::info!("switchboard stopped");

@@ -12,9 +12,11 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 12] = [
+pub(crate) const BUILTINS: [Builtin; 14] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
+    Builtin { name: "business-hours", component: include_bytes!(env!("PLUGIN_BUSINESS_HOURS")) },
     Builtin { name: "cloudevents", component: include_bytes!(env!("PLUGIN_CLOUDEVENTS")) },
+    Builtin { name: "menu", component: include_bytes!(env!("PLUGIN_MENU")) },
     Builtin { name: "prosendi", component: include_bytes!(env!("PLUGIN_PROSENDI")) },
     Builtin { name: "quiet-hours", component: include_bytes!(env!("PLUGIN_QUIET_HOURS")) },
     Builtin { name: "recipients", component: include_bytes!(env!("PLUGIN_RECIPIENTS")) },

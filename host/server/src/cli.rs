@@ -24,6 +24,7 @@ use crate::config::{Config, DEFAULT_FILE};
 use crate::egress::Egress;
 use crate::http::SimControl;
 use crate::media::{MediaSettings, find_ffmpeg};
+use crate::plugin_cli::{self, PluginArguments};
 use crate::whatsapp::WhatsAppNetwork;
 use crate::{qr, secrets};
 
@@ -61,6 +62,8 @@ enum Command {
     DefaultConfig,
     /// Draw a new master key and seal every secret anew. The host must not run.
     RotateMasterKey(RotateArguments),
+    /// Plugins: new, build, check, deploy, versions, rollback, logs, inspect.
+    Plugin(PluginArguments),
     /// Compile a component from standard input to standard output; the host starts this itself.
     #[command(hide = true)]
     CompileComponent {
@@ -149,6 +152,11 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
+    if let Command::Plugin(arguments) = arguments.command {
+        let exit = runtime.block_on(plugin_cli::run(arguments));
+        runtime.shutdown_background();
+        return exit;
+    }
     let ended = runtime.block_on(run(arguments.command));
     // Whatever is still under way was given up: what counts is durable already.
     runtime.shutdown_background();
@@ -213,7 +221,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
             Ok(())
         }
         Command::RotateMasterKey(arguments) => rotate_master_key(&arguments.data_dir).await,
-        Command::CompileComponent { .. } | Command::InspectMedia { .. } => Ok(()),
+        Command::CompileComponent { .. } | Command::InspectMedia { .. } | Command::Plugin(_) => Ok(()),
     }
 }
 

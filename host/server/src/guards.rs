@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::guards::{Guards, Policies, PolicyRefusal, Question, RenderRefusal, Renderer};
@@ -18,7 +19,7 @@ use switchboard_core::records::template::Template;
 use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::{Called, ConfigFault, GivenTemplate, Outcome, Verdict};
 
-use crate::plugins::{ActivePlugin, Generation, POLICY_INTERFACE, Plugins};
+use crate::plugins::{ActivePlugin, CallAbout, Generation, POLICY_INTERFACE, Plugins};
 
 /// The interface of plugins that render templates.
 const TEMPLATE_INTERFACE: &str = "template";
@@ -86,10 +87,10 @@ impl PluginGuards {
     fn rendered<T>(
         plugins: &Plugins,
         plugin: &ActivePlugin,
-        call: &str,
+        about: &CallAbout<'_>,
         called: Called<Result<T, RenderRefusal>>,
     ) -> Result<T, RenderRefusal> {
-        plugins.note_call(plugin, TEMPLATE_INTERFACE, call, &called);
+        plugins.note_call(plugin, about, &called);
         match called.outcome {
             Outcome::Reply(rendered) => rendered,
             failed => {
@@ -170,7 +171,9 @@ impl Policies for PluginGuards {
         for plugin in policies(&generation, tenant) {
             let context = plugin.context(tenant, question.now.0);
             let called = plugins.runtime().judge(&plugin.loaded, &context, question).await;
-            plugins.note_call(plugin, POLICY_INTERFACE, "judge", &called);
+            let input = || json!({ "session_id": question.session.id, "to": question.to, "content": question.content });
+            let about = CallAbout::new(tenant, POLICY_INTERFACE, "judge");
+            plugins.note_call(plugin, &about.given(&input), &called);
             match called.outcome {
                 Outcome::Reply(Verdict::Allow) => {}
                 Outcome::Reply(Verdict::Deny(reason)) => {
@@ -204,7 +207,9 @@ impl Renderer for PluginGuards {
         let given = GivenTemplate { name, language, definition };
         let called = plugins.runtime().check_template(&plugin.loaded, &context, given).await;
         let called = called.and_then(|checked| Outcome::Reply(checked.map_err(RenderRefusal::Definition)));
-        Self::rendered(&plugins, &plugin, "check", called)
+        let input = || json!({ "name": name, "language": language, "definition": definition });
+        let about = CallAbout::new(tenant, TEMPLATE_INTERFACE, "check");
+        Self::rendered(&plugins, &plugin, &about.given(&input), called)
     }
 
     async fn render(&self, template: &Template, call: &TemplateCall) -> Result<Content, RenderRefusal> {
@@ -216,7 +221,9 @@ impl Renderer for PluginGuards {
         let (name, language) = (template.name.as_str(), template.language.as_str());
         let given = GivenTemplate { name, language, definition: &definition };
         let called = plugins.runtime().render_template(&plugin.loaded, &context, given, call).await;
-        Self::rendered(&plugins, &plugin, "render", called)
+        let input = || json!({ "template": name, "language": language, "call": call });
+        let about = CallAbout::new(template.tenant, TEMPLATE_INTERFACE, "render");
+        Self::rendered(&plugins, &plugin, &about.given(&input), called)
     }
 }
 
@@ -237,7 +244,9 @@ impl SenderRoutes for PluginGuards {
         };
         let (context, counter) = (plugin.context(tenant, question.now.0), self.count_choice(tenant));
         let called = plugins.runtime().choose_sender(&plugin.loaded, &context, question, counter).await;
-        plugins.note_call(&plugin, SENDER_INTERFACE, "choose", &called);
+        let input = || json!({ "to": question.to, "content": question.content, "candidates": question.candidates.len() });
+        let about = CallAbout::new(tenant, SENDER_INTERFACE, "choose");
+        plugins.note_call(&plugin, &about.given(&input), &called);
         match called.outcome {
             Outcome::Reply(Ok(Some(chosen))) => Ok(chosen),
             Outcome::Reply(Ok(None)) => Err(RouteRefusal::Refused("no session will do".to_owned())),

@@ -16,6 +16,7 @@ mod links;
 pub mod media;
 pub mod metrics;
 mod named;
+mod plugin_cli;
 pub mod plugins;
 mod qr;
 pub mod secrets;

@@ -21,6 +21,15 @@ pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Sessions whose outboxes are asked for their size for one page: far more than one process holds.
 const OUTBOXES_MAX: usize = 20_000;
 
+/// What becomes of runs of responders. One that failed is tried again; a parked one waits for a person.
+const RUNS: [(Counted, &str); 5] = [
+    (Counted::RunKept, "kept"),
+    (Counted::RunPutOff, "failed"),
+    (Counted::RunParked, "parked"),
+    (Counted::RunReleased, "released"),
+    (Counted::RunDropped, "dropped"),
+];
+
 type Counts = BTreeMap<&'static str, u64>;
 
 /// Everything that is counted while the host runs.
@@ -189,6 +198,10 @@ impl MetricsPage {
         text.family("switchboard_webhook_attempts_total", "counter", "Attempts at webhooks, by outcome.");
         text.sample("switchboard_webhook_attempts_total", &[("outcome", "delivered")], of(Counted::WebhookTaken));
         text.sample("switchboard_webhook_attempts_total", &[("outcome", "failed")], of(Counted::WebhookFailed));
+        text.family("switchboard_responder_runs_total", "counter", "Runs of responders, by what became of them.");
+        for (what, outcome) in RUNS {
+            text.sample("switchboard_responder_runs_total", &[("outcome", outcome)], of(what));
+        }
         text.family("switchboard_events_total", "counter", "Events that were recorded, by type.");
         for (what, count) in &counts {
             if let Counted::Event(name) = what {

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::rules::zones::minutes_east;
-use switchboard_tests::account::{Account, TestSession, phone, shows, write};
+use switchboard_tests::account::{Account, TestSession, phone, received, shows, write};
+use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::receiver::{Received, Receiver};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 
@@ -132,5 +133,55 @@ async fn webhooks_are_told_as_cloudevents_and_as_lines_for_slack() {
     let text = line.json()["text"].as_str().unwrap().to_owned();
     assert!(text.ends_with("to Berlin: 2 &lt; 3 &amp; so on"), "{text}");
     assert!(text.contains(&format!("+{CUSTOMER}")), "{text}");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_menu_keeps_everybodys_place_and_leads_on() {
+    let (stage, account, _) = start().await;
+    install(
+        &account,
+        "menu",
+        json!({ "begin": ["menu"], "first": "main", "screens": [
+            { "name": "main", "text": "1 hours, 2 us", "choices": [{ "says": "1", "to": "hours" }, { "says": "2", "to": "us" }] },
+            { "name": "hours", "text": "9 to 17, 0 goes back", "choices": [{ "says": "0", "to": "main" }] },
+            { "name": "us", "text": "We will write." }
+        ] }),
+    )
+    .await;
+    let mut seen = [(CUSTOMER, 0), (OTHER, 0)];
+    for (from, said, answer) in [
+        (CUSTOMER, "menu", "1 hours, 2 us"),
+        (OTHER, "menu", "1 hours, 2 us"),
+        (CUSTOMER, "1", "9 to 17, 0 goes back"),
+        (OTHER, "2", "We will write."),
+        (CUSTOMER, "0", "1 hours, 2 us"),
+    ] {
+        write(stage.control(), ADMIN_KEY, from, SHOP, said).await;
+        let (_, seen) = seen.iter_mut().find(|(number, _)| *number == from).unwrap();
+        let new = |shown: &Value| shown["text"] == answer && shown["n"].as_u64().unwrap() > *seen;
+        *seen = stage.phone_shows(from, new).await["n"].as_u64().unwrap();
+    }
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_hours_everybody_is_told_once() {
+    let (stage, account, _) = start().await;
+    install(&account, "business-hours", json!({ "zone": "+00:00", "reply": "Nobody is here." })).await;
+    for text in ["hello", "hello?"] {
+        write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, text).await;
+    }
+    write(stage.control(), ADMIN_KEY, OTHER, SHOP, "bonjour").await;
+    for number in [CUSTOMER, OTHER] {
+        shows(stage.control(), ADMIN_KEY, number, "Nobody is here.").await;
+    }
+    let runs = async || {
+        let calls = account.get("/switchboard/v1/plugins/business-hours/logs", &account.tenant_key).await.json();
+        calls["calls"].as_array().unwrap().len() == 3
+    };
+    assert!(until(PATIENCE, runs).await);
+    let told = received(stage.control(), ADMIN_KEY, CUSTOMER, 0, 0).await;
+    assert_eq!(told.iter().filter(|shown| shown["text"] == "Nobody is here.").count(), 1, "{told:?}");
     stage.stop().await;
 }

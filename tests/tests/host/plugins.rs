@@ -191,7 +191,7 @@ async fn an_upload_needs_a_key_a_name_and_a_type() {
     assert_eq!((refused.status, &told["pointer"]), (422, &json!("#/builtin")), "{refused:?}");
     let words = told["detail"].as_str().unwrap();
     let (_, offered) = words.split_once("may name: ").unwrap();
-    assert!(words.contains("for all tenants at once") && offered.starts_with("auto-reply, cloudevents"), "{words}");
+    assert!(words.contains("for all tenants at once") && offered.starts_with("auto-reply, business-hours"), "{words}");
     assert!(offered.contains("templates") && !offered.contains("wasender"), "{words}");
     let operators = upload(&account, key, "bad", component(env!("GUEST_IMPORTS_KEYS"))).await.json();
     assert!(operators["detail"].as_str().unwrap().contains("let the operator install the plugin"), "{operators}");

@@ -71,7 +71,8 @@ async fn a_large_component_takes_no_small_ones_place() {
     assert_eq!((stage.plugin.class, large.class), (SizeClass::Small, SizeClass::Large));
     let ask_large = async |text: &str| {
         let run = RunTry { id: "run-1", attempt: 1 };
-        stage.runtime.respond(&large, &context(None, "{}"), &run, &heard(text)).await.outcome
+        let called = stage.runtime.respond(&large, &context(None, "{}"), &run, &heard(text)).await;
+        called.and_then(|answer| Outcome::Reply(answer.commands)).outcome
     };
     let mut spin = Box::pin(ask_large("spin"));
     tokio::select! {

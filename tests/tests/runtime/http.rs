@@ -110,7 +110,7 @@ async fn a_run_tells_whom_it_asks_which_run_it_is_and_the_same_again_when_it_is_
         let event = heard("fetch https://api.example.com/");
         let called = stage.runtime.respond(&stage.plugin, &context, &run, &event).await;
         let Outcome::Reply(answer) = called.outcome else { panic!("{:?}", called.outcome) };
-        assert_eq!(answer, [said("200 200")]);
+        assert_eq!(answer.commands, [said("200 200")]);
     }
     let keys: Vec<_> = stage.verbs.fetched().into_iter().flat_map(|(_, request)| request.headers).collect();
     let key = |n| ("idempotency-key".to_owned(), format!("run_7_reply_9-{n}"));

@@ -5,8 +5,10 @@ mod cancel;
 mod guards;
 mod hostile;
 mod http;
+mod kv;
 mod refusals;
 mod router;
+mod secrets;
 mod stage;
 mod streams;
 #[cfg(feature = "toolchains")]

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod people;
+mod state;
 mod webhooks;
 
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
 use switchboard_core::records::once::Once;
 use switchboard_core::records::session::{Session, SessionState};
-use switchboard_core::storage::BatchProgress;
+use switchboard_core::storage::{BatchProgress, MASTER_KEY_BYTES, MasterKey, Storage};
 use switchboard_runtime::types::{Request, Response};
 use switchboard_runtime::verbs::{
     AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, LinkVerbs, MediaVerbs, NewAccountKey, NewBatch,
@@ -160,7 +161,8 @@ impl Stage {
     /// Lets the responder answer a message.
     pub async fn respond(&self, text: &str) -> Called<Vec<Command>> {
         let run = RunTry { id: "run-1", attempt: 1 };
-        self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await
+        let called = self.runtime.respond(&self.plugin, &context(None, "{}"), &run, &heard(text)).await;
+        called.and_then(|answer| Outcome::Reply(answer.commands))
     }
 
     /// Lets the router answer a request.
@@ -187,10 +189,18 @@ impl Stage {
 }
 
 /// A host that knows every session, says nothing about [`HANGING`], and remembers who asked.
-#[derive(Default)]
 pub struct FakeVerbs {
     fetched: Mutex<Vec<(u64, switchboard_runtime::verbs::FetchRequest)>>,
     asked: Mutex<Vec<(TenantId, SessionId)>>,
+    /// What plugins keep.
+    pub storage: Storage,
+}
+
+impl Default for FakeVerbs {
+    fn default() -> Self {
+        let storage = Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES]));
+        Self { fetched: Mutex::default(), asked: Mutex::default(), storage }
+    }
 }
 
 impl FakeVerbs {

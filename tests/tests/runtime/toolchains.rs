@@ -12,7 +12,8 @@ use crate::stage::{context, heard, runtime, said, settings};
 
 async fn respond(runtime: &Runtime, plugin: &LoadedPlugin, text: &str) -> Called<Vec<Command>> {
     let run = RunTry { id: "run-1", attempt: 1 };
-    runtime.respond(plugin, &context(None, "{}"), &run, &heard(text)).await
+    let called = runtime.respond(plugin, &context(None, "{}"), &run, &heard(text)).await;
+    called.and_then(|answer| Outcome::Reply(answer.commands))
 }
 
 /// The component is of this class, is kept, and answers a message with its own text.

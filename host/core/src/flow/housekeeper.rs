@@ -27,29 +27,38 @@ pub enum Chore {
     OnceKeys,
     /// Events that were kept for long enough.
     Events,
+    /// What plugins kept for a time that is over. Until it is removed, it no longer exists for them.
+    Kv,
+    /// Runs that were set aside and whose event is gone.
+    ParkedRuns,
     /// Records that go after a time.
     Records(Sweep),
 }
 
 impl Chore {
     /// Every chore.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Leftovers,
         Self::Counts,
         Self::OnceKeys,
         Self::Events,
+        Self::Kv,
+        Self::ParkedRuns,
         Self::Records(Sweep::InboundMarks),
         Self::Records(Sweep::Polls),
         Self::Records(Sweep::Votes),
         Self::Records(Sweep::RevokedKeys),
+        Self::Records(Sweep::LoggedCalls),
     ];
 
     /// How long after one round the next begins.
     fn every(self) -> Duration {
         match self {
+            // It counts as kept until it is removed.
+            Self::Kv => Duration::from_secs(60),
             // A session that is limited by the minute leaves a count behind each minute.
             Self::Leftovers | Self::Counts => Duration::from_secs(600),
-            Self::OnceKeys | Self::Events | Self::Records(_) => Duration::from_secs(3600),
+            Self::OnceKeys | Self::Events | Self::ParkedRuns | Self::Records(_) => Duration::from_secs(3600),
         }
     }
 }
@@ -92,10 +101,13 @@ impl Housekeeper {
             return self.storage.finish_old_cleanups(self.clock.now()).await;
         }
         let mut removed = 0;
-        for tenant in self.storage.tenants().await? {
+        let mut owners: Vec<TenantId> = self.storage.tenants().await?.iter().map(|tenant| tenant.id).collect();
+        // The operator has plugins as well.
+        owners.push(TenantId::OPERATOR);
+        for owner in owners {
             let mut from = Some(Vec::new());
             while let Some(place) = from {
-                let swept = self.step(chore, tenant.id, &place).await?;
+                let swept = self.step(chore, owner, &place).await?;
                 removed += swept.removed;
                 if swept.removed > 0 {
                     self.clock.sleep_until(self.clock.now().plus(STEP_REST)).await;
@@ -114,10 +126,14 @@ impl Housekeeper {
                 let from = Some(place).filter(|place| !place.is_empty());
                 return self.storage.sweep(tenant, kind, from, now).await;
             }
+            Chore::ParkedRuns => {
+                return self.storage.sweep_parked_runs(tenant, Some(place).filter(|place| !place.is_empty())).await;
+            }
             // Not one tenant's.
             Chore::Leftovers => 0,
             Chore::Counts => self.storage.sweep_counts(tenant, now, COUNTS_AT_ONCE).await?,
             Chore::OnceKeys => self.storage.sweep_once(tenant, now).await?,
+            Chore::Kv => self.storage.sweep_kv(tenant, now).await?,
             Chore::Events => self.storage.trim_events(tenant, &self.retention, now).await?,
         };
         Ok(Swept { removed, next: (removed > 0).then(Vec::new) })

@@ -1,7 +1,8 @@
 //! Lets responders answer events: owes the runs, runs them, and keeps their effects.
 //!
-//! Runs of one subscription are serial within a chat and parallel across chats. A run's commands and the end of its work
-//! record are one commit, so that a crash or a trap repeats the run and never sends twice.
+//! Runs of one subscription are serial within a chat and parallel across chats. A run's commands, what it keeps and the end of
+//! its work record are one commit, so that a crash or a trap repeats the run and never half of it, and never sends twice. A run
+//! that read what another changed meanwhile is repeated at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::records::plugin::{Grants, Work};
 use crate::rules::backoff::RESPONDER;
 use crate::rules::grants::{hears, may_send};
 use crate::rules::quota::{Reached, plugin_charge};
-use crate::storage::{OwedRun, RunEffects, Storage, StorageError};
+use crate::storage::{KvEffects, OwedRun, RunEffects, RunEnd, Storage, StorageError};
 
 /// Events that a cursor passes in one commit.
 const CURSOR_STEP_EVENTS: usize = 256;
@@ -35,6 +36,9 @@ const RUNS_AT_ONCE: usize = 16;
 const TENANTS_AT_ONCE: usize = 8;
 /// Tries of one run before it is set aside.
 pub const RUN_TRIES_MAX: u32 = 8;
+/// How often a run is repeated at once because another changed what it had read. Of those that are under way together one is
+/// kept each time.
+const REPEATS_MAX: usize = 2 * RUNS_AT_ONCE;
 /// Longest that a run waits for a limit to reset, seconds.
 const QUOTA_WAIT_MAX_S: u64 = 60;
 /// Commands that one run may return.
@@ -66,6 +70,21 @@ pub struct Command {
     pub schedule: Schedule,
 }
 
+/// The id of a subscription's run for an event, the same for every try.
+pub fn run_id(tenant: TenantId, subscription: &str, event: u64) -> String {
+    // Names hold no colon: no other subscription has this id.
+    format!("run_{tenant}_{}_{event}", subscription.replace('/', ":"))
+}
+
+/// Whose event and which one a run is about, from its id; `None` for what is no id of a run of `subscription`.
+pub fn read_run_id(id: &str, subscription: &str) -> Option<(TenantId, u64)> {
+    let (tenant, rest) = id.strip_prefix("run_")?.split_once('_')?;
+    let (_, event) = rest.rsplit_once('_')?;
+    let (tenant, event) = (TenantId(tenant.parse().ok()?), event.parse().ok()?);
+    // In one spelling alone.
+    (run_id(tenant, subscription, event) == id).then_some((tenant, event))
+}
+
 /// One try of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTry<'a> {
@@ -73,6 +92,15 @@ pub struct RunTry<'a> {
     pub id: &'a str,
     /// Which try it is, from 1.
     pub attempt: u32,
+}
+
+/// What a run wants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunAnswer {
+    /// What it wants sent.
+    pub commands: Vec<Command>,
+    /// What it read and wants written of what its plugin keeps.
+    pub kv: KvEffects,
 }
 
 /// Runs responders. The plugin runtime implements it.
@@ -84,13 +112,10 @@ pub trait Responders: Send + Sync {
     ///
     /// # Errors
     /// Why it failed, for people: the plugin's own words, a trap or a limit.
-    async fn run(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Result<Vec<Command>, String>;
+    async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String>;
+
+    /// What a run wanted cannot be done: nothing of it is kept. For whoever looks into it.
+    async fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, _wanted: &[Command], _why: &str) {}
 }
 
 /// Serves the responders of every tenant.
@@ -234,46 +259,88 @@ impl ResponderWorker {
     }
 
     async fn run_one(&self, tenant: TenantId, subscribed: &Subscription, run: &OwedRun) -> Result<(), StorageError> {
-        let (subscription, grants) = (subscribed.name.as_str(), &*subscribed.grants);
-        if !hears(grants, run.event.session) {
+        let subscription = subscribed.name.as_str();
+        if !hears(&subscribed.grants, run.event.session) {
             // Taken back since it was owed.
             return self.drop_run(tenant, subscription, run).await;
         }
-        // Names hold no colon: no other subscription has this id.
-        let run_id = format!("run_{tenant}_{}_{}", subscription.replace('/', ":"), run.event.n);
+        let run_id = run_id(tenant, subscription, run.event.n);
         let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
-        let effects = match self.responders.run(tenant, subscription, &run_try, &run.event).await {
-            Ok(commands) => self.judge(tenant, subscribed, &run.event, commands).await,
-            Err(why) => Err(why),
-        };
-        let settled = match effects {
-            Ok(effects) => {
-                let settled = self.storage.settle_run(tenant, subscription, run, &effects).await;
-                if settled.is_ok() {
-                    effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
-                }
-                match settled {
-                    Err(StorageError::Conflict) => {
-                        let now = self.clock.now();
-                        match self.storage.reached_limit(tenant, effects.charges, now).await? {
-                            Some(reached) => self.over_limit(tenant, subscription, run, &reached).await,
-                            // An id that was taken or a session that just went: the next try finds out which.
-                            None => self.put_off(tenant, subscription, run, "storage conflict").await,
-                        }
-                    }
-                    other => other,
-                }
-            }
+        let settled = match self.effects_of(tenant, subscribed, run, &run_try).await {
             Err(why) => self.put_off(tenant, subscription, run, &why).await,
+            Ok(Settling::Done) => Ok(()),
+            Ok(Settling::Failed(error)) => Err(error),
+            Ok(Settling::Conflict(effects)) => self.refused(tenant, subscription, run, effects).await,
         };
         // Somebody else settled the run: there is nothing left to do for it.
         if matches!(settled, Err(StorageError::Conflict)) { Ok(()) } else { settled }
     }
 
+    /// Runs a responder until what it read is still so when its effects are kept.
+    ///
+    /// # Errors
+    /// Why the run failed.
+    async fn effects_of(
+        &self,
+        tenant: TenantId,
+        subscribed: &Subscription,
+        run: &OwedRun,
+        run_try: &RunTry<'_>,
+    ) -> Result<Settling, String> {
+        let subscription = subscribed.name.as_str();
+        for _ in 0..=REPEATS_MAX {
+            let answer = self.responders.run(tenant, subscription, run_try, &run.event).await?;
+            let wanted = answer.commands.clone();
+            let refused = async |why: &str| {
+                self.responders.refused(tenant, subscription, run_try, &run.event, &wanted, why).await;
+            };
+            let effects = match self.judge(tenant, subscribed, &run.event, answer).await {
+                Ok(effects) => effects,
+                Err(why) => {
+                    refused(&why).await;
+                    return Err(why);
+                }
+            };
+            match self.storage.settle_run(tenant, subscription, run, &effects).await {
+                Ok(RunEnd::Kept) => {
+                    effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
+                    return Ok(Settling::Done);
+                }
+                Ok(RunEnd::ReadsChanged) => {}
+                Ok(RunEnd::KvFull(kept)) => {
+                    let why = format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max);
+                    refused(&why).await;
+                    return Err(why);
+                }
+                Err(StorageError::Conflict) => {
+                    refused("a limit is reached, or what it builds on has changed").await;
+                    return Ok(Settling::Conflict(effects));
+                }
+                Err(error) => return Ok(Settling::Failed(error)),
+            }
+        }
+        Err(format!("what it reads in kv was changed by others {} times", REPEATS_MAX + 1))
+    }
+
+    /// A commit that was refused: because of a limit, or of something that the next try finds out.
+    async fn refused(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &OwedRun,
+        effects: RunEffects,
+    ) -> Result<(), StorageError> {
+        match self.storage.reached_limit(tenant, effects.charges, self.clock.now()).await? {
+            Some(reached) => self.over_limit(tenant, subscription, run, &reached).await,
+            // An id that was taken or a session that just went: the next try finds out which.
+            None => self.put_off(tenant, subscription, run, "storage conflict").await,
+        }
+    }
+
     /// Ends a run that nobody is to make any more.
     async fn drop_run(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
         match self.storage.settle_run(tenant, subscription, run, &RunEffects::default()).await {
-            Ok(()) | Err(StorageError::Conflict) => Ok(()),
+            Ok(_) | Err(StorageError::Conflict) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -283,12 +350,13 @@ impl ResponderWorker {
         tenant: TenantId,
         subscribed: &Subscription,
         event: &Event,
-        commands: Vec<Command>,
+        answer: RunAnswer,
     ) -> Result<RunEffects, String> {
+        let RunAnswer { commands, kv } = answer;
         if commands.len() > COMMANDS_MAX {
             return Err(format!("returned {} commands; the limit is {COMMANDS_MAX}", commands.len()));
         }
-        let mut effects = RunEffects::default();
+        let mut effects = RunEffects { kv, ..RunEffects::default() };
         let mut send = None;
         for command in commands {
             let Command { session: named, to, content, extras, schedule } = command;
@@ -350,6 +418,14 @@ impl ResponderWorker {
             self.storage.postpone_run(tenant, subscription, run, &next).await
         }
     }
+}
+
+/// How it went to keep what a run did.
+enum Settling {
+    Done,
+    /// Storage refused these effects.
+    Conflict(RunEffects),
+    Failed(StorageError),
 }
 
 /// What all of these become, a few of them under way at once.

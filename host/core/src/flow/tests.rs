@@ -3,6 +3,7 @@
 mod deliveries;
 mod delivery_formats;
 mod delivery_order;
+mod effects;
 mod files;
 mod guards;
 mod intake;

@@ -10,6 +10,8 @@ pub const OWED_GRACE: Duration = Duration::from_secs(14 * 86_400);
 pub const MARKS_KEPT: Duration = Duration::from_secs(45 * 86_400);
 /// How long it is remembered that an API key was revoked.
 pub const REVOKED_KEPT: Duration = Duration::from_secs(90 * 86_400);
+/// How long calls of plugins are remembered.
+pub const CALLS_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// How long votes in a poll can be opened.
 pub const POLLS_KEPT: Duration = Duration::from_secs(180 * 86_400);
 

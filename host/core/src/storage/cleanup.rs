@@ -249,6 +249,10 @@ impl Cleanup<'_> {
             Leftover::Plugin { owner, name, subscription } => {
                 self.remove_versions(*owner, name).await?;
                 self.remove_subscriptions(*owner, subscription).await?;
+                self.remove_calls(*owner, name).await?;
+                self.remove_kept(*owner, &Plugin::full_name_of(*owner, name)).await?;
+                self.remove_all(&keys::plugin_secrets(*owner, name)).await?;
+                last.delete(keys::plugin_secret_count(*owner, name));
             }
             Leftover::Subscription { owner, name } => self.remove_subscriptions(*owner, name).await?,
         }
@@ -297,6 +301,15 @@ impl Cleanup<'_> {
         Ok(())
     }
 
+    /// Forgets the calls of a plugin, and how many they were.
+    async fn remove_calls(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {
+        self.remove_all(&keys::logged_calls_of(owner, name)).await?;
+        let mut batch = self.batch();
+        batch.delete(keys::logged_call_counter(owner, name));
+        [false, true].into_iter().for_each(|failed| batch.delete(keys::logged_call_count(owner, name, failed)));
+        self.storage.engine.commit(batch).await.map(|_| ())
+    }
+
     async fn remove_subscriptions(&self, owner: TenantId, name: &str) -> Result<(), StorageError> {
         if owner != TenantId::OPERATOR {
             return self.remove_subscription(owner, name).await;
@@ -317,6 +330,43 @@ impl Cleanup<'_> {
         // What is owed first: without it no run that is still under way is set aside.
         self.remove_all(&keys::works(tenant, name)).await?;
         self.remove_all(&keys::parked_works(tenant, name)).await
+    }
+
+    /// Removes what a plugin kept, for whomever.
+    async fn remove_kept(&self, owner: TenantId, plugin: &str) -> Result<(), StorageError> {
+        self.remove_kv(owner, plugin).await?;
+        if owner == TenantId::OPERATOR {
+            for tenant in self.storage.tenants().await? {
+                self.remove_kv(tenant.id, plugin).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_kv(&self, tenant: TenantId, plugin: &str) -> Result<(), StorageError> {
+        let prefix = keys::kvs(tenant, plugin);
+        // Each has a place in the order of ends, too.
+        let range = KeyRange::prefix(&prefix, CLEANUP_ROWS_MAX / 2);
+        loop {
+            let rows = self.storage.engine.range(&range).await?;
+            if rows.is_empty() {
+                break;
+            }
+            let mut batch = self.batch();
+            for (place, row) in &rows {
+                let key = place.get(prefix.len()..).map(String::from_utf8_lossy).unwrap_or_default();
+                super::kv::remove_row(&mut batch, tenant, plugin, (&key, row))?;
+                batch.delete(place.clone());
+            }
+            self.storage.engine.commit(batch).await?;
+        }
+        let count = keys::kv_bytes(tenant, plugin);
+        if self.storage.engine.get(&count).await?.is_none() {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        batch.delete(count);
+        self.storage.engine.commit(batch).await.map(|_| ())
     }
 
     /// Removes the API keys that are bound to a session.

@@ -21,6 +21,16 @@ pub enum Counted {
     WebhookTaken,
     /// A webhook was tried, and is to be tried again or has no tries left.
     WebhookFailed,
+    /// A responder's run ended well.
+    RunKept,
+    /// A responder's run failed and is to be tried again.
+    RunPutOff,
+    /// A responder's run was set aside.
+    RunParked,
+    /// One that was set aside is to run anew.
+    RunReleased,
+    /// One that was set aside was dropped.
+    RunDropped,
 }
 
 /// An engine whose commits are counted once they are kept.

@@ -11,16 +11,24 @@ use crate::records::once::OnceKey;
 use crate::rules::calendar::{Window, WindowKind};
 use crate::rules::quota::{Charge, Scope};
 
+mod calls;
 mod people;
 mod plugins;
 mod templates;
 mod versions;
 
+pub(super) use calls::{
+    all_logged_calls, count_of_logged_call, logged_call, logged_call_count, logged_call_counter, logged_calls,
+    logged_calls_of,
+};
 pub(super) use people::{
     all_poll_votes, contact_by_lid, contact_by_phone, contact_count, contact_of_lid, contacts, contacts_of_lid, known_poll,
     known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
 };
-pub(super) use plugins::{artifact, artifacts, cursor, cursors, parked_work, parked_works, plugin, plugins, work, works};
+pub(super) use plugins::{
+    all_parked_works, artifact, artifacts, cursor, cursors, kv, kv_bytes, kv_expiries, kv_expiries_to, kv_expiry, kvs,
+    parked_work, parked_works, plugin, plugin_secret, plugin_secret_count, plugin_secrets, plugins, work, works,
+};
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 pub(super) use versions::{artifact_bytes, artifact_part, artifact_parts, artifact_uses, plugin_version, plugin_versions};
 
@@ -95,6 +103,14 @@ pub(super) enum RecordType {
     ArtifactPart = 101,
     ArtifactUses = 102,
     ArtifactBytes = 103,
+    LoggedCall = 120,
+    LoggedCallCounter = 121,
+    LoggedCallCount = 122,
+    Kv = 110,
+    KvExpiry = 111,
+    KvBytes = 112,
+    PluginSecret = 113,
+    PluginSecretCount = 114,
 }
 
 /// Bytes before the part that tells records of one type apart.
@@ -115,12 +131,13 @@ pub(super) fn record_type(key: &[u8]) -> u8 {
 
 /// Whether values of this key are sealed with the master key.
 pub(super) fn is_sealed(key: &[u8]) -> bool {
-    const SEALED: [RecordType; 5] = [
+    const SEALED: [RecordType; 6] = [
         RecordType::MasterKeyProof,
         RecordType::SessionKey,
         RecordType::Device,
         RecordType::WebhookSeal,
         RecordType::KnownPoll,
+        RecordType::PluginSecret,
     ];
     SEALED.iter().any(|sealed| *sealed as u8 == record_type(key))
 }

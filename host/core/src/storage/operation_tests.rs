@@ -2,14 +2,18 @@
 
 mod accounts;
 mod blobs;
+mod calls;
 mod cleanup;
 mod contacts;
 mod events;
 mod facts;
 mod history;
+mod kv;
 mod message_log;
 mod messages;
 mod once;
+mod parked;
+mod plugin_secrets;
 mod plugins;
 mod quota;
 mod retention;
@@ -26,9 +30,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
+use super::engine::count_in;
 use super::engine::{Batch, CommitStats, Engine, Entry, KeyRange};
 use super::memory_engine::MemoryEngine;
-use super::{MASTER_KEY_BYTES, MasterKey, NewKey, NewVersion, Storage, StorageError, VersionKept};
+use super::{MASTER_KEY_BYTES, MasterKey, NewKey, NewVersion, Storage, StorageError, Sweep, VersionKept};
 use crate::clock::Timestamp;
 use crate::records::account::{ApiKey, KeyKind, Tenant};
 use crate::records::content::{Content, Extras};

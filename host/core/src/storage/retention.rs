@@ -11,7 +11,8 @@ use crate::records::account::ApiKey;
 use crate::records::event::{Event, KnownPoll};
 use crate::records::id::TenantId;
 use crate::records::message_log::{Direction, is_received};
-use crate::rules::retention::{MARKS_KEPT, Oldest, POLLS_KEPT, REVOKED_KEPT, Retention, goes};
+use crate::records::plugin::LoggedCall;
+use crate::rules::retention::{CALLS_KEPT_FOR, MARKS_KEPT, Oldest, POLLS_KEPT, REVOKED_KEPT, Retention, goes};
 
 /// Entries that one step looks at.
 const STEP: usize = 256;
@@ -27,11 +28,13 @@ pub enum Sweep {
     Votes,
     /// Revoked API keys.
     RevokedKeys,
+    /// Calls of plugins.
+    LoggedCalls,
 }
 
 impl Sweep {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::InboundMarks, Self::Polls, Self::Votes, Self::RevokedKeys];
+    pub const ALL: [Self; 5] = [Self::InboundMarks, Self::Polls, Self::Votes, Self::RevokedKeys, Self::LoggedCalls];
 
     fn prefix(self, tenant: TenantId) -> Vec<u8> {
         match self {
@@ -39,6 +42,7 @@ impl Sweep {
             Self::Polls => keys::known_polls(tenant),
             Self::Votes => keys::all_poll_votes(tenant),
             Self::RevokedKeys => keys::api_keys(tenant),
+            Self::LoggedCalls => keys::all_logged_calls(tenant),
         }
     }
 
@@ -67,6 +71,14 @@ impl Sweep {
                     Storage::remove_key(batch, &record);
                 }
                 return Ok(over);
+            }
+            Self::LoggedCalls => {
+                let call: LoggedCall = decode(key, value)?;
+                let over = now.since(call.at) > CALLS_KEPT_FOR;
+                if over {
+                    batch.add(keys::count_of_logged_call(key), -1);
+                }
+                over
             }
         };
         if over {

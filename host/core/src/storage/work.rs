@@ -1,17 +1,19 @@
 //! Cursors over the event log, and the runs that subscriptions owe.
 //!
 //! A run becomes a durable work record in the commit that moves the cursor past its event, and is removed in the commit that
-//! keeps its effects: a crash repeats a run, and never half of one.
+//! keeps its effects, what its plugin keeps among them: a crash repeats a run, and never half of one.
 
 use super::cleanup::Leftover;
 use super::codec::{decode, encode};
-use super::engine::{Batch, Check, KeyRange};
-use super::{Storage, StorageError, keys};
+use super::counted::Counted;
+use super::engine::{Batch, Check, Entry, KeyRange};
+use super::kv::{KvEffects, KvSettled};
+use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::Event;
 use crate::records::id::TenantId;
 use crate::records::message::Message;
-use crate::records::plugin::Work;
+use crate::records::plugin::{KvUsage, Work};
 use crate::rules::quota::Charge;
 
 /// What a step of the cursor did.
@@ -41,7 +43,7 @@ pub struct OwedRun {
     /// Its record.
     pub work: Work,
     /// The record as it is stored: what the commit that ends the run compares.
-    stored: Vec<u8>,
+    pub(super) stored: Vec<u8>,
 }
 
 /// What a run is to leave behind.
@@ -51,6 +53,19 @@ pub struct RunEffects {
     pub messages: Vec<Message>,
     /// What they cost.
     pub charges: Vec<Charge>,
+    /// What it read and wrote of what its plugin keeps.
+    pub kv: KvEffects,
+}
+
+/// What became of a run that was to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Everything that it did is kept, and it is no longer owed.
+    Kept,
+    /// Nothing is kept: what it read has changed meanwhile, so that it would decide anew.
+    ReadsChanged,
+    /// Nothing is kept: there is no room for what it wrote.
+    KvFull(KvUsage),
 }
 
 impl Storage {
@@ -151,10 +166,11 @@ impl Storage {
         limit: usize,
     ) -> Result<Vec<OwedRun>, StorageError> {
         let range = KeyRange::prefix(&keys::works(tenant, subscription), limit);
-        self.runs_in(tenant, &range.after(&keys::work(tenant, subscription, after))).await
+        let entries = self.engine.range(&range.after(&keys::work(tenant, subscription, after))).await?;
+        self.runs_of(tenant, &entries).await
     }
 
-    /// Keeps what a run did: its messages are accepted and the run is no longer owed, both or neither.
+    /// Keeps what a run did: its messages are accepted, what it wrote is kept and the run is no longer owed, all or nothing.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when another worker settled it first, a session is gone or a limit is reached; else when the engine fails.
@@ -164,14 +180,40 @@ impl Storage {
         subscription: &str,
         run: &OwedRun,
         effects: &RunEffects,
-    ) -> Result<(), StorageError> {
+    ) -> Result<RunEnd, StorageError> {
         let place = keys::work(tenant, subscription, run.event.n);
-        let mut batch = Batch::default();
-        batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
-        batch.delete(place);
-        Self::put_charges(&mut batch, tenant, &effects.charges)?;
-        Self::put_messages(&mut batch, tenant, &effects.messages)?;
-        self.engine.commit(batch).await.map(|_| ())
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let mut batch = Batch::default();
+            batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
+            batch.delete(place.clone());
+            batch.count(Counted::RunKept);
+            Self::put_charges(&mut batch, tenant, &effects.charges)?;
+            Self::put_messages(&mut batch, tenant, &effects.messages)?;
+            let kv = &effects.kv;
+            let (growth, befores) = match self.put_kv_effects(&mut batch, tenant, subscription, kv).await? {
+                KvSettled::Put { growth, befores } => (growth, befores),
+                KvSettled::Full(usage) => return Ok(RunEnd::KvFull(usage)),
+            };
+            match self.engine.commit(batch).await {
+                Ok(_) => return Ok(RunEnd::Kept),
+                Err(StorageError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+            if self.engine.get(&place).await?.as_ref() != Some(&run.stored) {
+                return Err(StorageError::Conflict);
+            }
+            if self.kv_reads_changed(tenant, subscription, kv).await? {
+                return Ok(RunEnd::ReadsChanged);
+            }
+            if let Some(usage) = self.kv_over(tenant, subscription, kv, growth).await? {
+                return Ok(RunEnd::KvFull(usage));
+            }
+            // A key that is written whatever it had was written by another: that is no reason to refuse.
+            if !self.kv_rows_changed(tenant, subscription, &befores).await? {
+                return Err(StorageError::Conflict);
+            }
+        }
+        Err(StorageError::Conflict)
     }
 
     /// Puts a run that failed off until `next.due_at`.
@@ -189,6 +231,7 @@ impl Storage {
         let mut batch = Batch::default();
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.put(place.clone(), encode(&place, next)?);
+        batch.count(Counted::RunPutOff);
         self.engine.commit(batch).await.map(|_| ())
     }
 
@@ -209,30 +252,24 @@ impl Storage {
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.delete(place);
         batch.put(aside.clone(), encode(&aside, last)?);
+        batch.count(Counted::RunParked);
         self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Runs that were set aside, oldest event first.
-    ///
-    /// # Errors
-    /// When the engine fails or a record is damaged.
-    pub async fn parked_runs(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        limit: usize,
-    ) -> Result<Vec<OwedRun>, StorageError> {
-        self.runs_in(tenant, &KeyRange::prefix(&keys::parked_works(tenant, subscription), limit)).await
-    }
-
-    async fn runs_in(&self, tenant: TenantId, range: &KeyRange) -> Result<Vec<OwedRun>, StorageError> {
-        let entries = self.engine.range(range).await?;
+    /// Each entry's run, as far as its event is still there.
+    pub(super) async fn runs_of(&self, tenant: TenantId, entries: &[Entry]) -> Result<Vec<OwedRun>, StorageError> {
         let mut runs = Vec::with_capacity(entries.len());
-        for (key, value) in &entries {
+        for (key, value) in entries {
             if let Some(event) = self.event(tenant, keys::trailing_number(key)).await? {
                 runs.push(OwedRun { event, work: decode(key, value)?, stored: value.clone() });
             }
         }
         Ok(runs)
+    }
+
+    /// The run that is stored under `key`.
+    pub(super) async fn run_at(&self, tenant: TenantId, key: Vec<u8>) -> Result<Option<OwedRun>, StorageError> {
+        let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+        Ok(self.runs_of(tenant, &[(key, value)]).await?.pop())
     }
 }

@@ -3,7 +3,6 @@
 //! Here is what can be told without asking anybody: grants, limits of the call, and what a request may have. Where a name leads,
 //! and what comes back, is the host's egress to judge.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_core::rules::egress::CONNECTION_HEADERS;
@@ -95,7 +94,10 @@ impl http::Host for CallState {
             Ok(request) => request,
             Err(refused) => return Ok(Err(wit_error(refused))),
         };
-        let (verbs, tenant, wait) = (Arc::clone(&self.verbs), self.tenant, request.timeout);
+        let Some(verbs) = self.verbs.clone() else {
+            return Ok(Err(http::HttpError::Unreachable("there is no host here".to_owned())));
+        };
+        let (tenant, wait) = (self.tenant, request.timeout);
         let begun = tokio::time::Instant::now();
         let answered = tokio::time::timeout(wait, verbs.fetch(tenant, request)).await;
         self.parked |= begun.elapsed() >= EPOCH_TICK;

@@ -26,6 +26,7 @@ use crate::outcome::Limit;
 use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
 
 pub(crate) use http::Fetching;
+pub(crate) use kv::Keeping;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
@@ -77,16 +78,29 @@ impl CallState {
         let Some(caller) = self.principal.clone() else {
             return Ok(Err(wit::HostError::Denied("nobody is calling: the route asks for no credential".to_owned())));
         };
-        let verbs = std::sync::Arc::clone(&self.verbs);
+        let Some(verbs) = self.verbs.clone() else { return Ok(Err(no_host())) };
+        Ok(self.timed(verb(verbs, caller)).await)
+    }
+
+    /// Waits for what the host does for the guest, within the time that one host call may take.
+    async fn timed<T: Send>(
+        &mut self,
+        done: impl Future<Output = Result<T, VerbError>> + Send,
+    ) -> Result<T, wit::HostError> {
         let wait = self.limits.host_call;
         let begun = tokio::time::Instant::now();
-        let answered = tokio::time::timeout(wait, verb(verbs, caller)).await;
+        let answered = tokio::time::timeout(wait, done).await;
         self.parked |= begun.elapsed() >= EPOCH_TICK;
-        Ok(match answered {
+        match answered {
             Ok(answer) => answer.map_err(convert::host_error),
             Err(_) => Err(wit::HostError::Unavailable(format!("took longer than {} ms", wait.as_millis()))),
-        })
+        }
     }
+}
+
+/// What a guest is told that is tried where no host is.
+fn no_host() -> wit::HostError {
+    wit::HostError::Unavailable("there is no host here".to_owned())
 }
 
 impl wit::Host for CallState {}

@@ -4,6 +4,7 @@ mod fetch;
 mod links;
 mod media;
 mod people;
+mod state;
 mod webhooks;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use fetch::{
 pub use links::{LINK_TTL_MAX, LINKS_MAX, LinkVerbs};
 pub use media::{MEDIA_TTL_MAX, MediaVerbs};
 pub use people::{ChatVerbs, ContactVerbs, GroupVerbs, NewGroup, PEOPLE_PAGE_MAX, Page, Registration};
+pub use state::StateVerbs;
 pub use webhooks::{EndpointChange, EventVerbs, NewEndpoint, WebhookVerbs};
 
 /// Longest wait of `connect`.
@@ -238,7 +240,17 @@ pub struct QrCode {
 /// The host's verbs. `caller` is who called the router.
 #[async_trait]
 pub trait Verbs:
-    MediaVerbs + GroupVerbs + ContactVerbs + ChatVerbs + LinkVerbs + WebhookVerbs + EventVerbs + FetchVerbs + Send + Sync
+    MediaVerbs
+    + GroupVerbs
+    + ContactVerbs
+    + ChatVerbs
+    + LinkVerbs
+    + WebhookVerbs
+    + EventVerbs
+    + StateVerbs
+    + FetchVerbs
+    + Send
+    + Sync
 {
     /// Every session that the caller's key may use.
     async fn sessions(&self, caller: &Principal) -> Result<Vec<Session>, VerbError>;

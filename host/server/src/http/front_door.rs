@@ -30,7 +30,7 @@ use super::streams::Streams;
 use crate::accounts::Accounts;
 use crate::media::{Downloads, LINK_PATH, MediaRoom};
 use crate::metrics::MetricsPage;
-use crate::plugins::{ActivePlugin, Plugins};
+use crate::plugins::{ActivePlugin, CallAbout, Plugins};
 use crate::secrets::AdminKey;
 use crate::verbs::HostVerbs;
 use crate::webhook::Webhooks;
@@ -274,7 +274,9 @@ impl FrontDoor {
         let tenant = caller.as_ref().map_or(plugin.record.tenant, |caller| caller.tenant);
         let context = CallContext { principal: caller, once, ..plugin.context(tenant, input.now_ms) };
         let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
-        self.plugins.note_call(plugin, "router", &refused.request_id, &called);
+        let given = || json!({ "method": refused.method, "path": refused.path });
+        let about = CallAbout::new(tenant, "router", &refused.request_id);
+        self.plugins.note_call(plugin, &about.given(&given), &called);
         match called.outcome.into_result() {
             Ok(mut response) => match response.live.take() {
                 None => match to_http(response) {
@@ -309,7 +311,8 @@ impl FrontDoor {
         if let Some(renderer) = renderer {
             let context = renderer.context(renderer.record.tenant, self.clock.now().0);
             let called = self.plugins.runtime().refuse(&renderer.loaded, &context, refused, &refusal).await;
-            self.plugins.note_call(renderer, "router", &refused.request_id, &called);
+            let about = CallAbout::new(renderer.record.tenant, "router", &refused.request_id);
+            self.plugins.note_call(renderer, &about, &called);
             match called.outcome.into_result().map(to_http) {
                 Ok(Some(answer)) => return answer,
                 Ok(None) => tracing::error!(plugin = renderer.full_name(), "rendered an impossible status"),

@@ -4,11 +4,13 @@
 //! finish on the version they began with.
 
 mod active;
+mod call_log;
 mod generation;
 mod grants;
 mod install;
 mod lifecycle;
 mod restore;
+mod runs;
 mod turns;
 mod upload;
 
@@ -18,13 +20,16 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use serde_json::json;
 
 use switchboard_core::clock::Clock;
-use switchboard_core::flow::responder_worker::{Command, Responders, RunTry, Subscription};
+use switchboard_core::flow::responder_worker::{Command, Responders, RunAnswer, RunTry, Subscription};
 use switchboard_core::flow::wakes::Wakes;
+use switchboard_core::records::content::Content;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::MessageField;
+use switchboard_core::rules::event_json::event_json;
 use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
 use switchboard_core::rules::redact::{Sight, lids, resolve_outgoing};
 use switchboard_core::storage::{Storage, StorageError};
@@ -34,10 +39,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::metrics::Metrics;
 
 pub use active::ActivePlugin;
+pub(crate) use call_log::{CallAbout, CallLog};
 pub use generation::{Generation, IdlePlugin};
 pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
 pub use lifecycle::Which;
+pub use runs::{PlacedRun, RunPlace, RunState};
 
 use active::{full_name, note_report};
 use generation::Change;
@@ -91,6 +98,7 @@ pub struct Plugins {
     clock: Arc<dyn Clock>,
     wakes: Arc<Wakes>,
     metrics: Arc<Metrics>,
+    call_log: Arc<CallLog>,
     /// What those are told by that may not know numbers.
     names: PseudonymKey,
     generation: ArcSwap<Generation>,
@@ -111,13 +119,22 @@ impl Plugins {
         let PluginParts { runtime, storage, clock, wakes, metrics, names } = parts;
         let (generation, restored) = (ArcSwap::default(), AtomicBool::new(false));
         let (swapping, loads, turns) = (Mutex::default(), Turns::default(), Turns::default());
-        Self { runtime, storage, clock, wakes, metrics, names, generation, swapping, loads, turns, restored }
+        let call_log = Arc::default();
+        Self { runtime, storage, clock, wakes, metrics, call_log, names, generation, swapping, loads, turns, restored }
     }
 
-    /// Counts a call of one of a plugin's interfaces, and passes on what it logged.
-    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, interface: &'static str, call: &str, called: &Called<T>) {
-        self.metrics.plugin_called(interface, called.outcome.name());
-        note_report(plugin, call, &called.report);
+    /// Counts a call of one of a plugin's interfaces, passes on what it logged, and remembers it if it is to be.
+    pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, about: &CallAbout<'_>, called: &Called<T>) {
+        self.metrics.plugin_called(about.interface, called.outcome.name());
+        note_report(plugin, about.call, &called.report);
+        if let Some(call) = about.recorded(plugin, self.clock.now(), called) {
+            self.call_log.add(plugin, call);
+        }
+    }
+
+    /// The calls that are remembered.
+    pub(crate) fn call_log(&self) -> &Arc<CallLog> {
+        &self.call_log
     }
 
     /// Counts a call that could not be made: what serves the interface is stored, and not active.
@@ -236,13 +253,7 @@ impl Responders for Plugins {
         generation.plugins.iter().filter(serves).map(subscription).collect()
     }
 
-    async fn run(
-        &self,
-        tenant: TenantId,
-        subscription: &str,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Result<Vec<Command>, String> {
+    async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let generation = self.generation();
         let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
             if generation.idle.iter().any(|plugin| full_name(plugin.record.tenant, &plugin.record.name) == subscription) {
@@ -250,18 +261,55 @@ impl Responders for Plugins {
                 return Err("the plugin is stopped".to_owned());
             }
             // Deleted meanwhile: nobody is left to answer.
-            return Ok(Vec::new());
+            return Ok(RunAnswer::default());
         };
         let context = plugin.context(tenant, self.clock.now().0);
         let (grants, names) = (plugin.grants(), self.names_for(tenant, plugin, event).await);
         let names = names.map_err(|error| error.to_string())?;
         let event = Sight { fields: &grants.fields, names: &names }.event(event);
         let called = self.runtime.respond(&plugin.loaded, &context, run, &event).await;
-        self.note_call(plugin, "responder", run.id, &called);
-        let mut commands = called.outcome.into_result()?;
-        for Command { to, content, extras, .. } in &mut commands {
+        // As the plugin saw it.
+        let input = || event_json(&event);
+        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
+        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
+        self.note_call(plugin, &about, &called);
+        let mut answer = called.outcome.into_result()?;
+        for Command { to, content, extras, .. } in &mut answer.commands {
             resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
         }
-        Ok(commands)
+        Ok(answer)
+    }
+
+    async fn refused(
+        &self,
+        tenant: TenantId,
+        subscription: &str,
+        run: &RunTry<'_>,
+        event: &Event,
+        wanted: &[Command],
+        why: &str,
+    ) {
+        let generation = self.generation();
+        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else { return };
+        let Ok(names) = self.names_for(tenant, plugin, event).await else { return };
+        let grants = plugin.grants();
+        let sight = Sight { fields: &grants.fields, names: &names };
+        let event = sight.event(event);
+        let input = || event_json(&event);
+        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
+        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
+        let command = |command: &Command| {
+            // Pseudonyms have become who they stand for.
+            let to =
+                if grants.fields.contains(&MessageField::Number) { command.to.clone() } else { names.of_jid(&command.to) };
+            let content = match &command.content {
+                content if grants.fields.contains(&MessageField::Number) => json!(content),
+                Content::Text(text) => json!({ "type": "text", "value": text }),
+                content => json!({ "type": content.type_name() }),
+            };
+            json!({ "session_id": command.session, "to": to, "content": content })
+        };
+        let effects = json!({ "commands": wanted.iter().map(command).collect::<Vec<_>>() });
+        self.call_log.add(plugin, about.refused(plugin, self.clock.now(), why, effects));
     }
 }

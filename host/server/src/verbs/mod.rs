@@ -37,6 +37,7 @@ mod keys;
 mod links;
 mod messages;
 mod people;
+mod state;
 mod webhooks;
 mod wishes;
 

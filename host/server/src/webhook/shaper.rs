@@ -11,12 +11,12 @@ use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Message;
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::records::webhook::{STANDARD_FORMAT, WebhookEndpoint};
-use switchboard_core::rules::event_json::{TEST_TYPE, standard_body, test_body};
+use switchboard_core::rules::event_json::{TEST_TYPE, event_json, standard_body, test_body};
 use switchboard_core::rules::redact::Sight;
 use switchboard_core::storage::{OptionTally, Storage, StorageError};
 use switchboard_runtime::Matter;
 
-use crate::plugins::{ActivePlugin, Plugins};
+use crate::plugins::{ActivePlugin, CallAbout, Plugins};
 
 /// The interface that a format's plugin exports.
 const INTERFACE: &str = "webhook";
@@ -90,7 +90,9 @@ impl Shaper for FormatShaper {
         let context = plugin.context(tenant, self.clock.now().0);
         let runtime = self.plugins.runtime();
         let called = runtime.shape(&plugin.loaded, &context, &matter).await;
-        self.plugins.note_call(&plugin, "webhook", "shape", &called);
+        let input = || event_json(event);
+        let about = CallAbout::new(tenant, "webhook", "shape").of_event(event.n, event.fact.type_name());
+        self.plugins.note_call(&plugin, &about.given(&input), &called);
         called.outcome.into_result()
     }
 }

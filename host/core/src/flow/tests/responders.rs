@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::flow::inbox::Inbox;
 use crate::flow::responder_worker::{
-    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunTry, Subscription,
+    COMMANDS_MAX, Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription,
 };
 use crate::records::account::Tenant;
 use crate::records::event::Event;
@@ -33,6 +33,8 @@ struct FakeResponders {
     chats_under_way: Mutex<Vec<String>>,
     most_at_once: AtomicUsize,
     ran: Notify,
+    /// What could not be done: how many commands, and why.
+    refusals: Mutex<Vec<(usize, String)>>,
 }
 
 impl FakeResponders {
@@ -52,6 +54,7 @@ impl FakeResponders {
             chats_under_way: Mutex::default(),
             most_at_once: AtomicUsize::new(0),
             ran: Notify::new(),
+            refusals: Mutex::default(),
         })
     }
 
@@ -94,7 +97,7 @@ impl Responders for FakeResponders {
         self.names.iter().map(subscription).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<Vec<Command>, String> {
+    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let chat = event.fact.chat().unwrap();
         let tries_before = self.begin(run.id, event, chat);
         // A try that ended with the worker was not counted.
@@ -102,7 +105,11 @@ impl Responders for FakeResponders {
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
-        (self.answer)(event, tries_before)
+        Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ..RunAnswer::default() })
+    }
+
+    async fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, wanted: &[Command], why: &str) {
+        self.refusals.lock().unwrap().push((wanted.len(), why.to_owned()));
     }
 }
 
@@ -161,7 +168,7 @@ impl Host {
     }
 
     async fn parked(&self) -> Vec<OwedRun> {
-        self.storage.parked_runs(TENANT, REPLY, usize::MAX).await.unwrap()
+        self.storage.parked_runs(TENANT, REPLY, 0, usize::MAX).await.unwrap()
     }
 }
 
@@ -333,7 +340,9 @@ async fn a_command_that_intake_refuses_keeps_the_whole_run_from_sending_until_it
     host.serve_until_done(&responders).await;
     assert_eq!(responders.events_run().len(), RUN_TRIES_MAX as usize);
     let parked = host.parked().await;
-    assert!(parked[0].work.last_error.as_deref().unwrap().starts_with("\"12\" is not a telephone number"));
+    let why = parked[0].work.last_error.clone().unwrap();
+    assert!(why.starts_with("\"12\" is not a telephone number"));
+    assert_eq!(*responders.refusals.lock().unwrap(), vec![(2, why); RUN_TRIES_MAX as usize]);
     assert_eq!(host.outbox_depth().await, 0);
 }
 

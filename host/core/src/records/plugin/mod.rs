@@ -2,6 +2,9 @@
 
 mod class;
 mod grants;
+mod kv;
+mod logged_call;
+mod secret;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,14 @@ use crate::records::id::TenantId;
 
 pub use class::SizeClass;
 pub use grants::{Grants, MessageField, SendGrant, SessionGrant};
+pub use kv::{
+    KV_KEY_BYTES_MAX, KV_PAGE_BYTES_MAX, KV_PAGE_ENTRIES_MAX, KV_RUN_BYTES_MAX, KV_RUN_KEYS_MAX, KV_TTL_S_MAX,
+    KV_VALUE_BYTES_MAX, KvEntry, KvExpected, KvPage, KvStretch, KvUsage, KvValue, KvWrite,
+};
+pub use logged_call::{
+    CALL_JSON_BYTES_MAX, CALLS_KEPT, CallEnd, FAILED_CALLS_KEPT, LineLevel, LoggedCall, LoggedLine, within_bounds,
+};
+pub use secret::{PLUGIN_SECRET_BYTES_MAX, PLUGIN_SECRETS_MAX, PluginSecret};
 pub use version::{Declared, PluginVersion};
 
 /// Most versions of one plugin that are kept.
@@ -103,6 +114,13 @@ impl Plugin {
     /// What a plugin is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
     pub fn full_name_of(tenant: TenantId, name: &str) -> String {
         if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }
+    }
+
+    /// Whose a plugin is and its name, from what [`Self::full_name_of`] made of them.
+    pub fn owner_and_name(full_name: &str) -> Option<(TenantId, &str)> {
+        let (owner, name) = full_name.split_once('/')?;
+        let owner = if owner == "operator" { TenantId::OPERATOR } else { TenantId(owner.parse().ok()?) };
+        Some((owner, name))
     }
 
     /// Makes `version` the active one, and remembers the one before it.

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::script::TENANT;
+use super::script::{SUBSCRIPTION, TENANT};
 use super::script_outside::{CHARGED, DAY_MAX};
+use crate::clock::Timestamp;
 use crate::records::account::ApiKey;
 use crate::records::blob::Blob;
 use crate::records::id::{KeyId, MessageId, TenantId, WebhookId};
@@ -44,6 +45,7 @@ pub(super) async fn hold(storage: &Storage) {
     stored.charges_are_counted();
     stored.blobs_are_counted();
     stored.versions_belong_together();
+    stored.what_plugins_keep_is_counted();
 }
 
 /// The eight bytes from `start` on.
@@ -189,7 +191,7 @@ impl Stored {
     fn charges_are_counted(&self) {
         let charged = self.messages.iter().filter(|message| message.whatsapp_id.starts_with(CHARGED)).count() as u64;
         let counted = |kind: WindowKind| -> u64 {
-            let first = keys::quota_counts(TENANT, kind.at(crate::clock::Timestamp(0)));
+            let first = keys::quota_counts(TENANT, kind.at(Timestamp(0)));
             let of_kind = &first[..10];
             let counts = self.of(RecordType::QuotaCount).iter().filter(|(key, _)| key.starts_with(of_kind));
             counts.map(|(_, value)| count_in(Some(value))).sum()
@@ -230,6 +232,27 @@ impl Stored {
         let prefix = keys::plugin_versions(TenantId::OPERATOR, name);
         let own = self.of(RecordType::PluginVersion).iter().filter(move |(key, _)| key.starts_with(&prefix));
         own.map(|(key, value)| decode(key, value).unwrap())
+    }
+
+    fn what_plugins_keep_is_counted(&self) {
+        const HEAD_BYTES: usize = 9;
+        let prefix = keys::kvs(TENANT, SUBSCRIPTION);
+        let (mut bytes, mut ends) = (0, BTreeSet::new());
+        for (key, row) in self.of(RecordType::Kv) {
+            let name = std::str::from_utf8(key.strip_prefix(&*prefix).unwrap()).unwrap();
+            bytes += (name.len() + row.len() - HEAD_BYTES) as u64;
+            match number(row, 1) {
+                0 => {}
+                at => drop(ends.insert(keys::kv_expiry(TENANT, Timestamp(at), SUBSCRIPTION, name))),
+            }
+        }
+        assert_eq!(self.count(&keys::kv_bytes(TENANT, SUBSCRIPTION)), bytes);
+        assert_eq!(ends, self.of(RecordType::KvExpiry).iter().map(|(key, _)| key.clone()).collect());
+        let there = self.entries.contains_key(&keys::plugin(TenantId::OPERATOR, "plugin 0"));
+        assert!(there || bytes == 0, "nothing is kept for a plugin that is gone");
+        let secrets = self.of(RecordType::PluginSecret).len() as u64;
+        assert_eq!(self.count(&keys::plugin_secret_count(TenantId::OPERATOR, "plugin 0")), secrets);
+        assert!(there || secrets == 0, "no secret of a plugin that is gone");
     }
 
     fn blobs_are_counted(&self) {

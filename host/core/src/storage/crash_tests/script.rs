@@ -24,7 +24,7 @@ use crate::storage::{
 pub(super) const OPERATIONS: u64 = 512;
 /// Whose sessions they are.
 pub(super) const TENANT: TenantId = TenantId(7);
-const SUBSCRIPTION: &str = "operator/plugin 0";
+pub(super) const SUBSCRIPTION: &str = "operator/plugin 0";
 const PEER: &str = "4915100000001@s.whatsapp.net";
 /// Accepts that are asked for at once.
 const GROUP: u64 = 5;
@@ -58,7 +58,7 @@ impl Script {
     }
 
     async fn run_on(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
-        match n % 33 {
+        match n % 34 {
             0 => self.create_tenant(n).await,
             1 | 13 => self.create_session(n).await,
             2 | 9 => self.storage.accept_messages(TENANT, &[message(session, n, 0)]).await,
@@ -81,6 +81,7 @@ impl Script {
             28 => self.blobs(n, dice).await,
             31 => self.charged(n, session, dice).await,
             23 => self.versions(n, dice).await,
+            33 => self.kept(n, dice).await,
             _ => self.wait(n, dice).await,
         }
     }
@@ -197,7 +198,8 @@ impl Script {
                 0 => self.storage.postpone_run(TENANT, SUBSCRIPTION, &run, &work).await?,
                 1 => self.storage.park_run(TENANT, SUBSCRIPTION, &run, &work).await?,
                 _ => {
-                    let effects = RunEffects { messages: vec![message(session, n, part as u64)], ..RunEffects::default() };
+                    let messages = vec![message(session, n, part as u64)];
+                    let effects = RunEffects { messages, kv: self.effects(n, dice).await?, ..RunEffects::default() };
                     self.storage.settle_run(TENANT, SUBSCRIPTION, &run, &effects).await?;
                 }
             }
@@ -206,7 +208,7 @@ impl Script {
     }
 
     async fn upload(&self, n: u64, dice: &SeededEntropy) -> Done {
-        let component = n / 33 % 6;
+        let component = n / 34 % 6;
         let large = usize::from(component == 0);
         let version = version(n, component, COMPONENT_BYTES[large] + component);
         let bytes = vec![component as u8; version.bytes as usize];

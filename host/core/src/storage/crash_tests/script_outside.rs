@@ -1,15 +1,17 @@
-//! The part of the script that is about what leaves the host and what is counted: webhooks, idempotency keys, quota and blobs.
+//! The part of the script that is about what leaves the host and what is counted: webhooks, idempotency keys, quota, blobs and
+//! what plugins keep.
 
-use super::script::{Done, Script, TENANT, at, message};
+use super::script::{Done, SUBSCRIPTION, Script, TENANT, at, message};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::records::blob::{Blob, BlobFacts, BlobId, BlobKind};
-use crate::records::id::{SessionId, WebhookId};
+use crate::records::id::{SessionId, TenantId, WebhookId};
 use crate::records::message::Message;
 use crate::records::once::{KeptAnswer, ONCE_KEPT, Once, OnceKey};
+use crate::records::plugin::{KvExpected, KvValue, KvWrite};
 use crate::records::webhook::{Attempt, Delivery, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal, WebhookSecret};
 use crate::rules::calendar::WindowKind;
 use crate::rules::quota::{Charge, Scope};
-use crate::storage::{Acceptance, OwedDelivery, Replay, Settlement};
+use crate::storage::{Acceptance, KvEffects, KvError, OwedDelivery, Replay, Settlement, StorageError};
 
 /// Endpoints that the tenant has at most, few enough that each has something to do.
 const ENDPOINTS: usize = 3;
@@ -19,6 +21,8 @@ pub(super) const CHARGED: &str = "QUOTA";
 pub(super) const DAY_MAX: u64 = 24;
 /// Bytes that the tenant may keep.
 const BLOB_BYTES_MAX: u64 = 40_000;
+/// Bytes that a plugin may keep.
+const KV_BYTES_MAX: u64 = 4_000;
 /// Operations after which the script lets an idempotency key end.
 const ONCE_OPERATIONS: u64 = 90;
 
@@ -110,6 +114,35 @@ impl Script {
         }
     }
 
+    /// What a plugin keeps, some of it for a time and more than there is room for; and its secrets.
+    pub(super) async fn kept(&self, n: u64, dice: &SeededEntropy) -> Done {
+        let kv = self.storage.kv(TENANT, SUBSCRIPTION, KV_BYTES_MAX);
+        for _ in 0..4 {
+            let (key, write) = kv_write(n, dice);
+            passed(kv.write(&key, write, None, at(n)).await)?;
+        }
+        self.storage.sweep_kv(TENANT, at(n)).await?;
+        let secret = format!("secret {}", dice.next_u64() % 3);
+        if dice.next_u64().is_multiple_of(3) {
+            return self.storage.delete_plugin_secret(TenantId::OPERATOR, "plugin 0", &secret).await.map(drop);
+        }
+        let value = format!("value {n}");
+        self.storage.keep_plugin_secret(TenantId::OPERATOR, "plugin 0", &secret, &value, at(n)).await.map(drop)
+    }
+
+    /// What a run of the plugin reads and writes, while there is a plugin.
+    pub(super) async fn effects(&self, n: u64, dice: &SeededEntropy) -> Result<KvEffects, StorageError> {
+        let (kv, mut run) = (self.storage.kv(TENANT, SUBSCRIPTION, KV_BYTES_MAX), KvEffects::default());
+        if self.storage.plugin(TenantId::OPERATOR, "plugin 0").await?.is_some() {
+            passed(kv.get("key 1", Some(&mut run), at(n)).await)?;
+            for _ in 0..2 {
+                let (key, write) = kv_write(n, dice);
+                passed(kv.write(&key, write, Some(&mut run), at(n)).await)?;
+            }
+        }
+        Ok(run)
+    }
+
     /// Messages that cost something, until nothing is left of the day.
     pub(super) async fn charged(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
         let count = 1 + dice.next_u64() % 3;
@@ -124,11 +157,30 @@ impl Script {
             messages.map(|message| Message { whatsapp_id: format!("{CHARGED}{}", message.id), ..message }).collect();
         let acceptance = Acceptance { messages, charges: charges.clone(), ..Acceptance::default() };
         let accepted = self.storage.accept(TENANT, &acceptance).await;
-        if matches!(accepted, Err(crate::storage::StorageError::Conflict)) {
+        if matches!(accepted, Err(StorageError::Conflict)) {
             assert!(self.storage.reached_limit(TENANT, charges, at(n)).await?.is_some(), "nothing else refuses them");
         }
         self.storage.sweep_counts(TENANT, at(n), 2).await?;
         accepted
+    }
+}
+
+fn kv_write(n: u64, dice: &SeededEntropy) -> (String, KvWrite) {
+    let expires_at = dice.next_u64().is_multiple_of(2).then(|| at(n + 1 + dice.next_u64() % 60));
+    let value = KvValue { bytes: vec![n as u8; dice.next_u64() as usize % 900], expires_at };
+    let write = match dice.next_u64() % 4 {
+        0 => KvWrite::Delete,
+        1 => KvWrite::PutIf(KvExpected::Absent, value),
+        _ => KvWrite::Put(value),
+    };
+    (format!("key {}", dice.next_u64() % 12), write)
+}
+
+/// What is refused for want of room or of a plugin is done.
+fn passed<T>(answer: Result<T, KvError>) -> Done {
+    match answer {
+        Err(KvError::Storage(error)) => Err(error),
+        _ => Ok(()),
     }
 }
 

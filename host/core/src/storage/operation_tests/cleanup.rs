@@ -3,10 +3,10 @@
 
 use super::*;
 use crate::records::id::WebhookId;
-use crate::records::plugin::Work;
+use crate::records::plugin::{KvValue, KvWrite, Work};
 use crate::records::webhook::{Attempt, Delivery, TEST_NUMBER_FIRST, WebhookEndpoint, WebhookSeal};
 use crate::storage::cleanup::CLEANUP_ROWS_MAX;
-use crate::storage::{DeviceTable, Replay, RunEffects, Settlement};
+use crate::storage::{DeviceTable, KvError, Replay, RunEffects, Settlement};
 
 const TABLE: DeviceTable = DeviceTable(1);
 const HOOK: WebhookId = WebhookId(50_001);
@@ -297,6 +297,16 @@ async fn busy_plugin(storage: &Storage) {
     }
     upload(storage, TenantId::OPERATOR, "reply", 1).await.unwrap();
     upload(storage, TenantId::OPERATOR, "reply", 2).await.unwrap();
+    for tenant in [TenantId::OPERATOR, ACME, GLOBEX] {
+        for n in 0..MANY {
+            storage.kv(tenant, REPLY, u64::MAX).write(&format!("k{n}"), kept(n), None, NOW).await.unwrap();
+        }
+    }
+}
+
+/// Something that a plugin keeps; every other one for a time.
+fn kept(n: u64) -> KvWrite {
+    KvWrite::Put(KvValue { bytes: vec![1; 9], expires_at: n.is_multiple_of(2).then_some(LATER) })
 }
 
 #[tokio::test]
@@ -305,6 +315,8 @@ async fn a_plugin_whose_deletion_is_broken_off_anywhere_is_gone_and_leaves_no_ru
     broken_off_anywhere(busy_plugin, delete, async |storage| {
         assert_eq!(storage.plugin(TenantId::OPERATOR, "reply").await.unwrap(), None);
         assert!(!storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY).await.unwrap());
+        let late = storage.kv(ACME, REPLY, u64::MAX).write("late", kept(1), None, NOW).await;
+        assert!(matches!(late, Err(KvError::PluginGone)), "{late:?}");
     })
     .await;
 }
@@ -323,7 +335,7 @@ async fn a_plugin_of_the_same_name_waits_until_nothing_is_left_of_the_first() {
     for tenant in [ACME, GLOBEX] {
         storage.start_cursor_at_end(tenant, REPLY).await.unwrap();
         assert!(storage.owed_runs(tenant, REPLY, 99).await.unwrap().is_empty());
-        assert!(storage.parked_runs(tenant, REPLY, 99).await.unwrap().is_empty());
+        assert!(storage.parked_runs(tenant, REPLY, 0, 99).await.unwrap().is_empty());
         assert_eq!(storage.step_cursor(tenant, REPLY, 99, LATER, |_| true).await.unwrap().events, 0);
     }
     refused(storage.settle_run(GLOBEX, REPLY, &run, &RunEffects::default()).await);

@@ -21,13 +21,15 @@ async fn rows_that_open(storage: &Storage) -> Result<usize, StorageError> {
     Ok(storage.device(ACME, SESSION).scan(TABLE, b"", None, usize::MAX).await?.len())
 }
 
-/// An engine with a session, its own key and `rows` rows of its device, sealed with master key 1.
+/// An engine with a session, its own key, a plugin's secret and `rows` rows of its device, sealed with master key 1.
 async fn sealed_engine(rows: u32) -> Arc<TestEngine> {
     let engine = test_engine();
     let storage = under(&engine, 1);
     storage.check_master_key().await.unwrap();
     add_session(&storage, ACME, SESSION).await;
     put_rows(&storage, rows).await;
+    upload(&storage, ACME, "shop", 1).await.unwrap();
+    storage.keep_plugin_secret(ACME, "shop", "KEY", "of the shop", NOW).await.unwrap();
     engine
 }
 
@@ -44,18 +46,20 @@ fn is_refused<T>(answer: Result<T, StorageError>) -> bool {
 async fn after_a_rotation_everything_opens_with_the_next_key_and_nothing_with_the_old_one() {
     let engine = sealed_engine(3).await;
     let rotated = under(&engine, 1).rotate_master_key(master_key(2)).await.unwrap();
-    assert_eq!(rotated, 5, "the proof, the session's own key and three rows");
+    assert_eq!(rotated, 6, "the proof, the session's own key, the secret and three rows");
 
     let next = under(&engine, 2);
     next.check_master_key().await.unwrap();
     assert_eq!(next.session_key(ACME, SESSION).await.unwrap(), Some(own_key_text(ACME, SESSION)));
     assert_eq!(rows_that_open(&next).await.unwrap(), 3);
+    assert_eq!(next.plugin_secret(ACME, "shop", "KEY").await.unwrap().as_deref(), Some("of the shop"));
     assert!(next.session(ACME, SESSION).await.unwrap().is_some(), "what is not sealed stays as it was");
 
     let old = under(&engine, 1);
     assert!(is_refused(old.check_master_key().await));
     assert!(is_refused(old.session_key(ACME, SESSION).await));
     assert!(is_refused(rows_that_open(&old).await));
+    assert!(is_refused(old.plugin_secret(ACME, "shop", "KEY").await));
 }
 
 #[tokio::test]

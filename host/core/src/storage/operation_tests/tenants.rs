@@ -47,7 +47,7 @@ async fn seen_by(storage: &Storage, tenant: TenantId) -> ([usize; 9], [bool; 9])
         storage.events(tenant, 0, 99).await.unwrap().len(),
         storage.plugins(tenant).await.unwrap().len(),
         storage.owed_runs(tenant, REPLY, 99).await.unwrap().len(),
-        storage.parked_runs(tenant, REPLY, 99).await.unwrap().len(),
+        storage.parked_runs(tenant, REPLY, 0, 99).await.unwrap().len(),
         device.scan(TABLE, b"", None, 99).await.unwrap().len(),
         usize::try_from(storage.outbox_depth(tenant, SESSION).await.unwrap()).unwrap(),
     ];
@@ -83,7 +83,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
     let Acme { storage, due, owed } = acme().await;
     let before = everything(&storage).await;
     let name = SessionChange { name: Some("taken over".to_owned()), ..SessionChange::default() };
-    let effects = RunEffects { messages: vec![message(SESSION, 9)], charges: Vec::new() };
+    let effects = RunEffects { messages: vec![message(SESSION, 9)], ..RunEffects::default() };
     for other in OTHERS {
         assert_eq!(storage.change_session(other, SESSION, LATER, &name).await.unwrap(), None);
         assert!(!storage.delete_session(other, SESSION, crate::clock::Timestamp(9)).await.unwrap());

@@ -1,8 +1,8 @@
 //! Cursors and runs: each wanted event is owed once, and what a run did is kept once or not at all.
 
 use super::*;
-use crate::records::plugin::Work;
-use crate::storage::{CursorStep, OwedRun, RunEffects};
+use crate::records::plugin::{KvUsage, KvValue, KvWrite, Work};
+use crate::storage::{CursorStep, KvEffects, KvStorage, OwedRun, RunEffects, RunEnd};
 
 const REPLY: &str = "operator/reply";
 
@@ -27,7 +27,7 @@ async fn storage_with_runs(count: usize) -> Storage {
 }
 
 fn effects(ids: &[u64]) -> RunEffects {
-    RunEffects { messages: ids.iter().map(|id| message(SESSION, *id)).collect(), charges: Vec::new() }
+    RunEffects { messages: ids.iter().map(|id| message(SESSION, *id)).collect(), ..RunEffects::default() }
 }
 
 fn tried(tries: u32) -> Work {
@@ -105,7 +105,7 @@ async fn a_run_whose_message_is_refused_is_still_owed() {
     let storage = storage_with_runs(1).await;
     accept(&storage, SESSION, &[8]).await;
     let run = owed(&storage, REPLY).await.remove(0);
-    let to_nobody = RunEffects { messages: vec![message(SESSION, 7), message(NEIGHBOUR, 9)], charges: Vec::new() };
+    let to_nobody = RunEffects { messages: vec![message(SESSION, 7), message(NEIGHBOUR, 9)], ..RunEffects::default() };
     for refused in [to_nobody, effects(&[7, 8])] {
         let settled = storage.settle_run(ACME, REPLY, &run, &refused).await;
         assert!(matches!(settled, Err(StorageError::Conflict)));
@@ -120,13 +120,13 @@ async fn a_run_is_settled_once() {
     let run = owed(&storage, REPLY).await.remove(0);
     storage.settle_run(ACME, REPLY, &run, &effects(&[7])).await.unwrap();
     let late = [
-        storage.settle_run(ACME, REPLY, &run, &effects(&[8])).await,
+        storage.settle_run(ACME, REPLY, &run, &effects(&[8])).await.map(drop),
         storage.postpone_run(ACME, REPLY, &run, &tried(1)).await,
         storage.park_run(ACME, REPLY, &run, &tried(1)).await,
     ];
     assert!(late.iter().all(|answer| matches!(answer, Err(StorageError::Conflict))), "{late:?}");
     assert!(owed(&storage, REPLY).await.is_empty());
-    assert!(storage.parked_runs(ACME, REPLY, 99).await.unwrap().is_empty());
+    assert!(storage.parked_runs(ACME, REPLY, 0, 99).await.unwrap().is_empty());
     assert_eq!(storage.outbox_depth(ACME, SESSION).await.unwrap(), 1);
 }
 
@@ -163,7 +163,7 @@ async fn a_parked_run_is_set_aside_with_why() {
     let runs = owed(&storage, REPLY).await;
     storage.park_run(ACME, REPLY, &runs[0], &tried(8)).await.unwrap();
     assert_eq!(numbers(&owed(&storage, REPLY).await), [2]);
-    let parked = storage.parked_runs(ACME, REPLY, 99).await.unwrap();
+    let parked = storage.parked_runs(ACME, REPLY, 0, 99).await.unwrap();
     assert_eq!(parked.len(), 1);
     assert_eq!((&parked[0].event, &parked[0].work), (&runs[0].event, &tried(8)));
 }
@@ -175,7 +175,7 @@ async fn runs_are_listed_up_to_the_limit_oldest_first() {
     for run in owed(&storage, REPLY).await {
         storage.park_run(ACME, REPLY, &run, &tried(8)).await.unwrap();
     }
-    assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 2).await.unwrap()), [1, 2]);
+    assert_eq!(numbers(&storage.parked_runs(ACME, REPLY, 0, 2).await.unwrap()), [1, 2]);
 }
 
 #[tokio::test]
@@ -188,4 +188,130 @@ async fn a_plugin_that_comes_again_after_it_was_deleted_begins_with_what_happens
     assert!(owed(&storage, REPLY).await.is_empty(), "runs that it owed");
     storage.start_cursor_at_end(ACME, REPLY).await.unwrap();
     assert_eq!(step(&storage, REPLY, 99).await, CursorStep { events: 0, owed: 0 });
+}
+
+fn kept(text: &str) -> KvWrite {
+    KvWrite::Put(KvValue { bytes: text.as_bytes().to_vec(), expires_at: None })
+}
+
+async fn text(kv: &KvStorage, key: &str) -> Option<String> {
+    kv.get(key, None, NOW).await.unwrap().map(|value| String::from_utf8(value.bytes).unwrap())
+}
+
+/// Storage where the plugin `REPLY` owes one run, and what the plugin keeps.
+async fn storage_with_run_and_kv(bytes_max: u64) -> (Storage, OwedRun, KvStorage) {
+    let storage = storage_with_runs(1).await;
+    upload(&storage, TenantId::OPERATOR, "reply", 1).await.unwrap();
+    let (run, kv) = (owed(&storage, REPLY).await.remove(0), storage.kv(ACME, REPLY, bytes_max));
+    (storage, run, kv)
+}
+
+/// What a run leaves behind that sends `id` and counts up what it read under `n`.
+async fn counting(kv: &KvStorage, id: u64) -> RunEffects {
+    let mut effects = effects(&[id]);
+    let count = kv.get("n", Some(&mut effects.kv), NOW).await.unwrap().map_or(0, |value| value.bytes[0]);
+    let next = KvWrite::Put(KvValue { bytes: vec![count + 1], expires_at: None });
+    kv.write("n", next, Some(&mut effects.kv), NOW).await.unwrap();
+    effects
+}
+
+#[tokio::test]
+async fn what_a_run_wrote_is_kept_with_its_messages_and_its_end() {
+    let (storage, run, kv) = storage_with_run_and_kv(100).await;
+    kv.write("gone", kept("x"), None, NOW).await.unwrap();
+    let mut effects = effects(&[7]);
+    kv.write("a", kept("one"), Some(&mut effects.kv), NOW).await.unwrap();
+    kv.write("gone", KvWrite::Delete, Some(&mut effects.kv), NOW).await.unwrap();
+    assert_eq!(storage.settle_run(ACME, REPLY, &run, &effects).await.unwrap(), RunEnd::Kept);
+    assert!(owed(&storage, REPLY).await.is_empty());
+    assert_eq!(storage.outbox_depth(ACME, SESSION).await.unwrap(), 1);
+    assert_eq!((text(&kv, "a").await.as_deref(), text(&kv, "gone").await), (Some("one"), None));
+    assert_eq!(kv.usage(None, NOW).await.unwrap(), KvUsage { used: 4, max: 100 });
+    // It settles once: what it wrote is not written again.
+    kv.write("a", kept("two"), None, NOW).await.unwrap();
+    assert!(matches!(storage.settle_run(ACME, REPLY, &run, &effects).await, Err(StorageError::Conflict)));
+    assert_eq!(text(&kv, "a").await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn a_run_that_read_what_changed_meanwhile_keeps_nothing() {
+    for write_too in [true, false] {
+        let (storage, run, kv) = storage_with_run_and_kv(100).await;
+        let mut effects = effects(&[7]);
+        assert_eq!(kv.get("n", Some(&mut effects.kv), NOW).await.unwrap(), None);
+        kv.write(if write_too { "n" } else { "other" }, kept("x"), Some(&mut effects.kv), NOW).await.unwrap();
+        kv.write("n", kept("meanwhile"), None, NOW).await.unwrap();
+        assert_eq!(storage.settle_run(ACME, REPLY, &run, &effects).await.unwrap(), RunEnd::ReadsChanged);
+        assert_eq!(owed(&storage, REPLY).await, [run]);
+        assert_eq!(storage.outbox_depth(ACME, SESSION).await.unwrap(), 0);
+        assert_eq!((text(&kv, "n").await.as_deref(), text(&kv, "other").await), (Some("meanwhile"), None));
+        assert_eq!(kv.usage(None, NOW).await.unwrap().used, 10);
+    }
+}
+
+#[tokio::test]
+async fn whether_a_key_was_there_to_be_deleted_counts_as_reading_it() {
+    let (storage, run, kv) = storage_with_run_and_kv(100).await;
+    let mut effects = RunEffects::default();
+    assert!(!kv.write("n", KvWrite::Delete, Some(&mut effects.kv), NOW).await.unwrap());
+    kv.write("n", kept("meanwhile"), None, NOW).await.unwrap();
+    assert_eq!(storage.settle_run(ACME, REPLY, &run, &effects).await.unwrap(), RunEnd::ReadsChanged);
+}
+
+#[tokio::test]
+async fn a_key_that_a_run_writes_whatever_it_has_is_no_reason_to_repeat_it() {
+    let storage = racing_storage_with_session().await;
+    record_events(&storage, 1).await;
+    step(&storage, REPLY, 99).await;
+    upload(&storage, TenantId::OPERATOR, "reply", 1).await.unwrap();
+    let (run, kv) = (owed(&storage, REPLY).await.remove(0), storage.kv(ACME, REPLY, 100));
+    let mut effects = RunEffects::default();
+    kv.write("n", kept("of the run"), Some(&mut effects.kv), NOW).await.unwrap();
+    // The other write is committed between what settling reads and its own commit.
+    let (other, settled) =
+        tokio::join!(kv.write("n", kept("meanwhile"), None, NOW), storage.settle_run(ACME, REPLY, &run, &effects));
+    assert!(other.unwrap());
+    assert_eq!(settled.unwrap(), RunEnd::Kept);
+    let used = kv.usage(None, NOW).await.unwrap().used;
+    assert_eq!(used, 1 + text(&kv, "n").await.unwrap().len() as u64);
+}
+
+#[tokio::test]
+async fn a_stretch_that_a_run_read_is_not_looked_at_once_more() {
+    let (storage, run, kv) = storage_with_run_and_kv(100).await;
+    let mut effects = RunEffects::default();
+    kv.write("own", kept("x"), Some(&mut effects.kv), NOW).await.unwrap();
+    let all = crate::records::plugin::KvStretch { begin: String::new(), end: None, limit: 9, reverse: false };
+    assert_eq!(kv.scan(&all, Some(&effects.kv), NOW).await.unwrap().entries.len(), 1);
+    kv.write("n", kept("meanwhile"), None, NOW).await.unwrap();
+    assert_eq!(storage.settle_run(ACME, REPLY, &run, &effects).await.unwrap(), RunEnd::Kept);
+}
+
+#[tokio::test]
+async fn a_run_whose_room_was_taken_meanwhile_keeps_nothing_and_says_what_is_used() {
+    let (storage, run, kv) = storage_with_run_and_kv(10).await;
+    let mut effects = effects(&[7]);
+    kv.write("a", kept("12345"), Some(&mut effects.kv), NOW).await.unwrap();
+    kv.write("b", kept("1234"), None, NOW).await.unwrap();
+    let full = RunEnd::KvFull(KvUsage { used: 5, max: 10 });
+    assert_eq!(storage.settle_run(ACME, REPLY, &run, &effects).await.unwrap(), full);
+    assert_eq!((owed(&storage, REPLY).await.len(), storage.outbox_depth(ACME, SESSION).await.unwrap()), (1, 0));
+    assert_eq!(text(&kv, "a").await, None);
+}
+
+#[tokio::test]
+async fn runs_that_count_at_once_count_every_one_of_them_once() {
+    let storage = racing_storage_with_session().await;
+    record_events(&storage, 6).await;
+    step(&storage, REPLY, 99).await;
+    upload(&storage, TenantId::OPERATOR, "reply", 1).await.unwrap();
+    let kv = storage.kv(ACME, REPLY, 100);
+    let runs = owed(&storage, REPLY).await;
+    let all = runs.iter().map(|run| async {
+        while storage.settle_run(ACME, REPLY, run, &counting(&kv, run.event.n).await).await.unwrap() != RunEnd::Kept {}
+    });
+    futures_util::future::join_all(all).await;
+    assert_eq!(kv.get("n", None, NOW).await.unwrap().unwrap().bytes, [6]);
+    assert_eq!(storage.outbox_depth(ACME, SESSION).await.unwrap(), 6);
+    assert!(KvEffects::default().is_empty());
 }

@@ -1,6 +1,7 @@
 //! Plugins: their records, their versions, and the components by their hash.
 
 mod artifacts;
+mod calls;
 mod room;
 mod versions;
 
@@ -12,6 +13,7 @@ use crate::records::plugin::Plugin;
 
 pub use artifacts::ARTIFACT_BYTES_MAX;
 pub(super) use artifacts::PARTS_AT_ONCE;
+pub use calls::CallQuery;
 pub use versions::{NewVersion, VersionChange, VersionKept};
 
 impl Storage {

@@ -52,7 +52,10 @@ const SIM: &str = "sim/";
 const ROUTES: &[&[Route]] = &[
     tenants::ROUTES,
     plugins::ROUTES,
+    plugins::LOG_ROUTES,
     plugins::VERSION_ROUTES,
+    plugins::SECRET_ROUTES,
+    plugins::RUN_ROUTES,
     apis::ROUTES,
     sessions::ROUTES,
     messages::ROUTES,

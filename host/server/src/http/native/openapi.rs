@@ -18,17 +18,20 @@ pub(super) const ROUTES: &[Route] = &[
 const SUFFIX: &str = ".json";
 
 /// Each has `paths`, below the base, and `schemas`; some have `responses` and `webhooks`.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 14] = [
     include_str!("../openapi/common.json"),
     include_str!("../openapi/apis.json"),
     include_str!("../openapi/operator.json"),
     include_str!("../openapi/plugins.json"),
+    include_str!("../openapi/plugin_runs.json"),
+    include_str!("../openapi/plugin_secrets.json"),
     include_str!("../openapi/sessions.json"),
     include_str!("../openapi/messages.json"),
     include_str!("../openapi/templates.json"),
     include_str!("../openapi/media.json"),
     include_str!("../openapi/events.json"),
     include_str!("../openapi/webhooks.json"),
+    include_str!("../openapi/logs.json"),
     include_str!("../openapi/usage.json"),
 ];
 /// The same of the simulated network, in a build that has one.

@@ -71,7 +71,8 @@ pub(super) trait Subject: Send {
 pub(super) struct Reading {
     pub(super) accounts: Accounts,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) caller: Principal,
+    /// Whose key it ends with; the operator's is for ever.
+    pub(super) caller: Option<Principal>,
     /// Whether the host serves.
     pub(super) ready: watch::Receiver<bool>,
     /// The plugin whose API it is part of, unless it is the host's own.
@@ -101,8 +102,13 @@ impl Stream {
         let Reading { accounts, clock, caller, ready, api, .. } = &mut self.reading;
         let alive_at = clock.now().plus(KEEP_ALIVE);
         loop {
-            let tenant = accounts.still_holds(caller).await?;
-            if !*ready.borrow() || api.as_ref().is_some_and(|api| switched_off(api, &tenant)) {
+            if let Some(caller) = caller {
+                let tenant = accounts.still_holds(caller).await?;
+                if api.as_ref().is_some_and(|api| switched_off(api, &tenant)) {
+                    return None;
+                }
+            }
+            if !*ready.borrow() {
                 return None;
             }
             let said = self.subject.say().await;

@@ -94,7 +94,7 @@ async fn scene() -> Scene {
     let life = Life::new(&storage, Arc::clone(&running) as _, &shared, &wakes, (&caller, SESSION));
     let (ready, ready_seen) = watch::channel(true);
     let place = Streams::default().take(tenant.id).unwrap();
-    let reading = Reading { accounts, clock: shared, caller, ready: ready_seen, api: None, _place: place };
+    let reading = Reading { accounts, clock: shared, caller: Some(caller), ready: ready_seen, api: None, _place: place };
     let stream =
         Stream { reading, greeting: Some(Bytes::from_static(b"hello")), subject: Box::new(Plain(life)), over: false };
     let mut scene = Scene { storage, clock, wakes, running, key: key.record, ready, stream };

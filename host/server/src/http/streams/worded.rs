@@ -18,7 +18,7 @@ use super::{RETRY_AFTER_S, Reading, Said, Subject, body, set_headers};
 use crate::http::front_door::{FrontDoor, to_http};
 use crate::http::native::EventFilter;
 use crate::http::problem::Answer;
-use crate::plugins::{ActivePlugin, Plugins};
+use crate::plugins::{ActivePlugin, CallAbout, Plugins};
 
 /// Nothing is written before the plugin's own words but a comment.
 const GREETING: &[u8] = b":\n\n";
@@ -65,7 +65,8 @@ impl Worded {
     async fn worded(&mut self, moment: &LiveMoment) -> Said {
         let context = self.plugin.context(self.tenant, self.clock.now().0);
         let called = self.plugins.runtime().render(&self.plugin.loaded, &context, &self.state, moment).await;
-        self.plugins.note_call(&self.plugin, "streamer", &self.request_id, &called);
+        let about = CallAbout::new(self.tenant, "streamer", &self.request_id);
+        self.plugins.note_call(&self.plugin, &about, &called);
         let step = match called.outcome.into_result() {
             Ok(step) => step,
             Err(why) => {
@@ -126,7 +127,7 @@ impl FrontDoor {
         let reading = Reading {
             accounts: self.accounts.clone(),
             clock: Arc::clone(&self.clock),
-            caller: caller.clone(),
+            caller: Some(caller.clone()),
             ready: self.ready.clone(),
             api: Some(Arc::clone(active)),
             _place: place,

@@ -15,7 +15,7 @@ use super::*;
 /// Where refusals of components have their names.
 const INSPECT: &str = include_str!("../../../../../runtime/src/inspect/error.rs");
 /// Every room that makes problems.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 20] = [
     include_str!("../../problem.rs"),
     include_str!("../../limits.rs"),
     include_str!("../../front_door.rs"),
@@ -26,6 +26,8 @@ const SOURCES: [&str; 18] = [
     include_str!("../mod.rs"),
     include_str!("../plugins/grants.rs"),
     include_str!("../plugins/mod.rs"),
+    include_str!("../plugins/runs.rs"),
+    include_str!("../plugins/secrets.rs"),
     include_str!("../plugins/versions.rs"),
     include_str!("../refusals.rs"),
     include_str!("../sessions.rs"),

@@ -1,6 +1,9 @@
 //! Plugins: the operator's and those of tenants.
 
 mod grants;
+mod logs;
+mod runs;
+mod secrets;
 mod versions;
 
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{KeyId, TenantId};
 use switchboard_core::records::plugin::{Mount, Plugin};
 use switchboard_core::rules::said_back::said_back;
@@ -40,6 +44,9 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "plugins/{name}/grants", |door, call| Box::pin(door.show_plugin_grants(call))).asked(&[TENANT]),
     route("PUT", "plugins/{name}/grants", |door, call| Box::pin(door.set_plugin_grants(call))),
 ];
+pub(super) use logs::ROUTES as LOG_ROUTES;
+pub(super) use runs::ROUTES as RUN_ROUTES;
+pub(super) use secrets::ROUTES as SECRET_ROUTES;
 pub(super) use versions::ROUTES as VERSION_ROUTES;
 
 /// A change of a plugin.
@@ -119,6 +126,8 @@ async fn lasting<T: Send + 'static>(
 struct Asking {
     owner: TenantId,
     key: Option<KeyId>,
+    /// Who it is; the operator is nobody's.
+    caller: Option<Principal>,
 }
 
 impl FrontDoor {
@@ -135,9 +144,9 @@ impl FrontDoor {
     async fn plugin_owner(&self, call: &Call, actions: &[&str]) -> Result<Asking, Problem> {
         let named = call.query().number(TENANT)?.map(TenantId);
         match self.caller_of_any(call.headers(), "plugins", actions).await? {
-            Caller::Operator => Ok(Asking { owner: named.unwrap_or(TenantId::OPERATOR), key: None }),
+            Caller::Operator => Ok(Asking { owner: named.unwrap_or(TenantId::OPERATOR), key: None, caller: None }),
             Caller::Tenant(principal) if named.is_none_or(|named| named == principal.tenant) => {
-                Ok(Asking { owner: principal.tenant, key: Some(principal.key) })
+                Ok(Asking { owner: principal.tenant, key: Some(principal.key), caller: Some(principal) })
             }
             Caller::Tenant(_) => {
                 let why = "only the operator's key may name a tenant";

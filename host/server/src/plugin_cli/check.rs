@@ -1,0 +1,112 @@
+//! `plugin check`: what a host would say of a component, without one. The codes are the host's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use switchboard_core::clock::{Clock, SystemClock};
+use switchboard_core::records::id::TenantId;
+use switchboard_runtime::{
+    CallContext, ClassSettings, CompileError, Compiler, ConfigFault, LoadedPlugin, Owner, Runtime, RuntimeSettings,
+};
+
+use super::project::component_of;
+use super::{Done, EXIT_REFUSED, Failed, read_component};
+use crate::guards::order_fault;
+
+/// `plugin check`.
+#[derive(Args)]
+pub(super) struct CheckArguments {
+    /// The component; what `plugin build` made in this folder unless it is given.
+    component: Option<PathBuf>,
+    /// As the operator would upload it, who may have more imports than a tenant.
+    #[arg(long)]
+    operator: bool,
+    /// A file with the configuration that it is to be tried with, JSON.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+fn refused(error: CompileError) -> Failed {
+    match error {
+        CompileError::Refused(refused) => Failed::refused(refused.code(), refused.to_string()),
+        CompileError::Misconfigured(faults) => misconfigured(&faults),
+        other => Failed::refused("host", other.to_string()),
+    }
+}
+
+fn misconfigured(faults: &[ConfigFault]) -> Failed {
+    let lines: Vec<String> = faults.iter().map(|fault| format!("  /{} {}", fault.path.join("/"), fault.why)).collect();
+    let words = format!("the configuration has faults\n{}", lines.join("\n"));
+    let errors: Vec<Value> = faults.iter().map(|fault| json!({ "path": fault.path, "detail": fault.why })).collect();
+    Failed { exit: EXIT_REFUSED, json: json!({ "code": "config", "errors": errors }), words }
+}
+
+fn read_config(path: &PathBuf) -> Result<Value, Failed> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Failed::refused("unreadable", format!("{}: {error}", path.display())))?;
+    serde_json::from_str(&text).map_err(|error| Failed::refused("config", format!("{}: {error}", path.display())))
+}
+
+pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
+    let failed = |error: String| Failed::refused("host", error);
+    let component = match &arguments.component {
+        Some(component) => component.clone(),
+        None => component_of(&std::env::current_dir().map_err(|error| failed(error.to_string()))?)?,
+    };
+    let bytes = read_component(&component)?;
+    let config = arguments.config.as_ref().map_or_else(|| Ok(json!({})), read_config)?;
+    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let settings = RuntimeSettings {
+        small: ClassSettings { places: 1, ..ClassSettings::small() },
+        large: ClassSettings { places: 1, ..ClassSettings::large() },
+        compiler: Compiler::Child { program },
+        cache_folder: None,
+        // Nothing is kept that it could vouch for.
+        cache_key: [0; 32],
+    };
+    let runtime = Runtime::without_host(settings).map_err(|error| failed(error.to_string()))?;
+    let (owner, tenant) = match arguments.operator {
+        true => (Owner::Operator, TenantId::OPERATOR),
+        false => (Owner::Tenant, TenantId(1)),
+    };
+    let context = CallContext {
+        tenant,
+        principal: None,
+        plugin: Arc::from("checked"),
+        config: config.to_string().into(),
+        grants: Arc::default(),
+        now_ms: SystemClock.now().0,
+        once: None,
+    };
+    let mut loaded = runtime.load(&bytes, owner, &context).await.map_err(refused)?;
+    loaded.config_faults.extend(order_fault(&loaded.interfaces, &config));
+    if arguments.config.is_some() && !loaded.config_faults.is_empty() {
+        return Err(misconfigured(&loaded.config_faults));
+    }
+    Ok(told(&component.display().to_string(), bytes.len(), &loaded))
+}
+
+fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
+    let routes: Vec<String> = loaded.routes.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    let json = json!({
+        "component": component, "bytes": bytes, "sha256": loaded.sha256, "class": loaded.class,
+        "interfaces": loaded.interfaces, "event_types": loaded.event_kinds, "routes": routes, "asked": loaded.asked,
+    });
+    let mut lines = vec![
+        format!("{component}: a host takes it"),
+        format!("  bytes       {bytes}"),
+        format!("  class       {}", json["class"].as_str().unwrap_or_default()),
+        format!("  interfaces  {}", loaded.interfaces.join(", ")),
+        format!("  asks for    {}", json["asked"]),
+    ];
+    if !loaded.event_kinds.is_empty() {
+        lines.push(format!("  events      {}", loaded.event_kinds.join(", ")));
+    }
+    if !routes.is_empty() {
+        lines.push(format!("  routes      {}", routes.join(", ")));
+    }
+    Done::new(json, lines.join("\n"))
+}

@@ -1,0 +1,331 @@
+//! `plugin new` and `plugin build`: a project in Rust or JavaScript that builds and passes its own test with no edit.
+//!
+//! A project brings its copy of the SDK and of the contract along, so that it builds wherever this binary came from.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use switchboard_runtime::GRANTS_SECTION;
+use tokio::process::Command;
+
+use super::{Done, Failed};
+
+include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
+
+/// Most characters of a project's name: as of a plugin's.
+const NAME_CHARS_MAX: usize = 64;
+/// The target that components are built for.
+const TARGET: &str = "wasm32-wasip2";
+/// Where a project has the contract, and the world that it is built for.
+const CONTRACT: &str = "sdk/wit/since_v0.1.0";
+const WORLD: &str = "responder-plugin";
+
+/// What the SDK's own manifest says where it stands alone.
+const SDK_MANIFEST: &str = r#"# The SDK for plugin authors, as `switchboard plugin new` brings it along.
+[package]
+name = "switchboard-guest-sdk"
+version = "0.1.0"
+edition = "2024"
+license = "MIT OR Apache-2.0"
+publish = false
+
+[dependencies]
+serde = { version = "1", features = ["derive", "rc"] }
+serde_json = "1"
+time = { version = "0.3", default-features = false, features = ["formatting", "parsing", "std"] }
+wit-bindgen = { version = "0.61", default-features = false, features = ["macros", "realloc"] }
+"#;
+
+/// `plugin new`.
+#[derive(Args)]
+pub(super) struct NewArguments {
+    /// The plugin's name, and the folder's: a-z, 0-9 and -.
+    name: String,
+    /// Where the folder is made.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// The language.
+    #[arg(long, value_enum, default_value_t)]
+    language: Language,
+}
+
+/// What a project is written in.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Language {
+    #[default]
+    Rust,
+    /// Built by componentize-qjs, with an engine in the component.
+    #[value(name = "javascript")]
+    JavaScript,
+}
+
+impl Language {
+    /// The files of a new project, and what to do with it.
+    fn template(self) -> (&'static [(&'static str, &'static str)], &'static str) {
+        match self {
+            Self::Rust => (RUST, "cargo test"),
+            Self::JavaScript => (JAVASCRIPT, "npm install\n  npm test"),
+        }
+    }
+
+    /// What the project in this folder is written in.
+    fn of(folder: &Path) -> Result<Self, Failed> {
+        if folder.join("Cargo.toml").is_file() {
+            return Ok(Self::Rust);
+        }
+        if folder.join("package.json").is_file() {
+            return Ok(Self::JavaScript);
+        }
+        let why =
+            format!("{} has no Cargo.toml and no package.json; switchboard plugin new makes a project", folder.display());
+        Err(Failed::refused("no_project", why))
+    }
+}
+
+const RUST: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml.txt")),
+    ("src/lib.rs", include_str!("../../templates/rust/lib.rs.txt")),
+    ("README.md", include_str!("../../templates/rust/README.md.txt")),
+    (".gitignore", "/target\n"),
+    ("sdk/guest-sdk/Cargo.toml", SDK_MANIFEST),
+];
+const JAVASCRIPT: &[(&str, &str)] = &[
+    ("package.json", include_str!("../../templates/javascript/package.json.txt")),
+    ("plugin.js", include_str!("../../templates/javascript/plugin.js.txt")),
+    ("answer.js", include_str!("../../templates/javascript/answer.js.txt")),
+    ("answer.test.js", include_str!("../../templates/javascript/answer.test.js.txt")),
+    ("grants.json", include_str!("../../templates/javascript/grants.json.txt")),
+    ("README.md", include_str!("../../templates/javascript/README.md.txt")),
+    (".gitignore", "/build\n/node_modules\n"),
+];
+
+/// `plugin build`.
+#[derive(Args)]
+pub(super) struct BuildArguments {
+    /// The project's folder.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+fn io_failed(path: &Path) -> impl Fn(std::io::Error) -> Failed {
+    let path = path.display().to_string();
+    move |error| Failed::refused("files", format!("{path}: {error}"))
+}
+
+pub(super) fn new(arguments: &NewArguments) -> Result<Done, Failed> {
+    let name = &arguments.name;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    // It becomes the name of a package, too.
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !begins || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
+        let why = format!("{name:?} must be 1 to {NAME_CHARS_MAX} of a-z, 0-9 and -, and begin with a letter");
+        return Err(Failed::refused("name", why));
+    }
+    let folder = arguments.dir.join(name);
+    if folder.exists() {
+        return Err(Failed::refused("exists", format!("{} is there already", folder.display())));
+    }
+    let (own, first) = arguments.language.template();
+    let mut files: Vec<(String, String)> =
+        own.iter().map(|(path, text)| ((*path).to_owned(), text.replace("PLUGIN_NAME", name))).collect();
+    // Bindings of another language are made from the contract alone.
+    let brings = |path: &str| arguments.language == Language::Rust || path.starts_with("wit/");
+    let sdk = SDK_FILES.iter().filter(|(path, _)| brings(path));
+    files.extend(sdk.map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned())));
+    for (path, text) in &files {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(io_failed(parent))?;
+        }
+        std::fs::write(&path, text).map_err(io_failed(&path))?;
+    }
+    let shown = folder.display().to_string();
+    let words = format!(
+        "{shown} is made\n\n  cd {shown}\n  {first}\n  switchboard plugin build\n  switchboard plugin deploy --grant"
+    );
+    Ok(Done::new(json!({ "name": name, "folder": shown, "files": files.len() }), words))
+}
+
+pub(super) async fn build(arguments: &BuildArguments) -> Result<Done, Failed> {
+    let folder = &arguments.dir;
+    match Language::of(folder)? {
+        Language::Rust => build_rust(folder).await?,
+        Language::JavaScript => build_javascript(folder).await?,
+    }
+    let component = component_of(folder)?;
+    let bytes = std::fs::metadata(&component).map_err(io_failed(&component))?.len();
+    let shown = component.display().to_string();
+    Ok(Done::new(json!({ "component": shown, "bytes": bytes }), shown))
+}
+
+async fn build_rust(folder: &Path) -> Result<(), Failed> {
+    // A target that is there already is left alone; where there is no rustup, cargo says what is missing.
+    let _ = tool("rustup", &["target", "add", TARGET], folder).await;
+    ran("cargo", &["build", "--release", "--target", TARGET], folder).await
+}
+
+async fn build_javascript(folder: &Path) -> Result<(), Failed> {
+    let program = folder.canonicalize().map_err(io_failed(folder))?.join("node_modules/.bin/componentize-qjs");
+    if !program.exists() {
+        ran("npm", &["install", "--no-audit", "--no-fund"], folder).await?;
+    }
+    let component = javascript_component(folder)?;
+    if let Some(parent) = component.parent() {
+        std::fs::create_dir_all(parent).map_err(io_failed(parent))?;
+    }
+    let output = component.strip_prefix(folder).unwrap_or(&component).display().to_string();
+    // Hosts run components that do not wait for several things at once.
+    let words = ["--sync", "--wit", CONTRACT, "--world", WORLD, "--js", "plugin.js", "--output", &output];
+    ran(&program.display().to_string(), &words, folder).await?;
+    ask_for(folder, &component)
+}
+
+/// Adds what the project asks for in `grants.json`, if it does, to its component.
+fn ask_for(folder: &Path, component: &Path) -> Result<(), Failed> {
+    let asked = folder.join("grants.json");
+    if !asked.is_file() {
+        return Ok(());
+    }
+    let asked = std::fs::read(&asked).map_err(io_failed(&asked))?;
+    let mut bytes = std::fs::read(component).map_err(io_failed(component))?;
+    bytes.extend(custom_section(GRANTS_SECTION, &asked));
+    std::fs::write(component, bytes).map_err(io_failed(component))
+}
+
+/// A custom section: its id, its size, its name and its content
+/// (<https://webassembly.github.io/spec/core/binary/modules.html#custom-section>).
+fn custom_section(name: &str, content: &[u8]) -> Vec<u8> {
+    let body = [leb128(name.len()), name.as_bytes().to_vec(), content.to_vec()].concat();
+    [vec![0], leb128(body.len()), body].concat()
+}
+
+/// An unsigned number in as many bytes of seven bits as it needs.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Runs a tool that has to do its work.
+async fn ran(program: &str, words: &[&str], folder: &Path) -> Result<(), Failed> {
+    let ended = tool(program, words, folder).await;
+    let ended = ended.map_err(|error| Failed::refused("no_tool", format!("{program} cannot be started: {error}")))?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).trim_end().to_owned()).concat();
+    Err(Failed::refused("build_failed", format!("{program} does not build it:\n{said}")))
+}
+
+async fn tool(program: &str, words: &[&str], folder: &Path) -> std::io::Result<std::process::Output> {
+    // Whoever builds from within a build of their own means this project.
+    let mut command = Command::new(program);
+    for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+        command.env_remove(variable);
+    }
+    command.args(words).current_dir(folder).kill_on_drop(true).output().await
+}
+
+/// The component that `plugin build` made in this folder.
+pub(super) fn component_of(folder: &Path) -> Result<PathBuf, Failed> {
+    let component = match Language::of(folder)? {
+        Language::Rust => rust_component(folder)?,
+        Language::JavaScript => javascript_component(folder)?,
+    };
+    if component.is_file() {
+        return Ok(component);
+    }
+    let why = format!("{} is not there; switchboard plugin build makes it", component.display());
+    Err(Failed::refused("not_built", why))
+}
+
+fn rust_component(folder: &Path) -> Result<PathBuf, Failed> {
+    let manifest = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).map_err(io_failed(&manifest))?;
+    let read: toml::Table =
+        text.parse().map_err(|error| Failed::refused("manifest", format!("{}: {error}", manifest.display())))?;
+    let package = read.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+    let package = package.ok_or_else(|| Failed::refused("manifest", "Cargo.toml names no package"))?;
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Ok(folder.join("target").join(TARGET).join("release").join(file))
+}
+
+fn javascript_component(folder: &Path) -> Result<PathBuf, Failed> {
+    let manifest = folder.join("package.json");
+    let text = std::fs::read(&manifest).map_err(io_failed(&manifest))?;
+    let read: Value = serde_json::from_slice(&text)
+        .map_err(|error| Failed::refused("manifest", format!("{}: {error}", manifest.display())))?;
+    let package = read.get("name").and_then(Value::as_str);
+    let package = package.ok_or_else(|| Failed::refused("manifest", "package.json names no package"))?;
+    // A name may have a scope in front.
+    let name = package.rsplit('/').next().unwrap_or(package);
+    Ok(folder.join("build").join(format!("{name}.wasm")))
+}
+
+/// What the project says of itself, to check it against the workspace.
+#[cfg(test)]
+fn sdk_manifest() -> Value {
+    serde_json::to_value(SDK_MANIFEST.parse::<toml::Table>().unwrap()).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sdk_asks_for_the_same_versions_as_in_the_workspace() {
+        let workspace: toml::Table = include_str!("../../../../Cargo.toml").parse().unwrap();
+        let of_workspace = serde_json::to_value(&workspace["workspace"]["dependencies"]).unwrap();
+        let own: toml::Table = include_str!("../../../../guest-sdk/Cargo.toml").parse().unwrap();
+        let names: Vec<&String> = own["dependencies"].as_table().unwrap().keys().collect();
+        let alone = sdk_manifest();
+        assert_eq!(alone["dependencies"].as_object().unwrap().len(), names.len());
+        for name in names {
+            assert_eq!(alone["dependencies"][name], of_workspace[name], "{name}");
+        }
+        assert_eq!(alone["package"]["version"], json!(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn a_name_becomes_a_package_and_a_folder_is_never_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let new = |name: &str| {
+            new(&NewArguments { name: name.to_owned(), dir: place.path().to_owned(), language: Language::Rust })
+        };
+        for wrong in ["", "1st", "Upper", "a_b", "../x", &"x".repeat(65)] {
+            assert_eq!(new(wrong).unwrap_err().json["code"], "name", "{wrong}");
+        }
+        let made = new("greeter").unwrap();
+        assert!(made.json["files"].as_u64().unwrap() > 10);
+        let manifest = std::fs::read_to_string(place.path().join("greeter/Cargo.toml")).unwrap();
+        assert!(manifest.contains("name = \"greeter\"") && !manifest.contains("PLUGIN_NAME"), "{manifest}");
+        assert!(place.path().join("greeter/sdk/wit/since_v0.1.0/worlds.wit").is_file());
+        assert_eq!(new("greeter").unwrap_err().json["code"], "exists");
+        assert_eq!(component_of(&place.path().join("greeter")).unwrap_err().json["code"], "not_built");
+        assert_eq!(component_of(place.path()).unwrap_err().json["code"], "no_project");
+    }
+
+    #[test]
+    fn a_project_in_javascript_brings_the_contract_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let (name, dir) = ("greeter".to_owned(), place.path().to_owned());
+        new(&NewArguments { name, dir, language: Language::JavaScript }).unwrap();
+        let project = place.path().join("greeter");
+        assert!(project.join("sdk/wit/since_v0.1.0/worlds.wit").is_file() && !project.join("sdk/guest-sdk").exists());
+        assert_eq!(javascript_component(&project).unwrap(), project.join("build/greeter.wasm"));
+    }
+
+    #[test]
+    fn a_custom_section_is_written_as_the_specification_has_it() {
+        assert_eq!(custom_section("ab", b"xyz"), [0, 6, 2, b'a', b'b', b'x', b'y', b'z']);
+        assert_eq!((leb128(0), leb128(127), leb128(300)), (vec![0], vec![127], vec![0xac, 2]));
+    }
+}

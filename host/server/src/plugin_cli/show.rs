@@ -1,0 +1,112 @@
+//! What a host tells of plugins, in lines for people.
+
+use serde_json::Value;
+use switchboard_core::clock::Timestamp;
+use switchboard_core::rules::calendar::date;
+
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn moment(value: &Value, member: &str) -> String {
+    value.get(member).and_then(Value::as_u64).map_or_else(|| "never".to_owned(), iso8601)
+}
+
+/// `at_ms` as ISO 8601 in UTC.
+fn iso8601(at_ms: u64) -> String {
+    let ((year, month, day), of_day) = (date(Timestamp(at_ms)), at_ms % 86_400_000);
+    let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", of_day % 1_000)
+}
+
+fn words_of<'a>(value: &'a Value, member: &str) -> Vec<&'a str> {
+    value.get(member).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// A list of versions.
+pub(super) fn versions_words(told: &Value) -> String {
+    let mut lines = Vec::new();
+    for version in told["versions"].as_array().into_iter().flatten() {
+        let active = if version["active"] == true { "active" } else { "" };
+        let sha256: String = text(version, "sha256").chars().take(12).collect();
+        let (uploaded, note) = (moment(version, "uploaded_at"), text(version, "note"));
+        lines.push(format!("{:>4}  {sha256}  {:>9} bytes  {uploaded}  {active:<6}  {note}", version["n"], version["bytes"]));
+    }
+    if lines.is_empty() { "no versions".to_owned() } else { lines.join("\n") }
+}
+
+/// A plugin.
+pub(super) fn plugin_words(told: &Value) -> String {
+    let mut lines = vec![
+        format!("{}: {}", text(told, "name"), text(told, "state")),
+        format!("  version     {} of {}, since {}", told["version"], told["latest"], moment(told, "activated_at")),
+        format!("  sha256      {}", text(told, "sha256")),
+        format!("  bytes       {}", told["bytes"]),
+        format!("  interfaces  {}", words_of(told, "interfaces").join(", ")),
+        format!("  config      {}", told["config"]),
+        format!("  grants      {}", told["grants"]),
+    ];
+    if let Some(why) = told["why"].as_str() {
+        lines.insert(1, format!("  why         {why}"));
+    }
+    for missing in words_of(told, "missing") {
+        lines.push(format!("  not granted {missing}"));
+    }
+    lines.join("\n")
+}
+
+/// One call, with what it logged below it.
+pub(super) fn call_words(call: &Value) -> String {
+    let event = call["event"].as_u64().map(|event| format!(" event {event}")).unwrap_or_default();
+    let mut words = format!(
+        "{}  {}  {} {}{event}  v{}  {} us  {} KiB  {} host calls",
+        moment(call, "at"),
+        text(call, "end"),
+        text(call, "interface"),
+        text(call, "call"),
+        call["version"],
+        call["took_us"],
+        call["memory_bytes"].as_u64().unwrap_or_default() / 1024,
+        call["host_calls"],
+    );
+    if let Some(why) = call["why"].as_str() {
+        words.push_str(&format!("\n    {why}"));
+    }
+    for line in call["log"].as_array().into_iter().flatten() {
+        words.push_str(&format!("\n    {}: {}", text(line, "level"), text(line, "message")));
+    }
+    if let Some(dropped) = call["log_dropped"].as_u64().filter(|dropped| *dropped > 0) {
+        words.push_str(&format!("\n    {dropped} more lines had no room"));
+    }
+    words
+}
+
+/// A list of calls, the oldest first: as one reads a log.
+pub(super) fn logs_words(told: &Value) -> String {
+    let calls: Vec<String> = told["calls"].as_array().into_iter().flatten().rev().map(call_words).collect();
+    if calls.is_empty() { "no calls are remembered".to_owned() } else { calls.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_shown_with_why_it_failed_and_what_it_logged() {
+        let call = json!({
+            "at": 1_768_478_400_123_u64, "end": "trap", "interface": "responder", "call": "run_1_2:x_7", "event": 7,
+            "version": 3, "took_us": 91, "memory_bytes": 131_072, "host_calls": 2, "why": "unreachable",
+            "log": [{ "level": "warn", "message": "odd" }], "log_dropped": 4,
+        });
+        let lines = [
+            "2026-01-15T12:00:00.123Z  trap  responder run_1_2:x_7 event 7  v3  91 us  128 KiB  2 host calls",
+            "    unreachable",
+            "    warn: odd",
+            "    4 more lines had no room",
+        ];
+        assert_eq!(call_words(&call), lines.join("\n"));
+        assert_eq!(logs_words(&json!({ "calls": [] })), "no calls are remembered");
+    }
+}

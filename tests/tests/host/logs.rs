@@ -1,0 +1,127 @@
+//! What is remembered of plugins' calls: listed, filtered, followed live, kept over a restart, and nobody else's to see.
+
+use base64::Engine;
+use serde_json::{Value, json};
+use switchboard_tests::account::{Account, phone, write};
+use switchboard_tests::event_stream::EventStream;
+use switchboard_tests::patience::{PATIENCE, until};
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+const SHOP: &str = "491510000001";
+const CUSTOMER: &str = "491520000001";
+const OTHER: &str = "491520000002";
+const PLUGINS: &str = "/switchboard/v1/plugins";
+
+async fn start() -> (Stage, Account) {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    account.linked(stage.control(), "Shop", SHOP).await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    (stage, account)
+}
+
+async fn calls(account: &Account, query: &str) -> Vec<Value> {
+    let listed = account.get(&format!("{PLUGINS}/auto-reply/logs{query}"), &account.tenant_key).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    listed.json()["calls"].as_array().unwrap().clone()
+}
+
+/// The calls that `query` finds, once there are `count`.
+async fn remembered(account: &Account, query: &str, count: usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    let there = async || {
+        found = calls(account, query).await;
+        found.len() >= count
+    };
+    assert!(until(PATIENCE, there).await, "{found:?}");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_run_of_a_responder_is_told_with_what_it_used() {
+    let (stage, account) = start().await;
+    account.auto_reply(json!({ "replies": [{ "keyword": "hours", "reply": "9 to 17" }] })).await;
+    let address = stage.host.address();
+    let path = format!("{PLUGINS}/auto-reply/logs/stream?interface=responder");
+    let mut live = EventStream::open(address, &path, &account.tenant_key, None).await;
+    assert_eq!(live.status, 200);
+    for text in ["hours", "and now"] {
+        write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, text).await;
+    }
+    let (first, second) = (live.next().await.unwrap(), live.next().await.unwrap());
+    assert_eq!((first.id, second.id, first.name.as_str()), (1, 2, "call"));
+    let told = &first.data;
+    assert_eq!((&told["end"], &told["version"], &told["attempt"]), (&json!("reply"), &json!(1), &json!(1)), "{told}");
+    assert!(told["took_us"].as_u64().unwrap() > 0 && told["memory_bytes"].as_u64().unwrap() > 0, "{told}");
+    assert!(told["call"].as_str().unwrap().starts_with("run_") && told["event_type"] == "message.received", "{told}");
+    assert!(told["input"].is_null(), "what ended well keeps no input: {told}");
+
+    let listed = remembered(&account, "", 2).await;
+    assert_eq!((&listed[1], &listed[0]), (&first.data, &second.data), "the newest first");
+    let event = first.data["event"].as_u64().unwrap();
+    assert_eq!(calls(&account, &format!("?event={event}")).await, [first.data.clone()]);
+    assert_eq!(calls(&account, "?limit=1&after=1").await, [second.data.clone()]);
+    assert!(calls(&account, "?failed=true").await.is_empty());
+    let one = account.get(&format!("{PLUGINS}/auto-reply/logs/1"), &account.tenant_key).await;
+    assert_eq!((one.status, one.json()), (200, first.data));
+
+    let stage = stage.restart().await;
+    assert_eq!(remembered(&account_of(&stage, account), "", 2).await.len(), 2);
+    stage.stop().await;
+}
+
+/// The same account of a host that was started again.
+fn account_of(stage: &Stage, account: Account) -> Account {
+    Account { http: stage.http(), ..account }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_failed_keeps_as_much_of_its_input_as_the_plugin_saw() {
+    let (stage, account) = start().await;
+    let component = base64::engine::general_purpose::STANDARD.encode(std::fs::read(env!("GUEST_HOSTILE")).unwrap());
+    let wish = json!({
+        "name": "hostile", "component_base64": component, "mounts": [{ "prefix": "/hostile" }],
+        "grants": { "sessions": "all", "fields": ["text"] },
+    });
+    let made = account.post(PLUGINS, ADMIN_KEY, wish).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let path = format!("{PLUGINS}/hostile/logs/stream?failed=true");
+    let mut live = EventStream::open(stage.host.address(), &path, ADMIN_KEY, None).await;
+    for (customer, text, end, why) in
+        [(CUSTOMER, "error", "plugin_error", "the plugin said no"), (OTHER, "recurse", "limit_exceeded", "stack")]
+    {
+        phone(stage.control(), ADMIN_KEY, customer).await;
+        write(stage.control(), ADMIN_KEY, customer, SHOP, text).await;
+        let mut told = live.next().await.unwrap().data;
+        // The other chat's run may be tried again meanwhile.
+        while told["input"]["data"]["content"]["value"] != text {
+            told = live.next().await.unwrap().data;
+        }
+        assert_eq!((&told["end"], &told["tenant"]), (&json!(end), &json!(account.tenant)), "{told}");
+        assert!(told["why"].as_str().unwrap().contains(why), "{told}");
+        assert!(!told.to_string().contains(customer), "numbers are not granted: {told}");
+    }
+    let others = account.get(&format!("{PLUGINS}/hostile/logs"), &account.tenant_key).await;
+    assert_eq!(others.status, 404, "it is the operator's");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_their_owners_and_wrong_questions_are_told() {
+    let (stage, account) = start().await;
+    account.auto_reply(json!({ "replies": [] })).await;
+    let other = stage.account("Other").await;
+    for path in ["logs", "logs/1", "logs/stream"] {
+        let theirs = account.get(&format!("{PLUGINS}/auto-reply/{path}"), &other.tenant_key).await;
+        assert_eq!(theirs.status, 404, "{path}: {theirs:?}");
+    }
+    for (query, parameter) in [("failed=maybe", "failed"), ("end=well", "end"), ("limit=101", "limit"), ("event=x", "event")]
+    {
+        let wrong = account.get(&format!("{PLUGINS}/auto-reply/logs?{query}"), &account.tenant_key).await;
+        assert_eq!(wrong.status, 422, "{wrong:?}");
+        assert!(wrong.json()["detail"].as_str().unwrap().contains(parameter), "{wrong:?}");
+    }
+    let missing = account.get(&format!("{PLUGINS}/auto-reply/logs/7"), &account.tenant_key).await;
+    assert_eq!(missing.status, 404);
+    stage.stop().await;
+}

@@ -1,0 +1,124 @@
+//! From nothing to a plugin of one's own that answers, by the command line alone.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use switchboard_tests::account::{phone, shows, write};
+use switchboard_tests::patience::{PATIENCE, until};
+use switchboard_tests::stage::{ADMIN_KEY, Stage};
+use tokio::process::Command;
+
+const SHOP: &str = "491510000001";
+const CUSTOMER: &str = "491520000001";
+
+/// Runs a command of the shipped command line; its exit code, and what it prints as JSON.
+async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &[&str]) -> (i32, Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-under-test"));
+    let output = command.arg("plugin").args(words).arg("--json").envs(environment.iter().copied()).current_dir(folder);
+    let output = output.output().await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let told = serde_json::from_str(printed.trim()).unwrap_or(Value::Null);
+    assert!(!told.is_null(), "{words:?}: {printed}{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_in_rust_builds_passes_its_test_and_answers_as_it_is() {
+    answers_as_it_is("rust", &[&["cargo", "test"]]).await;
+}
+
+#[cfg(feature = "toolchains")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_in_javascript_builds_passes_its_test_and_answers_as_it_is() {
+    answers_as_it_is("javascript", &[&["npm", "install"], &["npm", "test"]]).await;
+}
+
+/// Goes the way that README describes, with these commands for the project's own test.
+async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    account.linked(stage.control(), "Shop", SHOP).await;
+    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
+    let place = tempfile::tempdir().unwrap();
+    assert_eq!(plugin(place.path(), &[], &["new", "greeter", "--language", language]).await.0, 0);
+    let project = place.path().join("greeter");
+    for words in tests {
+        let mut command = Command::new(words[0]);
+        let ended = command.args(&words[1..]).env_remove("CARGO_TARGET_DIR").current_dir(&project).output().await.unwrap();
+        assert!(ended.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ended.stderr));
+    }
+    let (exit, built) = plugin(&project, &[], &["build"]).await;
+    assert_eq!(exit, 0, "{built}");
+    assert!(built["component"].as_str().unwrap().ends_with("greeter.wasm"), "{built}");
+    let (exit, checked) = plugin(&project, &[], &["check"]).await;
+    assert_eq!((exit, &checked["interfaces"], &checked["class"]), (0, &json!(["responder"]), &json!("small")), "{checked}");
+    assert_eq!(checked["asked"]["send"], json!({ "per_minute": 60 }), "{checked}");
+
+    let url = format!("http://{}", stage.host.address());
+    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
+    // It asks before it is given anything.
+    let (exit, asked) = plugin(&project, &host, &["deploy"]).await;
+    assert_eq!((exit, &asked["error"]["code"]), (1, &json!("grants_needed")), "{asked}");
+    let (exit, deployed) = plugin(&project, &host, &["deploy", "--grant", "--note", "first"]).await;
+    assert_eq!((exit, &deployed["state"], &deployed["version"]), (0, &json!("active"), &json!(1)), "{deployed}");
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "hello").await;
+    shows(stage.control(), ADMIN_KEY, CUSTOMER, "hello").await;
+
+    let (exit, versions) = plugin(&project, &host, &["versions", "greeter"]).await;
+    assert_eq!((exit, &versions["versions"][0]["active"]), (0, &json!(true)), "{versions}");
+    let (exit, shown) = plugin(&project, &host, &["inspect", "greeter"]).await;
+    assert_eq!((exit, &shown["grants"]["fields"]), (0, &json!(["text"])), "{shown}");
+    let (exit, refused) = plugin(&project, &host, &["rollback", "greeter"]).await;
+    assert_eq!((exit, &refused["error"]["code"]), (1, &json!("nothing_before")), "{refused}");
+    let logged = until(PATIENCE, async || {
+        let (exit, logs) = plugin(&project, &host, &["logs", "greeter"]).await;
+        exit == 0 && logs["calls"][0]["log"][0]["message"] == "answering a text of 5 characters"
+    });
+    assert!(logged.await);
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_says_what_kind_of_failure_it_is() {
+    let stage = Stage::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", stage.host.address());
+    let versions = async |url: &str, key: &str| {
+        let host = [("SWITCHBOARD_URL", url), ("SWITCHBOARD_KEY", key)];
+        let (exit, told) = plugin(place.path(), &host, &["versions", "none"]).await;
+        (exit, told["error"].clone())
+    };
+    assert_eq!(versions(&url, ADMIN_KEY).await.0, 1, "there is no such plugin");
+    assert_eq!(versions(&url, "wrong").await.0, 4);
+    let (exit, told) = versions("http://127.0.0.1:1", ADMIN_KEY).await;
+    assert_eq!((exit, &told["code"]), (3, &json!("unreachable")), "{told}");
+    assert_eq!(versions("ftp://x", ADMIN_KEY).await.1["code"], "address");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-under-test"));
+    let usage = command.args(["plugin", "versions"]).output().await.unwrap();
+    assert_eq!(usage.status.code(), Some(2));
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_refuses_with_the_codes_of_the_host() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(place.path().join(name), bytes).unwrap();
+    write("empty.wasm", b"");
+    write("text.wasm", b"not a component");
+    write("core.wasm", b"\0asm\x01\0\0\0");
+    let keys = env!("GUEST_IMPORTS_KEYS");
+    for (component, code) in [
+        ("empty.wasm", "empty"),
+        ("text.wasm", "not_wasm"),
+        ("core.wasm", "core_module"),
+        ("missing.wasm", "unreadable"),
+        (keys, "forbidden_import"),
+    ] {
+        let (exit, told) = plugin(place.path(), &[], &["check", component]).await;
+        assert_eq!((exit, &told["error"]["code"]), (1, &json!(code)), "{told}");
+    }
+    assert_eq!(plugin(place.path(), &[], &["check", keys, "--operator"]).await.0, 0);
+    write("config.json", br#"{"replies": 5}"#);
+    let (exit, told) = plugin(place.path(), &[], &["check", env!("PLUGIN_AUTO_REPLY"), "--config", "config.json"]).await;
+    assert_eq!((exit, &told["error"]["errors"][0]["path"]), (1, &json!(["replies"])), "{told}");
+}
