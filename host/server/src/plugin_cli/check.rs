@@ -13,6 +13,7 @@ use switchboard_runtime::{
 };
 
 use super::project::component_of;
+use super::show::member;
 use super::{Done, EXIT_REFUSED, Failed, read_component};
 use crate::guards::order_fault;
 
@@ -98,9 +99,9 @@ fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
     let mut lines = vec![
         format!("{component}: a host takes it"),
         format!("  bytes       {bytes}"),
-        format!("  class       {}", json["class"].as_str().unwrap_or_default()),
+        format!("  class       {}", member(&json, "class").as_str().unwrap_or_default()),
         format!("  interfaces  {}", loaded.interfaces.join(", ")),
-        format!("  asks for    {}", json["asked"]),
+        format!("  asks for    {}", member(&json, "asked")),
     ];
     if !loaded.event_kinds.is_empty() {
         lines.push(format!("  events      {}", loaded.event_kinds.join(", ")));

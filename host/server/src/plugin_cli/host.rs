@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::project::component_of;
-use super::show::{call_words, logs_words, plugin_words, versions_words};
+use super::show::{call_words, logs_words, member, plugin_words, versions_words};
 use super::{Done, EXIT_DENIED, EXIT_REFUSED, Failed, HostArguments, print, read_component};
 use crate::egress::{ApiAnswer, ApiClient, ApiError, ApiRequest};
 
@@ -177,9 +177,9 @@ pub(super) async fn deploy(arguments: &DeployArguments) -> Result<Done, Failed> 
         query.push(("note", arguments.note.clone()));
     }
     let told = arguments.host.post(&["plugins"], &query, Some(("application/wasm", bytes))).await?;
-    let version = &told["uploaded"]["n"];
+    let version = member(member(&told, "uploaded"), "n");
     let words = match arguments.keep {
-        true => format!("{name}: version {version} is kept; version {} is the active one", told["version"]),
+        true => format!("{name}: version {version} is kept; version {} is the active one", member(&told, "version")),
         false => format!("{name}: version {version} is live"),
     };
     Ok(Done::new(told, words))
@@ -200,7 +200,7 @@ pub(super) async fn roll_back(arguments: &NamedArguments) -> Result<Done, Failed
         ));
     }
     let told = arguments.host.post(&path, &[], None).await?;
-    let words = format!("{}: version {} is the active one", arguments.name, told["version"]);
+    let words = format!("{}: version {} is the active one", arguments.name, member(&told, "version"));
     Ok(Done::new(told, words))
 }
 
@@ -218,9 +218,9 @@ pub(super) async fn logs(arguments: &LogsArguments, as_json: bool) -> Result<Don
         let words = logs_words(&told);
         return Ok(Done::new(told, words));
     }
-    let calls = told["calls"].as_array().cloned().unwrap_or_default();
+    let calls = member(&told, "calls").as_array().cloned().unwrap_or_default();
     calls.iter().rev().for_each(|call| print_call(call, as_json));
-    let newest = calls.first().and_then(|call| call["n"].as_u64());
+    let newest = calls.first().and_then(|call| member(call, "n").as_u64());
     follow(arguments, newest, as_json).await
 }
 

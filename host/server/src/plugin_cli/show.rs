@@ -4,6 +4,11 @@ use serde_json::Value;
 use switchboard_core::clock::Timestamp;
 use switchboard_core::rules::calendar::date;
 
+/// A member of what a host told; `null` when it did not tell it.
+pub(super) fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value.get(member).and_then(Value::as_str).unwrap_or_default()
 }
@@ -26,11 +31,15 @@ fn words_of<'a>(value: &'a Value, member: &str) -> Vec<&'a str> {
 /// A list of versions.
 pub(super) fn versions_words(told: &Value) -> String {
     let mut lines = Vec::new();
-    for version in told["versions"].as_array().into_iter().flatten() {
-        let active = if version["active"] == true { "active" } else { "" };
+    for version in member(told, "versions").as_array().into_iter().flatten() {
+        let active = if member(version, "active") == true { "active" } else { "" };
         let sha256: String = text(version, "sha256").chars().take(12).collect();
         let (uploaded, note) = (moment(version, "uploaded_at"), text(version, "note"));
-        lines.push(format!("{:>4}  {sha256}  {:>9} bytes  {uploaded}  {active:<6}  {note}", version["n"], version["bytes"]));
+        lines.push(format!(
+            "{:>4}  {sha256}  {:>9} bytes  {uploaded}  {active:<6}  {note}",
+            member(version, "n"),
+            member(version, "bytes")
+        ));
     }
     if lines.is_empty() { "no versions".to_owned() } else { lines.join("\n") }
 }
@@ -39,14 +48,19 @@ pub(super) fn versions_words(told: &Value) -> String {
 pub(super) fn plugin_words(told: &Value) -> String {
     let mut lines = vec![
         format!("{}: {}", text(told, "name"), text(told, "state")),
-        format!("  version     {} of {}, since {}", told["version"], told["latest"], moment(told, "activated_at")),
+        format!(
+            "  version     {} of {}, since {}",
+            member(told, "version"),
+            member(told, "latest"),
+            moment(told, "activated_at")
+        ),
         format!("  sha256      {}", text(told, "sha256")),
-        format!("  bytes       {}", told["bytes"]),
+        format!("  bytes       {}", member(told, "bytes")),
         format!("  interfaces  {}", words_of(told, "interfaces").join(", ")),
-        format!("  config      {}", told["config"]),
-        format!("  grants      {}", told["grants"]),
+        format!("  config      {}", member(told, "config")),
+        format!("  grants      {}", member(told, "grants")),
     ];
-    if let Some(why) = told["why"].as_str() {
+    if let Some(why) = member(told, "why").as_str() {
         lines.insert(1, format!("  why         {why}"));
     }
     for missing in words_of(told, "missing") {
@@ -57,25 +71,25 @@ pub(super) fn plugin_words(told: &Value) -> String {
 
 /// One call, with what it logged below it.
 pub(super) fn call_words(call: &Value) -> String {
-    let event = call["event"].as_u64().map(|event| format!(" event {event}")).unwrap_or_default();
+    let event = member(call, "event").as_u64().map(|event| format!(" event {event}")).unwrap_or_default();
     let mut words = format!(
         "{}  {}  {} {}{event}  v{}  {} us  {} KiB  {} host calls",
         moment(call, "at"),
         text(call, "end"),
         text(call, "interface"),
         text(call, "call"),
-        call["version"],
-        call["took_us"],
-        call["memory_bytes"].as_u64().unwrap_or_default() / 1024,
-        call["host_calls"],
+        member(call, "version"),
+        member(call, "took_us"),
+        member(call, "memory_bytes").as_u64().unwrap_or_default() / 1024,
+        member(call, "host_calls"),
     );
-    if let Some(why) = call["why"].as_str() {
+    if let Some(why) = member(call, "why").as_str() {
         words.push_str(&format!("\n    {why}"));
     }
-    for line in call["log"].as_array().into_iter().flatten() {
+    for line in member(call, "log").as_array().into_iter().flatten() {
         words.push_str(&format!("\n    {}: {}", text(line, "level"), text(line, "message")));
     }
-    if let Some(dropped) = call["log_dropped"].as_u64().filter(|dropped| *dropped > 0) {
+    if let Some(dropped) = member(call, "log_dropped").as_u64().filter(|dropped| *dropped > 0) {
         words.push_str(&format!("\n    {dropped} more lines had no room"));
     }
     words
@@ -83,7 +97,7 @@ pub(super) fn call_words(call: &Value) -> String {
 
 /// A list of calls, the oldest first: as one reads a log.
 pub(super) fn logs_words(told: &Value) -> String {
-    let calls: Vec<String> = told["calls"].as_array().into_iter().flatten().rev().map(call_words).collect();
+    let calls: Vec<String> = member(told, "calls").as_array().into_iter().flatten().rev().map(call_words).collect();
     if calls.is_empty() { "no calls are remembered".to_owned() } else { calls.join("\n") }
 }
 

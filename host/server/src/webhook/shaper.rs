@@ -41,7 +41,7 @@ struct Told {
 
 impl Told {
     /// As much of it as a plugin sees that was not given everything. The operator's formats serve every tenant, and see all.
-    fn as_seen(self, sight: &Sight<'_>) -> Self {
+    fn seen_by(self, sight: &Sight<'_>) -> Self {
         let event = sight.event(&self.event);
         // The body of a test has nothing of anybody's.
         let standard = if event.n == 0 { self.standard } else { standard_body(&event) };
@@ -82,7 +82,7 @@ impl Shaper for FormatShaper {
         if plugin.record.tenant != TenantId::OPERATOR {
             let names = self.plugins.names_for(tenant, &plugin, &told.event).await.map_err(|error| error.to_string())?;
             let grants = plugin.grants();
-            told = told.as_seen(&Sight { fields: &grants.fields, names: &names });
+            told = told.seen_by(&Sight { fields: &grants.fields, names: &names });
         }
         let Told { event, message, poll, standard } = &told;
         let (session, message) = (&session, message.as_ref());
