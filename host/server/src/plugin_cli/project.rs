@@ -142,16 +142,23 @@ pub(super) fn new(arguments: &NewArguments) -> Result<Done, Failed> {
     }
     let shown = folder.display().to_string();
     let words = format!(
-        "{shown} is made\n\n  cd {shown}\n  {first}\n  switchboard plugin build\n  switchboard plugin deploy --grant"
+        "{shown} is made\n\n  cd {shown}\n  {first}\n  switchboard plugin build\n  export SWITCHBOARD_URL=http://127.0.0.1:8080 SWITCHBOARD_KEY=<a tenant's key>\n  switchboard plugin deploy --grant"
     );
     Ok(Done::new(json!({ "name": name, "folder": shown, "files": files.len() }), words))
 }
 
 pub(super) async fn build(arguments: &BuildArguments) -> Result<Done, Failed> {
     let folder = &arguments.dir;
-    match Language::of(folder)? {
-        Language::Rust => build_rust(folder).await?,
-        Language::JavaScript => build_javascript(folder).await?,
+    let built = match Language::of(folder)? {
+        Language::Rust => build_rust(folder).await,
+        Language::JavaScript => build_javascript(folder).await,
+    };
+    if let Err(failed) = built {
+        // What an earlier build made is not what the sources say: nobody is to check or deploy it for that.
+        if let Ok(stale) = component_of(folder) {
+            let _ = std::fs::remove_file(stale);
+        }
+        return Err(failed);
     }
     let component = component_of(folder)?;
     let bytes = std::fs::metadata(&component).map_err(io_failed(&component))?.len();

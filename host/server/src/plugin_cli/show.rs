@@ -83,6 +83,9 @@ pub(super) fn call_words(call: &Value) -> String {
         member(call, "memory_bytes").as_u64().unwrap_or_default() / 1024,
         member(call, "host_calls"),
     );
+    if let Some(attempt) = member(call, "attempt").as_u64().filter(|attempt| *attempt > 1) {
+        words.push_str(&format!("  try {attempt}"));
+    }
     if let Some(why) = member(call, "why").as_str() {
         words.push_str(&format!("\n    {why}"));
     }
@@ -111,11 +114,11 @@ mod tests {
     fn a_call_is_shown_with_why_it_failed_and_what_it_logged() {
         let call = json!({
             "at": 1_768_478_400_123_u64, "end": "trap", "interface": "responder", "call": "run_1_2:x_7", "event": 7,
-            "version": 3, "took_us": 91, "memory_bytes": 131_072, "host_calls": 2, "why": "unreachable",
+            "version": 3, "attempt": 2, "took_us": 91, "memory_bytes": 131_072, "host_calls": 2, "why": "unreachable",
             "log": [{ "level": "warn", "message": "odd" }], "log_dropped": 4,
         });
         let lines = [
-            "2026-01-15T12:00:00.123Z  trap  responder run_1_2:x_7 event 7  v3  91 us  128 KiB  2 host calls",
+            "2026-01-15T12:00:00.123Z  trap  responder run_1_2:x_7 event 7  v3  91 us  128 KiB  2 host calls  try 2",
             "    unreachable",
             "    warn: odd",
             "    4 more lines had no room",
