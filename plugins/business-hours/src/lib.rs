@@ -87,7 +87,8 @@ impl Guest for BusinessHours {
             return Ok(vec![]);
         }
         let again_after_s = config.again_after_minutes.unwrap_or(AGAIN_AFTER).saturating_mul(60);
-        let told = kv::put_if(&format!("told/{}/{}", event.session, message.chat), &Expected::Absent, b"1", Some(again_after_s));
+        let told =
+            kv::put_if(&format!("told/{}/{}", event.session, message.chat), &Expected::Absent, b"1", Some(again_after_s));
         if !told.map_err(|error| format!("{error:?}"))? {
             return Ok(vec![]);
         }

@@ -73,7 +73,10 @@ fn same(one: &str, other: &str) -> bool {
 
 impl Config {
     fn screen(&self, name: &str) -> Result<&Screen, String> {
-        self.screens.iter().find(|screen| screen.name == name).ok_or_else(|| format!("configuration: no screen is named {name}"))
+        self.screens
+            .iter()
+            .find(|screen| screen.name == name)
+            .ok_or_else(|| format!("configuration: no screen is named {name}"))
     }
 
     /// The screen to show to somebody who stands at `place` and says this; none when it is no affair of the menu.
