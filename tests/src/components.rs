@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use switchboard_runtime::{GRANTS_SECTION, add_section};
+
 /// What the misbehaving router answers to what it does not serve.
 const REFUSAL: &[u8; 9] = b"not found";
 
@@ -15,33 +17,15 @@ pub fn stamped(path: &str, n: u16) -> Vec<u8> {
 
 /// A component with a wish for these grants.
 pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
-    const NAME: &[u8] = b"switchboard-grants";
-    let (mut component, wish) = (std::fs::read(Path::new(path)).unwrap(), wish.to_string());
-    component.push(0);
-    let mut left = 1 + NAME.len() + wish.len();
-    while left >= 0x80 {
-        component.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    component.push(left as u8);
-    component.push(NAME.len() as u8);
-    component.extend_from_slice(NAME);
-    component.extend_from_slice(wish.as_bytes());
+    let mut component = std::fs::read(Path::new(path)).unwrap();
+    add_section(&mut component, GRANTS_SECTION, wish.to_string().as_bytes());
     component
 }
 
 /// A component with a section more of this many zeros: what it does is the same, and it is larger.
 pub fn padded(component: &[u8], zeros: u32) -> Vec<u8> {
     let mut padded = component.to_vec();
-    // A custom section: its length in LEB128, its name, and the rest.
-    let mut length = zeros + 2;
-    padded.push(0);
-    while length >= 0x80 {
-        padded.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    padded.extend([length as u8, 1, b'p']);
-    padded.resize(padded.len() + zeros as usize, 0);
+    add_section(&mut padded, "p", &vec![0; zeros as usize]);
     padded
 }
 

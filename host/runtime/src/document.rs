@@ -40,6 +40,29 @@ pub(crate) fn asked(component: &[u8]) -> Result<Grants, InspectError> {
     read_asked(bytes).map_err(bad)
 }
 
+/// Puts a custom section behind a component: its id, its size, its name and its content
+/// (<https://webassembly.github.io/spec/core/binary/modules.html#custom-section>).
+pub fn add_section(component: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let body = [leb128(name.len()), name.as_bytes().to_vec(), content.to_vec()].concat();
+    component.push(0);
+    component.extend(leb128(body.len()));
+    component.extend(body);
+}
+
+/// An unsigned number in as many bytes of seven bits as it needs.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 /// The data of the custom section of this name, of the component itself or of a module in it.
 fn only_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, InspectError> {
     let mut found = None;
@@ -85,21 +108,9 @@ mod tests {
     fn component(sections: &[(&str, &[u8])]) -> Vec<u8> {
         let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
         for (name, data) in sections {
-            bytes.push(0);
-            leb128(&mut bytes, 1 + name.len() + data.len());
-            leb128(&mut bytes, name.len());
-            bytes.extend(name.as_bytes());
-            bytes.extend(*data);
+            add_section(&mut bytes, name, data);
         }
         bytes
-    }
-
-    fn leb128(bytes: &mut Vec<u8>, mut number: usize) {
-        while number >= 0x80 {
-            bytes.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
-        }
-        bytes.push(number as u8);
     }
 
     fn refusal(document: &[u8]) -> String {
@@ -137,5 +148,13 @@ mod tests {
         assert!(refused(&vec![b' '; GRANTS_BYTES_MAX + 1]).contains("16385 bytes; the limit is 16384"));
         let several = asked(&component(&[(GRANTS_SECTION, wish), (GRANTS_SECTION, wish)])).unwrap_err();
         assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
+    }
+
+    #[test]
+    fn a_custom_section_is_written_as_the_specification_has_it() {
+        let mut component = vec![7];
+        add_section(&mut component, "ab", b"xyz");
+        assert_eq!(component, [7, 0, 6, 2, b'a', b'b', b'x', b'y', b'z']);
+        assert_eq!((leb128(0), leb128(127), leb128(300)), (vec![0], vec![127], vec![0xac, 2]));
     }
 }

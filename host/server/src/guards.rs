@@ -118,10 +118,7 @@ fn first_that_serves(generation: &Generation, tenant: TenantId, interface: &str)
 
 /// Whether what chooses for a tenant is stored and cannot be loaded.
 fn lost_route(generation: &Generation, tenant: TenantId) -> bool {
-    generation.idle.iter().any(|idle| {
-        let chooses = idle.record.interfaces.iter().any(|interface| interface == SENDER_INTERFACE);
-        idle.broken.is_some() && chooses && holds_for(idle.record.tenant, tenant)
-    })
+    generation.idle.iter().any(|idle| holds_for(idle.record.tenant, tenant) && idle.has_lost(SENDER_INTERFACE))
 }
 
 fn holds_for(owner: TenantId, tenant: TenantId) -> bool {

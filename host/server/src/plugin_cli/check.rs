@@ -12,7 +12,7 @@ use switchboard_runtime::{
     CallContext, ClassSettings, CompileError, Compiler, ConfigFault, LoadedPlugin, Owner, Runtime, RuntimeSettings,
 };
 
-use super::project::component_of;
+use super::project::component_or_built;
 use super::show::member;
 use super::{Done, EXIT_REFUSED, Failed, read_component};
 use crate::guards::order_fault;
@@ -53,10 +53,7 @@ fn read_config(path: &PathBuf) -> Result<Value, Failed> {
 
 pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
     let failed = |error: String| Failed::refused("host", error);
-    let component = match &arguments.component {
-        Some(component) => component.clone(),
-        None => component_of(&std::env::current_dir().map_err(|error| failed(error.to_string()))?)?,
-    };
+    let component = component_or_built(arguments.component.as_ref())?;
     let bytes = read_component(&component)?;
     let config = arguments.config.as_ref().map_or_else(|| Ok(json!({})), read_config)?;
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;

@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::project::component_of;
+use super::project::component_or_built;
 use super::show::{call_words, logs_words, member, plugin_words, versions_words};
 use super::{Done, EXIT_DENIED, EXIT_REFUSED, Failed, HostArguments, print, read_component};
 use crate::egress::{ApiAnswer, ApiClient, ApiError, ApiRequest};
@@ -89,6 +89,12 @@ impl HostArguments {
         ApiClient::new(&self.url, &self.key).map_err(no_answer)
     }
 
+    /// Whether no tenant is named, where the operator's key alone does not do.
+    fn as_its_owner(&self, done: &str) -> Result<(), Failed> {
+        let why = || format!("a plugin of a tenant is {done} with a key of that tenant, without --tenant");
+        if self.tenant.is_some() { Err(Failed::refused("tenant", why())) } else { Ok(()) }
+    }
+
     /// `query`, with the tenant that is meant.
     fn of_tenant(&self, mut query: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
         query.extend(self.tenant.map(|tenant| ("tenant", tenant.to_string())));
@@ -157,18 +163,10 @@ fn name_of(component: &std::path::Path) -> Result<String, Failed> {
 }
 
 pub(super) async fn deploy(arguments: &DeployArguments) -> Result<Done, Failed> {
-    let component = match &arguments.component {
-        Some(component) => component.clone(),
-        None => component_of(&std::env::current_dir().map_err(|error| Failed::refused("folder", error.to_string()))?)?,
-    };
+    let component = component_or_built(arguments.component.as_ref())?;
     let name = arguments.name.clone().map_or_else(|| name_of(&component), Ok)?;
     let bytes = read_component(&component)?;
-    if arguments.host.tenant.is_some() {
-        return Err(Failed::refused(
-            "tenant",
-            "a plugin of a tenant is uploaded with a key of that tenant, without --tenant",
-        ));
-    }
+    arguments.host.as_its_owner("uploaded")?;
     let mut query = vec![("name", name.clone()), ("activate", (!arguments.keep).to_string())];
     if arguments.grant {
         query.push(("grants", "asked".to_owned()));
@@ -193,12 +191,7 @@ pub(super) async fn versions(arguments: &NamedArguments) -> Result<Done, Failed>
 
 pub(super) async fn roll_back(arguments: &NamedArguments) -> Result<Done, Failed> {
     let path = ["plugins", &arguments.name, "rollback"];
-    if arguments.host.tenant.is_some() {
-        return Err(Failed::refused(
-            "tenant",
-            "a plugin of a tenant is changed with a key of that tenant, without --tenant",
-        ));
-    }
+    arguments.host.as_its_owner("changed")?;
     let told = arguments.host.post(&path, &[], None).await?;
     let words = format!("{}: version {} is the active one", arguments.name, member(&told, "version"));
     Ok(Done::new(told, words))

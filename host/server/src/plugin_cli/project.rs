@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use switchboard_runtime::GRANTS_SECTION;
+use switchboard_runtime::{GRANTS_SECTION, add_section};
 use tokio::process::Command;
 
 use super::{Done, Failed};
@@ -196,29 +196,8 @@ fn ask_for(folder: &Path, component: &Path) -> Result<(), Failed> {
     }
     let asked = std::fs::read(&asked).map_err(io_failed(&asked))?;
     let mut bytes = std::fs::read(component).map_err(io_failed(component))?;
-    bytes.extend(custom_section(GRANTS_SECTION, &asked));
+    add_section(&mut bytes, GRANTS_SECTION, &asked);
     std::fs::write(component, bytes).map_err(io_failed(component))
-}
-
-/// A custom section: its id, its size, its name and its content
-/// (<https://webassembly.github.io/spec/core/binary/modules.html#custom-section>).
-fn custom_section(name: &str, content: &[u8]) -> Vec<u8> {
-    let body = [leb128(name.len()), name.as_bytes().to_vec(), content.to_vec()].concat();
-    [vec![0], leb128(body.len()), body].concat()
-}
-
-/// An unsigned number in as many bytes of seven bits as it needs.
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).unwrap_or_default();
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
 }
 
 /// Runs a tool that has to do its work.
@@ -241,8 +220,16 @@ async fn tool(program: &str, words: &[&str], folder: &Path) -> std::io::Result<s
     command.args(words).current_dir(folder).kill_on_drop(true).output().await
 }
 
+/// The component that is given, else what `plugin build` made in this folder.
+pub(super) fn component_or_built(given: Option<&PathBuf>) -> Result<PathBuf, Failed> {
+    match given {
+        Some(component) => Ok(component.clone()),
+        None => component_of(&std::env::current_dir().map_err(io_failed(Path::new(".")))?),
+    }
+}
+
 /// The component that `plugin build` made in this folder.
-pub(super) fn component_of(folder: &Path) -> Result<PathBuf, Failed> {
+fn component_of(folder: &Path) -> Result<PathBuf, Failed> {
     let component = match Language::of(folder)? {
         Language::Rust => rust_component(folder)?,
         Language::JavaScript => javascript_component(folder)?,
@@ -328,11 +315,5 @@ mod tests {
         let project = place.path().join("greeter");
         assert!(project.join("sdk/wit/since_v0.1.0/worlds.wit").is_file() && !project.join("sdk/guest-sdk").exists());
         assert_eq!(javascript_component(&project).unwrap(), project.join("build/greeter.wasm"));
-    }
-
-    #[test]
-    fn a_custom_section_is_written_as_the_specification_has_it() {
-        assert_eq!(custom_section("ab", b"xyz"), [0, 6, 2, b'a', b'b', b'x', b'y', b'z']);
-        assert_eq!((leb128(0), leb128(127), leb128(300)), (vec![0], vec![127], vec![0xac, 2]));
     }
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use switchboard_core::clock::{Clock, Timestamp};
+use switchboard_core::flow::responder_worker::RunTry;
+use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{CallEnd, LineLevel, LoggedCall, LoggedLine, within_bounds};
 use switchboard_core::storage::Storage;
 use switchboard_runtime::{CallReport, Called, LogLevel, LogLine, Outcome};
 use tokio::sync::{Notify, watch};
 
-use super::ActivePlugin;
+use super::{ActivePlugin, RESPONDER_INTERFACE};
 
 /// How long calls are gathered.
 const GATHER_FOR: Duration = Duration::from_millis(250);
@@ -44,6 +46,12 @@ pub(crate) struct CallAbout<'a> {
 impl<'a> CallAbout<'a> {
     pub(crate) fn new(tenant: TenantId, interface: &'static str, call: &'a str) -> Self {
         Self { tenant, interface, call, event: None, attempt: 0, input: None }
+    }
+
+    /// A try of a responder's run.
+    pub(super) fn of_run(tenant: TenantId, run: &RunTry<'a>, event: &'a Event) -> Self {
+        let about = Self::new(tenant, RESPONDER_INTERFACE, run.id).of_event(event.n, event.fact.type_name());
+        Self { attempt: run.attempt, ..about }
     }
 
     /// The same, with what it was given.
@@ -87,7 +95,7 @@ impl<'a> CallAbout<'a> {
         let (end, why) = ending(&called.outcome);
         let CallReport { took, host_calls, memory_bytes, log, log_dropped } = &called.report;
         let tells = !end.is_well() || !log.is_empty() || *log_dropped > 0;
-        if plugin.record.tenant == TenantId::OPERATOR && self.interface != "responder" && !tells {
+        if plugin.record.tenant == TenantId::OPERATOR && self.interface != RESPONDER_INTERFACE && !tells {
             return None;
         }
         Some(LoggedCall {

@@ -19,6 +19,13 @@ pub struct IdlePlugin {
     pub broken: Option<String>,
 }
 
+impl IdlePlugin {
+    /// Whether it would serve this interface, and cannot be loaded.
+    pub(crate) fn has_lost(&self, interface: &str) -> bool {
+        self.broken.is_some() && self.record.interfaces.iter().any(|served| served == interface)
+    }
+}
+
 /// Every active plugin, and the table of routes that they make together. Swapped as a whole: a call that began with one
 /// generation ends with it.
 #[derive(Default)]
@@ -76,12 +83,17 @@ impl Generation {
             TenantId::OPERATOR => Arc::new(MountTable::of(&plugins)?),
             _ => Arc::clone(&self.mounts),
         };
-        let is_policy = |plugin: &&Arc<IdlePlugin>| {
-            plugin.broken.is_some() && plugin.record.interfaces.iter().any(|interface| interface == POLICY_INTERFACE)
-        };
-        let lost = idle.iter().filter(is_policy).map(|plugin| (plugin.record.tenant, plugin.record.name.clone()));
+        let lost = idle
+            .iter()
+            .filter(|plugin| plugin.has_lost(POLICY_INTERFACE))
+            .map(|plugin| (plugin.record.tenant, plugin.record.name.clone()));
         let lost_policies = lost.collect();
         Ok(Self { plugins, mounts, idle, lost_policies })
+    }
+
+    /// The active plugin of this owner and name.
+    pub fn find(&self, owner: TenantId, name: &str) -> Option<&Arc<ActivePlugin>> {
+        self.plugins.iter().find(|plugin| is(&plugin.record, (owner, name)))
     }
 
     /// The plugin of this owner and name that is stored and not active.

@@ -4,10 +4,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Declared, Grants, Plugin};
 use switchboard_core::rules::grants::{both, check, deaf, missing};
 
-use super::{Change, IdlePlugin, InstallError, Plugins};
-
-/// The interface of responders.
-const RESPONDER_INTERFACE: &str = "responder";
+use super::{Change, IdlePlugin, InstallError, Plugins, RESPONDER_INTERFACE};
 
 /// What is given together with an upload or an activation.
 #[derive(Clone, Debug, PartialEq, Eq)]

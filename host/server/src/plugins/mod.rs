@@ -28,7 +28,7 @@ use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::content::Content;
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::MessageField;
+use switchboard_core::records::plugin::{MessageField, Plugin};
 use switchboard_core::rules::event_json::event_json;
 use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
 use switchboard_core::rules::redact::{Sight, lids, resolve_outgoing};
@@ -50,6 +50,8 @@ use active::{full_name, note_report};
 use generation::Change;
 use turns::Turns;
 
+/// The interface of responders.
+const RESPONDER_INTERFACE: &str = "responder";
 /// The interface of policies.
 pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.
@@ -176,8 +178,7 @@ impl Plugins {
 
     /// The active plugin of this owner and name.
     pub fn find(&self, tenant: TenantId, name: &str) -> Option<Arc<ActivePlugin>> {
-        let generation = self.generation.load();
-        generation.plugins.iter().find(|plugin| plugin.record.tenant == tenant && plugin.record.name == name).cloned()
+        self.generation.load().find(tenant, name).cloned()
     }
 
     /// The active plugins of one owner.
@@ -254,9 +255,9 @@ impl Responders for Plugins {
     }
 
     async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
-        let generation = self.generation();
-        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else {
-            if generation.idle.iter().any(|plugin| full_name(plugin.record.tenant, &plugin.record.name) == subscription) {
+        let (generation, place) = (self.generation(), Plugin::owner_and_name(subscription));
+        let Some(plugin) = place.and_then(|(owner, name)| generation.find(owner, name)) else {
+            if place.is_some_and(|(owner, name)| generation.find_idle(owner, name).is_some()) {
                 // Stopped meanwhile: the run is owed until it goes on.
                 return Err("the plugin is stopped".to_owned());
             }
@@ -270,9 +271,7 @@ impl Responders for Plugins {
         let called = self.runtime.respond(&plugin.loaded, &context, run, &event).await;
         // As the plugin saw it.
         let input = || event_json(&event);
-        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
-        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
-        self.note_call(plugin, &about, &called);
+        self.note_call(plugin, &CallAbout::of_run(tenant, run, &event).given(&input), &called);
         let mut answer = called.outcome.into_result()?;
         for Command { to, content, extras, .. } in &mut answer.commands {
             resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
@@ -289,15 +288,14 @@ impl Responders for Plugins {
         wanted: &[Command],
         why: &str,
     ) {
-        let generation = self.generation();
-        let Some(plugin) = generation.plugins.iter().find(|plugin| plugin.full_name() == subscription) else { return };
-        let Ok(names) = self.names_for(tenant, plugin, event).await else { return };
+        let found = Plugin::owner_and_name(subscription).and_then(|(owner, name)| self.find(owner, name));
+        let Some(plugin) = found else { return };
+        let Ok(names) = self.names_for(tenant, &plugin, event).await else { return };
         let grants = plugin.grants();
         let sight = Sight { fields: &grants.fields, names: &names };
         let event = sight.event(event);
         let input = || event_json(&event);
-        let about = CallAbout::new(tenant, "responder", run.id).of_event(event.n, event.fact.type_name());
-        let about = CallAbout { attempt: run.attempt, ..about.given(&input) };
+        let about = CallAbout::of_run(tenant, run, &event).given(&input);
         let command = |command: &Command| {
             // Pseudonyms have become who they stand for.
             let to =
@@ -310,6 +308,6 @@ impl Responders for Plugins {
             json!({ "session_id": command.session, "to": to, "content": content })
         };
         let effects = json!({ "commands": wanted.iter().map(command).collect::<Vec<_>>() });
-        self.call_log.add(plugin, about.refused(plugin, self.clock.now(), why, effects));
+        self.call_log.add(&plugin, about.refused(&plugin, self.clock.now(), why, effects));
     }
 }

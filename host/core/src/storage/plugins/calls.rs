@@ -38,6 +38,13 @@ pub struct CallQuery {
 }
 
 impl CallQuery {
+    /// Rows of each list that are looked at: no more than can be wanted, where every row is.
+    fn rows_max(&self) -> usize {
+        let Self { after: _, before: _, failed: _, end, interface, call, event, since, limit } = self;
+        let all = end.is_none() && interface.is_none() && call.is_none() && event.is_none() && since.is_none();
+        if all { *limit } else { LOOK_MAX }
+    }
+
     fn wants(&self, call: &LoggedCall) -> bool {
         self.end.is_none_or(|end| end == call.end)
             && self.interface.as_ref().is_none_or(|interface| *interface == call.interface)
@@ -124,7 +131,7 @@ impl Storage {
                 continue;
             }
             let place = keys::logged_calls(owner, plugin, failed);
-            let mut range = KeyRange::prefix(&place, LOOK_MAX);
+            let mut range = KeyRange::prefix(&place, query.rows_max());
             if let Some(after) = query.after {
                 range.start = keys::logged_call(owner, plugin, failed, after.saturating_add(1));
             }
@@ -152,13 +159,13 @@ impl Storage {
         Ok(found)
     }
 
-    /// The number of the newest call that is remembered; 0 when there is none.
+    /// The number of the newest call that was written down; 0 when there is none.
     ///
     /// # Errors
-    /// When the engine fails or a record is damaged.
+    /// When the engine fails.
     pub async fn last_logged_call(&self, owner: TenantId, plugin: &str) -> Result<u64, StorageError> {
-        let query = CallQuery { limit: 1, ..CallQuery::default() };
-        Ok(self.logged_calls(owner, plugin, &query).await?.first().map_or(0, |call| call.n))
+        let counter = self.engine.get(&keys::logged_call_counter(owner, plugin)).await?;
+        Ok(count_in(counter.as_deref()))
     }
 }
 
