@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("GUEST_MIRROR", "mirror.wasm"),
             ("GUEST_NO_INTERFACE", "no_interface.wasm"),
             ("GUEST_POLICY", "policy.wasm"),
+            ("GUEST_RULE", "rule.wasm"),
         ],
     )?;
     build(&root, "plugins", "plugins", &[("PLUGIN_AUTO_REPLY", "auto_reply.wasm"), ("PLUGIN_WASENDER", "wasender.wasm")])

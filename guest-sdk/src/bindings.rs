@@ -64,7 +64,20 @@ world!(auth_policy_world, "auth-policy-plugin", "export_auth_policy_world");
 world!(template_world, "template-plugin", "export_template_world");
 world!(webhook_world, "webhook-plugin", "export_webhook_world");
 
-// It has no types in common with the others.
+// These have no types in common with the others.
+pub mod subscriber_world {
+    wit_bindgen::generate!({
+        path: "../wit/since_v0.1.0",
+        world: "subscriber-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_subscriber_world",
+        with: {
+            "switchboard:plugin/log@0.1.0": crate::bindings::switchboard::plugin::log,
+            "switchboard:plugin/config@0.1.0": crate::bindings::switchboard::plugin::config,
+        },
+    });
+}
+
 pub mod configurable_world {
     wit_bindgen::generate!({
         path: "../wit/since_v0.1.0",

@@ -35,6 +35,7 @@ pub mod configurable;
 pub mod fields;
 pub mod hours;
 pub mod http;
+pub mod subscriber;
 
 use bindings::switchboard::plugin as host;
 use serde::de::DeserializeOwned;
@@ -116,7 +117,7 @@ pub mod sender_route {
 #[doc(hidden)]
 pub use bindings::{
     auth_policy_world, configurable_world, responder_world, router_world, sender_route_world, streamer_world,
-    template_world, webhook_world,
+    subscriber_world, template_world, webhook_world,
 };
 
 /// Exports a type as the component's `router`.
@@ -241,6 +242,35 @@ macro_rules! export_configurable {
         }
 
         $crate::configurable_world::export_configurable_world!($plugin with_types_in $crate::configurable_world);
+    };
+}
+
+/// Exports a type as the component's `subscriber`: which events its responder is told of, and whether it may end the chain:
+///
+/// ```no_run
+/// use switchboard_guest_sdk::subscriber::{ChatKind, Subscription};
+///
+/// struct Orders;
+///
+/// // What people write to us themselves, when it begins with /order.
+/// switchboard_guest_sdk::export_subscriber!(Orders, Subscription {
+///     chat_kinds: vec![ChatKind::Person],
+///     beginnings: vec!["/order".to_owned()],
+///     ends_chain: true,
+///     ..Subscription::everything()
+/// });
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export_subscriber {
+    ($plugin:ident, $subscription:expr) => {
+        impl $crate::subscriber::Guest for $plugin {
+            fn subscribe() -> $crate::subscriber::Subscription {
+                $subscription
+            }
+        }
+
+        $crate::subscriber_world::export_subscriber_world!($plugin with_types_in $crate::subscriber_world);
     };
 }
 

@@ -62,7 +62,20 @@ world!(auth_policy_world, "auth-policy-plugin");
 world!(template_world, "template-plugin");
 world!(sender_route_world, "sender-route-plugin");
 
-// It has no types in common with the others.
+// These have no types in common with the others.
+pub mod subscriber_world {
+    wasmtime::component::bindgen!({
+        path: "../../wit/since_v0.1.0",
+        world: "subscriber-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "switchboard:plugin/log": crate::bindings::switchboard::plugin::log,
+            "switchboard:plugin/config": crate::bindings::switchboard::plugin::config,
+        },
+    });
+}
+
 pub mod configurable_world {
     wasmtime::component::bindgen!({
         path: "../../wit/since_v0.1.0",

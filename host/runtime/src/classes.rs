@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use switchboard_core::rules::plugin_plan::PluginFigures;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
@@ -83,6 +84,14 @@ impl ClassRoom {
         let mut linker = self.linker.clone();
         no_http::link(&mut linker, &self.engine, component)?;
         linker.instantiate_pre(component)
+    }
+
+    /// The limits of a call, where its plan has these figures.
+    pub(crate) fn limits_for(&self, figures: &PluginFigures) -> Arc<CallLimits> {
+        if *figures == PluginFigures::default() {
+            return Arc::clone(&self.limits);
+        }
+        Arc::new(self.limits.narrowed(figures))
     }
 
     /// A place for one call; none when all were taken for as long as a call waits.

@@ -1,4 +1,4 @@
-//! What components declare in their trial: the routes of routers and the event kinds of responders, within their limits.
+//! What components declare in their trial: the routes of routers, within their limits.
 
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
 use crate::bindings::switchboard::plugin::types::KeyKind as WitKeyKind;
@@ -10,8 +10,6 @@ use crate::types::{Credential, CredentialPlace, Rate, RatePer, Route};
 
 /// Routes that one plugin may declare.
 const ROUTES_MAX: usize = 256;
-/// Event kinds that one plugin may ask for.
-const EVENT_KINDS_MAX: usize = 64;
 /// Characters of a declared path or name.
 const NAME_CHARS_MAX: usize = 256;
 /// Credentials that one route may accept.
@@ -19,18 +17,6 @@ const CREDENTIALS_MAX: usize = 8;
 /// Characters of the name of a rate, and most requests in a minute that one may allow.
 const RATE_NAME_CHARS_MAX: usize = 64;
 const RATE_PER_MINUTE_MAX: u32 = 1_000_000;
-
-pub(crate) fn checked_event_kinds(kinds: Vec<String>) -> Result<Vec<String>, InspectError> {
-    if kinds.len() > EVENT_KINDS_MAX {
-        let why = format!("{}; the limit is {EVENT_KINDS_MAX}", kinds.len());
-        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
-    }
-    if let Some(kind) = kinds.iter().find(|kind| kind.chars().count() > NAME_CHARS_MAX) {
-        let why = format!("{}… is longer than {NAME_CHARS_MAX} characters", shortened(kind));
-        return Err(InspectError::BadDeclaration { what: "event kinds".to_owned(), why });
-    }
-    Ok(kinds)
-}
 
 pub(crate) fn checked_routes(routes: Vec<wit_router::Route>) -> Result<Vec<Route>, InspectError> {
     if routes.len() > ROUTES_MAX {

@@ -22,6 +22,7 @@ mod masks;
 mod no_http;
 mod outcome;
 mod render;
+mod responder;
 mod runtime;
 mod sender;
 mod shape;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use switchboard_core::rules::plugin_plan::PluginFigures;
+
+use crate::verbs::FETCHES_MAX;
+
 /// What one call may use. A breach ends the call with [`crate::Outcome::LimitExceeded`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLimits {
@@ -31,6 +35,8 @@ pub struct CallLimits {
     pub handles_max: usize,
     /// Host calls of one call.
     pub host_calls_max: u32,
+    /// Requests over HTTP of one call.
+    pub fetches_max: u32,
     /// Bytes of log; what is over is dropped and counted.
     pub log_bytes_max: usize,
     /// Bytes of what the call returns.
@@ -38,6 +44,24 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
+    /// The same, where a plan lets a tenant's plugins use less.
+    #[must_use]
+    pub fn narrowed(&self, plan: &PluginFigures) -> Self {
+        let bytes = |own: usize, plan: Option<u64>| plan.map_or(own, |plan| own.min(usize::try_from(plan).unwrap_or(own)));
+        let count = |own: u32, plan: Option<u64>| plan.map_or(own, |plan| own.min(u32::try_from(plan).unwrap_or(own)));
+        let time = |own: Duration, plan: Option<u64>| plan.map_or(own, |plan| own.min(Duration::from_millis(plan)));
+        Self {
+            cpu: time(self.cpu, plan.cpu_ms),
+            wall: time(self.wall, plan.wall_ms),
+            memory_bytes_max: bytes(self.memory_bytes_max, plan.memory_bytes),
+            host_calls_max: count(self.host_calls_max, plan.host_calls),
+            fetches_max: count(self.fetches_max, plan.http_requests),
+            log_bytes_max: bytes(self.log_bytes_max, plan.log_bytes),
+            output_bytes_max: bytes(self.output_bytes_max, plan.output_bytes),
+            ..self.clone()
+        }
+    }
+
     /// Those of large components: an interpreter needs more of everything, and tens of core modules.
     pub fn large() -> Self {
         Self {
@@ -70,8 +94,32 @@ impl Default for CallLimits {
             host_call_bytes_max: 4 * 1024 * 1024,
             handles_max: 256,
             host_calls_max: 1024,
+            fetches_max: FETCHES_MAX,
             log_bytes_max: 64 * 1024,
             output_bytes_max: 4 * 1024 * 1024,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_narrows_and_never_widens() {
+        let own = CallLimits::default();
+        assert_eq!(own.narrowed(&PluginFigures::default()), own);
+        let less = PluginFigures {
+            cpu_ms: Some(20),
+            memory_bytes: Some(65_536),
+            host_calls: Some(3),
+            http_requests: Some(0),
+            ..PluginFigures::default()
+        };
+        let narrowed = own.narrowed(&less);
+        assert_eq!((narrowed.cpu, narrowed.memory_bytes_max), (Duration::from_millis(20), 65_536));
+        assert_eq!((narrowed.host_calls_max, narrowed.fetches_max, narrowed.wall), (3, 0, own.wall));
+        let more = PluginFigures { cpu_ms: Some(u64::MAX), log_bytes: Some(u64::MAX), ..PluginFigures::default() };
+        assert_eq!(own.narrowed(&more), own);
     }
 }

@@ -87,19 +87,19 @@ impl Runtime {
             })
             .await;
         called.and_then(|rendered| match rendered {
-            Ok(content) => self.checked_content(convert::core_content(content)),
+            Ok(content) => checked_content(convert::core_content(content), self.output_bytes_max(context)),
             Err(wit_template::TemplateError::MissingParameter(name)) => {
                 Outcome::Reply(Err(RenderRefusal::MissingParameter(short_words(&name))))
             }
             Err(wit_template::TemplateError::Invalid(why)) => Outcome::Reply(Err(RenderRefusal::Invalid(short_words(&why)))),
         })
     }
+}
 
-    fn checked_content(&self, content: Content) -> Outcome<Result<Content, RenderRefusal>> {
-        let (bytes, limit) = (crate::runtime::json_bytes(&content), self.limits.output_bytes_max);
-        if bytes > limit {
-            return Outcome::LimitExceeded(Limit::Bytes, format!("content of {bytes} bytes; the limit is {limit}"));
-        }
-        Outcome::Reply(Ok(content))
+fn checked_content(content: Content, limit: usize) -> Outcome<Result<Content, RenderRefusal>> {
+    let bytes = crate::runtime::json_bytes(&content);
+    if bytes > limit {
+        return Outcome::LimitExceeded(Limit::Bytes, format!("content of {bytes} bytes; the limit is {limit}"));
     }
+    Outcome::Reply(Ok(content))
 }

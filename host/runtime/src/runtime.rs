@@ -5,26 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use switchboard_core::clock::Timestamp;
-use switchboard_core::flow::responder_worker::{Command, RunAnswer, RunTry};
 use switchboard_core::records::account::Principal;
-use switchboard_core::records::event::Event;
-use switchboard_core::records::id::{SessionId, TenantId};
-use switchboard_core::records::message::Schedule;
+use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::{Grants, SizeClass};
-use switchboard_core::storage::KvEffects;
+use switchboard_core::rules::narrowing::Narrowing;
+use switchboard_core::rules::plugin_plan::PluginFigures;
 use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::configurable_world::ConfigurablePluginPre;
 use crate::bindings::responder_world::ResponderPluginPre;
-use crate::bindings::responder_world::exports::switchboard::plugin::responder as wit_responder;
 use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
 use crate::bindings::sender_route_world::SenderRoutePluginPre;
 use crate::bindings::streamer_world::StreamerPluginPre;
+use crate::bindings::subscriber_world::SubscriberPluginPre;
 use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
@@ -33,7 +30,7 @@ use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
-use crate::declarations::{checked_event_kinds, checked_routes};
+use crate::declarations::checked_routes;
 use crate::document;
 use crate::imports::{Fetching, Keeping};
 use crate::inspect::{InspectError, Inspection, Owner};
@@ -88,8 +85,10 @@ pub struct LoadedPlugin {
     pub interfaces: Vec<String>,
     /// The routes that its router declares.
     pub routes: Vec<Route>,
-    /// The event kinds that its responder asked for.
+    /// The event kinds that its responder asked for, and families of them.
     pub event_kinds: Vec<String>,
+    /// What it wants of those.
+    pub narrowing: Arc<Narrowing>,
     /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
     pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
     /// What it asks to be given.
@@ -97,7 +96,8 @@ pub struct LoadedPlugin {
     /// What it finds wrong with the configuration that it was loaded with.
     pub config_faults: Vec<ConfigFault>,
     router: Option<RouterPluginPre<CallState>>,
-    responder: Option<ResponderPluginPre<CallState>>,
+    pub(crate) responder: Option<ResponderPluginPre<CallState>>,
+    pub(crate) subscriber: Option<SubscriberPluginPre<CallState>>,
     pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
     pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
     pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
@@ -125,6 +125,8 @@ pub struct CallContext {
     pub config: Arc<str>,
     /// What the plugin was given.
     pub grants: Arc<Grants>,
+    /// What the plan of the plugin's owner lets it use.
+    pub figures: Arc<PluginFigures>,
     /// Now, milliseconds since 1970.
     pub now_ms: u64,
     /// The request that is handled, when it came under an idempotency key.
@@ -135,8 +137,8 @@ pub struct CallContext {
 pub struct Runtime {
     small: ClassRoom,
     large: ClassRoom,
-    /// What answers are held to, in either class.
-    pub(crate) limits: Arc<CallLimits>,
+    /// Bytes of an answer, in either class.
+    output_bytes_max: usize,
     compiler: Compiler,
     cache: CodeCache,
     verbs: Option<Arc<dyn Verbs>>,
@@ -162,13 +164,24 @@ impl Runtime {
     fn open(settings: RuntimeSettings, verbs: Option<Arc<dyn Verbs>>) -> Result<Self, RuntimeError> {
         let (small, large) = (ClassRoom::open(settings.small)?, ClassRoom::open(settings.large)?);
         Ok(Self {
-            limits: Arc::clone(&small.limits),
+            output_bytes_max: small.limits.output_bytes_max,
             small,
             large,
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
             verbs,
         })
+    }
+
+    /// Most bytes that a call may answer with.
+    pub(crate) fn output_bytes_max(&self, context: &CallContext) -> usize {
+        let plan = context.figures.output_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        plan.map_or(self.output_bytes_max, |bytes| bytes.min(self.output_bytes_max))
+    }
+
+    /// What one call of a component of this class may use.
+    pub fn limits(&self, class: SizeClass) -> &CallLimits {
+        &self.room(class).limits
     }
 
     fn room(&self, class: SizeClass) -> &ClassRoom {
@@ -187,7 +200,7 @@ impl Runtime {
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
         let inspection = inspect_aside(bytes).await?;
         inspection.permit(owner)?;
-        let Inspection { interfaces, configurable, sizes, .. } = inspection;
+        let Inspection { interfaces, configurable, subscriber, sizes, .. } = inspection;
         let class = sizes.class(&self.small.limits, &self.large.limits)?;
         let room = self.room(class);
         let sha256 = hex::encode(Sha256::digest(bytes));
@@ -206,6 +219,7 @@ impl Runtime {
         let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let template = if has("template") { Some(TemplatePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let sender = if has("sender-route") { Some(SenderRoutePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let subscriber = if subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let configurable = if configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
         let mut plugin = LoadedPlugin {
             sha256,
@@ -214,11 +228,13 @@ impl Runtime {
             interfaces,
             routes: Vec::new(),
             event_kinds: Vec::new(),
+            narrowing: Arc::default(),
             openapi: document::openapi(bytes)?,
             asked: document::asked(bytes)?,
             config_faults: Vec::new(),
             router,
             responder,
+            subscriber,
             streamer,
             webhook,
             policy,
@@ -251,16 +267,7 @@ impl Runtime {
             let routes = called.outcome.into_result().map_err(failed("routes"))?;
             plugin.routes = checked_routes(routes)?;
         }
-        if let Some(pre) = &plugin.responder {
-            let called = self
-                .call(plugin.class, context, async |store| {
-                    let instance = pre.instantiate_async(&mut *store).await?;
-                    instance.switchboard_plugin_responder().call_event_kinds(store).await
-                })
-                .await;
-            let kinds = called.outcome.into_result().map_err(failed("event-kinds"))?;
-            plugin.event_kinds = checked_event_kinds(kinds)?;
-        }
+        self.ask_subscription(plugin, context).await?;
         Ok(())
     }
 
@@ -276,7 +283,7 @@ impl Runtime {
                 instance.switchboard_plugin_router().call_handle(store, &request).await
             })
             .await;
-        self.checked_response(called, plugin.streamer.is_some())
+        self.checked_response(called, context, plugin.streamer.is_some())
     }
 
     /// Calls `router.refuse`.
@@ -302,34 +309,7 @@ impl Runtime {
             })
             .await;
         // A refusal has nobody to whom anything could be told.
-        self.checked_response(called, false)
-    }
-
-    /// Calls `responder.respond`. What the run writes is in the answer, and kept by nobody yet.
-    pub async fn respond(
-        &self,
-        plugin: &LoadedPlugin,
-        context: &CallContext,
-        run: &RunTry<'_>,
-        event: &Event,
-    ) -> Called<RunAnswer> {
-        let Some(pre) = &plugin.responder else { return not_served("responder") };
-        let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
-        let event = convert::event(event);
-        let called = self
-            .call(plugin.class, context, async |store| {
-                store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
-                store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
-                let instance = pre.instantiate_async(&mut *store).await?;
-                let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
-                let commands = commands.map_err(|why| store.data().masks.masked(why));
-                Ok((commands, store.data_mut().take_effects()))
-            })
-            .await;
-        called.and_then(|(commands, kv)| match commands {
-            Ok(commands) => self.checked_answer(commands.into_iter().map(core_command).collect(), kv),
-            Err(why) => Outcome::PluginError(short_words(&why)),
-        })
+        self.checked_response(called, context, false)
     }
 
     /// Makes one call, in a place of this class, in a fresh store and drops the store with it, however it ends.
@@ -344,14 +324,14 @@ impl Runtime {
             let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
-        let (verbs, limits) = (self.verbs.clone(), Arc::clone(&room.limits));
-        let state = CallState::new(context, verbs, limits);
+        let (verbs, limits) = (self.verbs.clone(), room.limits_for(&context.figures));
+        let state = CallState::new(context, verbs, Arc::clone(&limits));
         let mut store = fresh_store(&room.engine, state);
         let begun = Instant::now();
-        let outcome = match tokio::time::timeout(room.limits.wall, call(&mut store)).await {
-            Ok(ended) => read_ending(ended, &room.limits),
+        let outcome = match tokio::time::timeout(limits.wall, call(&mut store)).await {
+            Ok(ended) => read_ending(ended, &limits),
             Err(_) => {
-                let why = format!("took longer than {} ms", room.limits.wall.as_millis());
+                let why = format!("took longer than {} ms", limits.wall.as_millis());
                 Outcome::LimitExceeded(Limit::Wall, why)
             }
         };
@@ -359,7 +339,7 @@ impl Runtime {
         Called { outcome, report: report(&store, took) }
     }
 
-    fn core_response(&self, response: wit_router::Response, streams: bool) -> Outcome<Response> {
+    fn core_response(response: wit_router::Response, limit: usize, streams: bool) -> Outcome<Response> {
         let wit_router::Response { status, headers, body } = response;
         let headers: Vec<(String, String)> = headers.into_iter().map(|field| (field.name, field.value)).collect();
         let (body, live) = match body {
@@ -367,7 +347,6 @@ impl Runtime {
             wit_router::ResponseBody::Live(live) => (Vec::new(), Some(stream::core_answer(live))),
         };
         let bytes = body.len() + headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        let limit = self.limits.output_bytes_max;
         if bytes > limit {
             return Outcome::LimitExceeded(Limit::Bytes, format!("an answer of {bytes} bytes; the limit is {limit}"));
         }
@@ -377,19 +356,15 @@ impl Runtime {
         }
     }
 
-    fn checked_answer(&self, commands: Vec<Command>, kv: KvEffects) -> Outcome<RunAnswer> {
-        let bytes = commands.iter().map(|command| json_bytes(&(&command.to, &command.content, &command.extras)));
-        let (bytes, limit) = (bytes.sum::<usize>(), self.limits.output_bytes_max);
-        if bytes > limit {
-            let why = format!("commands of {bytes} bytes; the limit is {limit}");
-            return Outcome::LimitExceeded(Limit::Bytes, why);
-        }
-        Outcome::Reply(RunAnswer { commands, kv })
-    }
-
-    fn checked_response(&self, called: Called<wit_router::Response>, streams: bool) -> Called<Response> {
+    fn checked_response(
+        &self,
+        called: Called<wit_router::Response>,
+        context: &CallContext,
+        streams: bool,
+    ) -> Called<Response> {
+        let limit = self.output_bytes_max(context);
         let outcome = match called.outcome {
-            Outcome::Reply(response) => self.core_response(response, streams),
+            Outcome::Reply(response) => Self::core_response(response, limit, streams),
             Outcome::PluginError(why) => Outcome::PluginError(why),
             Outcome::Trap(why) => Outcome::Trap(why),
             Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
@@ -423,23 +398,6 @@ impl std::io::Write for ByteCount {
 pub(crate) fn not_served<T>(interface: &str) -> Called<T> {
     let outcome = Outcome::PluginError(format!("does not export {interface}"));
     Called { outcome, report: CallReport::default() }
-}
-
-fn core_command(command: wit_responder::Command) -> Command {
-    let (outgoing, session, schedule) = match command {
-        wit_responder::Command::Send(outgoing) => (outgoing, None, Schedule::default()),
-        wit_responder::Command::SendWith(wish) => {
-            let (send_at, expires_at) = (wish.send_at_ms.map(Timestamp), wish.expires_at_ms.map(Timestamp));
-            (wish.message, wish.session.map(SessionId), Schedule { send_at, expires_at, ..Schedule::default() })
-        }
-    };
-    Command {
-        session,
-        to: outgoing.to,
-        content: convert::core_content(outgoing.content),
-        extras: convert::core_extras(outgoing.extras),
-        schedule,
-    }
 }
 
 fn wit_request(request: &Request) -> wit_router::Request {

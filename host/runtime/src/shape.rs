@@ -45,7 +45,9 @@ impl Runtime {
             })
             .await;
         let outcome = match called.outcome {
-            Outcome::Reply(Ok(payloads)) => self.checked_payloads(payloads.into_iter().map(core_payload).collect()),
+            Outcome::Reply(Ok(payloads)) => {
+                checked_payloads(payloads.into_iter().map(core_payload).collect(), self.output_bytes_max(context))
+            }
             Outcome::Reply(Err(why)) => Outcome::PluginError(short_words(&why)),
             Outcome::PluginError(why) => Outcome::PluginError(why),
             Outcome::Trap(why) => Outcome::Trap(why),
@@ -53,23 +55,22 @@ impl Runtime {
         };
         Called { outcome, report: called.report }
     }
+}
 
-    fn checked_payloads(&self, payloads: Vec<Payload>) -> Outcome<Vec<Payload>> {
-        if payloads.len() > PAYLOADS_MAX {
-            let why = format!("{} requests of one event; the limit is {PAYLOADS_MAX}", payloads.len());
-            return Outcome::PluginError(why);
-        }
-        let header_bytes = |payload: &Payload| {
-            payload.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() + payload.name.len()
-        };
-        let bytes: usize = payloads.iter().map(|payload| payload.body.len() + header_bytes(payload)).sum();
-        let limit = self.limits.output_bytes_max;
-        if bytes > limit {
-            let why = format!("payloads of {bytes} bytes; the limit is {limit}");
-            return Outcome::LimitExceeded(Limit::Bytes, why);
-        }
-        Outcome::Reply(payloads)
+fn checked_payloads(payloads: Vec<Payload>, limit: usize) -> Outcome<Vec<Payload>> {
+    if payloads.len() > PAYLOADS_MAX {
+        let why = format!("{} requests of one event; the limit is {PAYLOADS_MAX}", payloads.len());
+        return Outcome::PluginError(why);
     }
+    let header_bytes = |payload: &Payload| {
+        payload.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() + payload.name.len()
+    };
+    let bytes: usize = payloads.iter().map(|payload| payload.body.len() + header_bytes(payload)).sum();
+    if bytes > limit {
+        let why = format!("payloads of {bytes} bytes; the limit is {limit}");
+        return Outcome::LimitExceeded(Limit::Bytes, why);
+    }
+    Outcome::Reply(payloads)
 }
 
 fn about(matter: &Matter<'_>) -> wit_webhook::About {

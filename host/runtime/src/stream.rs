@@ -99,22 +99,22 @@ impl Runtime {
             })
             .await;
         let outcome = match called.outcome {
-            Outcome::Reply(step) => self.checked_step(step),
+            Outcome::Reply(step) => checked_step(step, self.output_bytes_max(context)),
             Outcome::PluginError(why) => Outcome::PluginError(why),
             Outcome::Trap(why) => Outcome::Trap(why),
             Outcome::LimitExceeded(limit, why) => Outcome::LimitExceeded(limit, why),
         };
         Called { outcome, report: called.report }
     }
+}
 
-    fn checked_step(&self, step: wit_streamer::Step) -> Outcome<LiveStep> {
-        let (bytes, limit) = (step.bytes.len(), self.limits.output_bytes_max);
-        if bytes > limit {
-            return Outcome::LimitExceeded(Limit::Bytes, format!("a step of {bytes} bytes; the limit is {limit}"));
-        }
-        match check_state(step.state.as_deref().unwrap_or_default()) {
-            Ok(()) => Outcome::Reply(LiveStep { bytes: step.bytes, state: step.state, done: step.done }),
-            Err(unfit) => unfit.outcome(),
-        }
+fn checked_step(step: wit_streamer::Step, limit: usize) -> Outcome<LiveStep> {
+    let bytes = step.bytes.len();
+    if bytes > limit {
+        return Outcome::LimitExceeded(Limit::Bytes, format!("a step of {bytes} bytes; the limit is {limit}"));
+    }
+    match check_state(step.state.as_deref().unwrap_or_default()) {
+        Ok(()) => Outcome::Reply(LiveStep { bytes: step.bytes, state: step.state, done: step.done }),
+        Err(unfit) => unfit.outcome(),
     }
 }

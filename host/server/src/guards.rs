@@ -19,7 +19,7 @@ use switchboard_core::records::template::Template;
 use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::{Called, ConfigFault, GivenTemplate, Outcome, Verdict};
 
-use crate::plugins::{ActivePlugin, CallAbout, Generation, POLICY_INTERFACE, Plugins};
+use crate::plugins::{ActivePlugin, CallAbout, Generation, POLICY_INTERFACE, Plugins, RESPONDER_INTERFACE};
 
 /// The interface of plugins that render templates.
 const TEMPLATE_INTERFACE: &str = "template";
@@ -130,21 +130,26 @@ fn unordered_policies(generation: &Generation, tenant: TenantId) -> impl Iterato
     plugins.filter(move |plugin| holds_for(plugin.record.tenant, tenant) && serves(plugin, POLICY_INTERFACE))
 }
 
-/// What is wrong with the place of a policy among the others, in its configuration.
+/// What is wrong with the place of a policy or a responder among the others, in its configuration.
 pub(crate) fn order_fault(interfaces: &[String], config: &serde_json::Value) -> Option<ConfigFault> {
     let order = config.get(ORDER).filter(|order| !order.is_null() && order.as_i64().is_none())?;
-    let policy = interfaces.iter().any(|served| served == POLICY_INTERFACE);
-    let why = || format!("is {}; a policy is asked in the order of a whole number", said_back(order));
-    policy.then(|| ConfigFault { path: vec![ORDER.to_owned()], why: why() })
+    let ordered = interfaces.iter().any(|served| served == POLICY_INTERFACE || served == RESPONDER_INTERFACE);
+    let why = || format!("is {}; policies and responders are asked in the order of a whole number", said_back(order));
+    ordered.then(|| ConfigFault { path: vec![ORDER.to_owned()], why: why() })
+}
+
+/// In which order policies are asked and responders are told.
+pub(crate) fn in_order(plugins: &mut [&Arc<ActivePlugin>]) {
+    plugins.sort_by_key(|plugin| {
+        let order = plugin.record.config.get(ORDER).and_then(serde_json::Value::as_i64).unwrap_or_default();
+        (plugin.record.tenant != TenantId::OPERATOR, order, plugin.record.name.clone())
+    });
 }
 
 /// The policies that hold for a tenant, in the order in which they are asked.
 fn policies(generation: &Generation, tenant: TenantId) -> Vec<&Arc<ActivePlugin>> {
     let mut found: Vec<_> = unordered_policies(generation, tenant).collect();
-    found.sort_by_key(|plugin| {
-        let order = plugin.record.config.get(ORDER).and_then(serde_json::Value::as_i64).unwrap_or_default();
-        (plugin.record.tenant != TenantId::OPERATOR, order, plugin.record.name.clone())
-    });
+    in_order(&mut found);
     found
 }
 

@@ -43,6 +43,7 @@ struct Numbers {
     http: BTreeMap<(&'static str, &'static str), u64>,
     http_seconds: BTreeMap<&'static str, Histogram>,
     plugin_calls: BTreeMap<(&'static str, &'static str), u64>,
+    plugin_limits: BTreeMap<&'static str, u64>,
 }
 
 impl Metrics {
@@ -92,6 +93,11 @@ impl Metrics {
         self.with(|numbers| *numbers.plugin_calls.entry((interface, outcome)).or_default() += 1);
     }
 
+    /// A call of a plugin was ended by this limit.
+    pub fn plugin_limit_reached(&self, limit: &'static str) {
+        self.with(|numbers| *numbers.plugin_limits.entry(limit).or_default() += 1);
+    }
+
     fn write(&self, text: &mut Text) {
         let Ok(numbers) = self.0.lock() else { return };
         text.counts(
@@ -114,6 +120,8 @@ impl Metrics {
         for (route, histogram) in &numbers.http_seconds {
             histogram.write(text, "switchboard_http_request_seconds", ("route", route));
         }
+        let help = "Calls of plugins that a limit ended, by limit.";
+        text.counts("switchboard_plugin_limits_reached_total", help, "limit", &numbers.plugin_limits);
         text.family("switchboard_plugin_calls_total", "counter", "Calls of plugins, by interface and outcome.");
         for ((interface, outcome), count) in &numbers.plugin_calls {
             text.sample("switchboard_plugin_calls_total", &[("interface", interface), ("outcome", outcome)], count);

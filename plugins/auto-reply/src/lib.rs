@@ -8,7 +8,7 @@
 //! own), `exact` (the text is the keyword) or `contains`. Upper and lower case are the same.
 
 use serde::Deserialize;
-use switchboard_guest_sdk::configurable::{Known, flag, objects, text, word};
+use switchboard_guest_sdk::configurable::{Known, flag, objects, text, whole, word};
 use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Incoming, Run};
 use switchboard_guest_sdk::types::{Content, Quote};
 use switchboard_guest_sdk::{config, export_configurable, export_responder, grants, text_to};
@@ -28,6 +28,8 @@ const KNOWN: &[Known] = &[
     word("match", &["word", "exact", "contains"]),
     flag("groups"),
     flag("quote"),
+    // The host reads it: responders are told in this order.
+    whole("order", 0, 1_000_000),
 ];
 
 #[derive(Deserialize)]

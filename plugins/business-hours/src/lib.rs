@@ -5,17 +5,19 @@
 //!  "open": [{"day": "mon", "from": "09:00", "until": "17:00"}, {"day": "tue", "from": "09:00", "until": "17:00"}]}
 //! ```
 //!
-//! Hours may go over midnight; a day may have several. Messages in groups are left alone.
+//! Hours may go over midnight; a day may have several. Messages in groups are left alone. With `"ends_chain": true` the responders
+//! behind it, a menu say, are not told of what comes while nobody is there; `order` is its place among them.
 //!
 //! As a worked example: what has to be remembered from one message to the next is in `kv`. `put_if` writes only if nobody has
 //! written before, and what it writes is kept together with the answer: a run that is repeated after a crash answers once.
 
 use serde::Deserialize;
-use switchboard_guest_sdk::configurable::{Known, objects, offset, text, time_of_day, whole, word};
+use switchboard_guest_sdk::configurable::{Known, flag, objects, offset, text, time_of_day, whole, word};
 use switchboard_guest_sdk::hours::{WallClock, is_within, minutes_of_day, offset_minutes, wall_clock};
 use switchboard_guest_sdk::kv::{self, Expected};
 use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Run};
-use switchboard_guest_sdk::{config, export_configurable, export_responder, grants, text_to};
+use switchboard_guest_sdk::subscriber::{ChatKind, Subscription};
+use switchboard_guest_sdk::{config, export_configurable, export_responder, export_subscriber, grants, text_to};
 
 /// Monday first, as [`WallClock`] counts.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -30,6 +32,8 @@ const KNOWN: &[Known] = &[
     offset("zone").required(),
     text("reply", REPLY_CHARS_MAX).required(),
     whole("again_after_minutes", 1, 43_200),
+    flag("ends_chain"),
+    whole("order", 0, 1_000_000),
     objects(
         "open",
         OPEN_MAX,
@@ -42,6 +46,8 @@ struct Config {
     zone: String,
     reply: String,
     again_after_minutes: Option<u32>,
+    #[serde(default)]
+    ends_chain: bool,
     #[serde(default)]
     open: Vec<Hours>,
 }
@@ -83,22 +89,31 @@ impl Guest for BusinessHours {
     fn respond(run: Run, event: Event) -> Result<Vec<Command>, String> {
         let Fact::MessageReceived(message) = event.fact else { return Ok(vec![]) };
         let config: Config = config()?;
-        if message.from_me || message.group || config.is_open(run.now_ms)? {
+        if message.from_me || config.is_open(run.now_ms)? {
             return Ok(vec![]);
         }
+        let end = if config.ends_chain { vec![Command::EndChain] } else { vec![] };
         let again_after_s = config.again_after_minutes.unwrap_or(AGAIN_AFTER).saturating_mul(60);
         let told =
             kv::put_if(&format!("told/{}/{}", event.session, message.chat), &Expected::Absent, b"1", Some(again_after_s));
         if !told.map_err(|error| format!("{error:?}"))? {
-            return Ok(vec![]);
+            return Ok(end);
         }
-        Ok(vec![Command::Send(text_to(&message.chat, config.reply))])
+        Ok([vec![Command::Send(text_to(&message.chat, config.reply))], end].concat())
     }
 }
 
 // It has no need to see what people write, nor who they are.
 grants!({ "sessions": "all", "kv_bytes": 1048576, "send": { "per_minute": 120 } });
 export_responder!(BusinessHours);
+export_subscriber!(
+    BusinessHours,
+    Subscription {
+        chat_kinds: vec![ChatKind::Person],
+        ends_chain: config().is_ok_and(|config: Config| config.ends_chain),
+        ..Subscription::everything()
+    }
+);
 export_configurable!(BusinessHours, KNOWN);
 
 #[cfg(test)]

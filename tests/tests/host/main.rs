@@ -2,6 +2,7 @@
 
 mod admin;
 mod apis;
+mod chain;
 #[cfg(feature = "clients")]
 mod clients;
 mod errors;
@@ -22,6 +23,7 @@ mod native;
 mod own_plugin;
 mod path;
 mod people;
+mod plugin_limits;
 mod plugin_secrets;
 mod plugins;
 mod policies;

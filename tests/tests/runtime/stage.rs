@@ -75,7 +75,16 @@ pub fn component(path: &str) -> Vec<u8> {
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
     let tenant = principal.as_ref().map_or(TenantId(7), |principal| principal.tenant);
     let plugin = Arc::from("operator/guest");
-    CallContext { tenant, principal, plugin, config: Arc::from(config), grants: Arc::default(), now_ms: NOW_MS, once: None }
+    CallContext {
+        tenant,
+        principal,
+        plugin,
+        config: Arc::from(config),
+        grants: Arc::default(),
+        figures: Arc::default(),
+        now_ms: NOW_MS,
+        once: None,
+    }
 }
 
 /// The holder of a tenant's key.

@@ -137,7 +137,9 @@ async fn a_trial_that_fails_and_a_declaration_that_cannot_be_used_are_refused() 
         ("big-files", "bad_declaration", "104857600"),
         ("big-fields", "bad_declaration", "1048576"),
         ("nothing-but-no-form", "bad_declaration", "no form"),
-        ("many-event-kinds", "bad_declaration", "65; the limit is 64"),
+        ("many-chats", "bad_declaration", "the subscription: chats has 1001 entries; the limit is 1000"),
+        ("no-chat", "bad_declaration", "chats: \"Ann\" is not a telephone number"),
+        ("many-event-kinds", "bad_declaration", "has 65 entries; 1 to 64 are allowed"),
     ];
     for (config, code, words) in declarations {
         let error = refused(&stage.runtime, &bytes, Owner::Tenant, &format!("{config:?}")).await;

@@ -3,6 +3,9 @@
 //! Runs of one subscription are serial within a chat and parallel across chats. A run's commands, what it keeps and the end of
 //! its work record are one commit, so that a crash or a trap repeats the run and never half of it, and never sends twice. A run
 //! that read what another changed meanwhile is repeated at once.
+//!
+//! Responders are a chain. One that may end it is waited for at each event by those that come after it, until its run is made or
+//! set aside, or it turns out to owe none.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,9 +25,11 @@ use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Schedule;
 use crate::records::plugin::{Grants, Work};
 use crate::rules::backoff::RESPONDER;
+use crate::rules::event_filter;
 use crate::rules::grants::{hears, may_send};
+use crate::rules::narrowing::Narrowing;
 use crate::rules::quota::{Reached, plugin_charge};
-use crate::storage::{KvEffects, OwedRun, RunEffects, RunEnd, Storage, StorageError};
+use crate::storage::{ChainStanding, KvEffects, OwedRun, RunEffects, RunEnd, Storage, StorageError};
 
 /// Events that a cursor passes in one commit.
 const CURSOR_STEP_EVENTS: usize = 256;
@@ -49,10 +54,20 @@ pub const COMMANDS_MAX: usize = 64;
 pub struct Subscription {
     /// Name of its owner and its own, such as `operator/auto-reply`.
     pub name: String,
-    /// The event types that it asked for.
+    /// The event types that it asked for, and families of them, as the filters of webhooks.
     pub event_types: Vec<String>,
+    /// What it wants of them.
+    pub narrowing: Arc<Narrowing>,
     /// What it was given.
     pub grants: Arc<Grants>,
+}
+
+impl Subscription {
+    fn wants(&self, event: &Event) -> bool {
+        event_filter::takes(&self.event_types, event.fact.type_name())
+            && hears(&self.grants, event.session)
+            && self.narrowing.takes(event, &self.grants)
+    }
 }
 
 /// A message that a responder wants sent.
@@ -101,6 +116,8 @@ pub struct RunAnswer {
     pub commands: Vec<Command>,
     /// What it read and wants written of what its plugin keeps.
     pub kv: KvEffects,
+    /// Responders that come after it are not to be told of the event.
+    pub ends_chain: bool,
 }
 
 /// Runs responders. The plugin runtime implements it.
@@ -200,9 +217,14 @@ impl ResponderWorker {
     /// When storage fails.
     pub async fn serve(&self, tenant: TenantId) -> Result<Option<Timestamp>, StorageError> {
         let mut wake: Option<Timestamp> = None;
-        for subscription in self.responders.subscriptions(tenant) {
-            let next = self.serve_subscription(tenant, &subscription).await?;
+        let subscriptions = self.responders.subscriptions(tenant);
+        let mut earlier: Vec<&str> = Vec::new();
+        for subscription in &subscriptions {
+            let next = self.serve_subscription(tenant, subscription, &earlier).await?;
             wake = [wake, next].into_iter().flatten().min();
+            if subscription.narrowing.ends_chain {
+                earlier.push(&subscription.name);
+            }
         }
         Ok(wake)
     }
@@ -211,15 +233,13 @@ impl ResponderWorker {
         &self,
         tenant: TenantId,
         subscription: &Subscription,
+        earlier: &[&str],
     ) -> Result<Option<Timestamp>, StorageError> {
-        let wanted = |event: &Event| {
-            let named = subscription.event_types.iter().any(|wanted| wanted == event.fact.type_name());
-            named && hears(&subscription.grants, event.session)
-        };
+        let wanted = |event: &Event| subscription.wants(event);
         loop {
             let now = self.clock.now();
             let step = self.storage.step_cursor(tenant, &subscription.name, CURSOR_STEP_EVENTS, now, wanted).await?;
-            let (due, next) = self.due_runs(tenant, &subscription.name, now).await?;
+            let (due, next) = self.due_runs(tenant, &subscription.name, earlier, now).await?;
             if due.is_empty() && step.events == 0 {
                 return Ok(next);
             }
@@ -230,11 +250,13 @@ impl ResponderWorker {
     }
 
     /// Of each chat the oldest run, if it is due; and when the earliest of those that are not is. A chat that waits for its
-    /// oldest run is passed over, however much is behind it.
+    /// oldest run is passed over, however much is behind it. What others ended before it is over; what they have not come to
+    /// waits for them, and they wake us.
     async fn due_runs(
         &self,
         tenant: TenantId,
         subscription: &str,
+        earlier: &[&str],
         now: Timestamp,
     ) -> Result<(Vec<OwedRun>, Option<Timestamp>), StorageError> {
         let mut lanes = HashSet::new();
@@ -245,7 +267,16 @@ impl ResponderWorker {
             after = last.event.n;
             for run in page {
                 let lane = (run.event.session, run.event.fact.chat().map(str::to_owned));
-                if !lanes.insert(lane) {
+                if lanes.contains(&lane) {
+                    continue;
+                }
+                let chain = self.storage.chain_standing(tenant, earlier, run.event.n).await?;
+                if chain == ChainStanding::Ended {
+                    self.drop_run(tenant, subscription, &run).await?;
+                    continue;
+                }
+                lanes.insert(lane);
+                if chain == ChainStanding::Waiting {
                     continue;
                 }
                 if run.work.due_at <= now {
@@ -352,11 +383,14 @@ impl ResponderWorker {
         event: &Event,
         answer: RunAnswer,
     ) -> Result<RunEffects, String> {
-        let RunAnswer { commands, kv } = answer;
+        let RunAnswer { commands, kv, ends_chain } = answer;
+        if ends_chain && !subscribed.narrowing.ends_chain {
+            return Err("ended the chain, which its subscription does not say that it may (ends-chain)".to_owned());
+        }
         if commands.len() > COMMANDS_MAX {
             return Err(format!("returned {} commands; the limit is {COMMANDS_MAX}", commands.len()));
         }
-        let mut effects = RunEffects { kv, ..RunEffects::default() };
+        let mut effects = RunEffects { kv, ends_chain, ..RunEffects::default() };
         let mut send = None;
         for command in commands {
             let Command { session: named, to, content, extras, schedule } = command;

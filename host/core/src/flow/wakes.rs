@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::records::id::{SessionId, TenantId};
+use crate::rules::event_filter;
 
 /// Tells workers of one process that there is something new for them.
 #[derive(Default)]
@@ -95,7 +96,8 @@ impl Wakes {
     /// Whether a responder answers events of this type of `tenant`.
     pub fn is_answered(&self, tenant: TenantId, event_type: &str) -> bool {
         let answers = |(owner, answered): &(TenantId, String)| {
-            (*owner == tenant || *owner == TenantId::OPERATOR) && answered == event_type
+            (*owner == tenant || *owner == TenantId::OPERATOR)
+                && event_filter::takes(std::slice::from_ref(answered), event_type)
         };
         self.answered.lock().is_ok_and(|answered| answered.iter().any(answers))
     }

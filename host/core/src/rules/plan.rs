@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::calendar::WindowKind;
 use super::pacing::{GAP_MS_MAX, Pace};
+use super::plugin_plan::{self, PLUGIN_FIGURES};
 use super::said_back::said_back;
 use super::typing::Typing;
 use crate::records::account::Tenant;
@@ -82,7 +83,7 @@ const fn per_minute_and_day(minute: u64, day: u64) -> Figures {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No figure has this name.
-    #[error("{0:?} is not a limit; there are: {names}", names = [&FIGURE_NAMES[..], &[MEDIA_BYTES, MEDIA_DAYS]].concat().join(", "))]
+    #[error("{0:?} is not a limit; there are: {names}", names = [&FIGURE_NAMES[..], &[MEDIA_BYTES, MEDIA_DAYS], &PLUGIN_FIGURES].concat().join(", "))]
     UnknownFigure(String),
     /// The value is over what the figure may be.
     #[error("{name} is {value}; the limit is {max}")]
@@ -142,6 +143,9 @@ pub fn plan(name: &str) -> Result<Figures, PlanError> {
 /// # Errors
 /// [`PlanError::UnknownFigure`] or [`PlanError::TooLarge`].
 pub fn check_limit(name: &str, value: u64) -> Result<(), PlanError> {
+    if PLUGIN_FIGURES.contains(&name) {
+        return plugin_plan::check(name, value);
+    }
     if !FIGURE_NAMES.contains(&name) && ![MEDIA_BYTES, MEDIA_DAYS].contains(&name) {
         return Err(PlanError::UnknownFigure(said_back(name)));
     }

@@ -26,8 +26,8 @@ pub(super) use people::{
     known_polls, known_polls_of, poll_vote, poll_votes, poll_votes_of,
 };
 pub(super) use plugins::{
-    all_parked_works, artifact, artifacts, cursor, cursors, kv, kv_bytes, kv_expiries, kv_expiries_to, kv_expiry, kvs,
-    parked_work, parked_works, plugin, plugin_secret, plugin_secret_count, plugin_secrets, plugins, work, works,
+    all_parked_works, artifact, artifacts, chain_end, cursor, cursors, kv, kv_bytes, kv_expiries, kv_expiries_to, kv_expiry,
+    kvs, parked_work, parked_works, plugin, plugin_secret, plugin_secret_count, plugin_secrets, plugins, work, works,
 };
 pub(super) use templates::{template, template_by_name, template_count, template_settings, templates, templates_by_name};
 pub(super) use versions::{artifact_bytes, artifact_part, artifact_parts, artifact_uses, plugin_version, plugin_versions};
@@ -111,6 +111,7 @@ pub(super) enum RecordType {
     KvBytes = 112,
     PluginSecret = 113,
     PluginSecretCount = 114,
+    ChainEnd = 115,
 }
 
 /// Bytes before the part that tells records of one type apart.

@@ -77,7 +77,7 @@ pub use sessions::SessionChange;
 pub use templates::TemplateStored;
 pub use timers::{DueTimer, PRETENCE_STEP, TimerPage};
 pub use webhooks::WEBHOOKS_MAX;
-pub use work::{CursorStep, OwedRun, RunEffects, RunEnd};
+pub use work::{ChainStanding, CursorStep, OwedRun, RunEffects, RunEnd};
 
 /// Most bytes of one stored value: far above any record, far below what would stall the writer.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -40,7 +40,7 @@ use crate::records::content::{Content, Extras};
 use crate::records::event::{Event, Incoming};
 use crate::records::id::{KeyId, MessageId, SessionId, TenantId};
 use crate::records::message::{Message, MessageState, Receipt, Schedule};
-use crate::records::plugin::{Declared, PluginVersion};
+use crate::records::plugin::{Declared, PluginVersion, VERSIONS_MAX};
 use crate::records::session::{Session, SessionState};
 
 const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -214,7 +214,14 @@ fn component(n: u8) -> Vec<u8> {
 async fn upload(storage: &Storage, tenant: TenantId, name: &str, n: u8) -> Result<VersionKept, StorageError> {
     let version = version(n);
     storage.put_artifact(tenant, &version.sha256, &component(n), version.uploaded_at).await?;
-    let new = NewVersion { tenant, name, version: &version, subscription: None, store_bytes_max: u64::MAX };
+    let new = NewVersion {
+        tenant,
+        name,
+        version: &version,
+        subscription: None,
+        store_bytes_max: u64::MAX,
+        versions_max: VERSIONS_MAX,
+    };
     storage.keep_version(&new, |plugin, version| plugin.activate(version, NOW)).await
 }
 

@@ -126,6 +126,7 @@ impl Storage {
             if is_received(&event.fact) {
                 batch.add(keys::message_count(tenant, Direction::Received, event.session), -1);
             }
+            batch.delete(keys::chain_end(tenant, n));
             batch.delete(key.clone());
             let size = value.len() as u64;
             log_bytes = log_bytes.saturating_sub(size);

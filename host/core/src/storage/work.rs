@@ -55,6 +55,19 @@ pub struct RunEffects {
     pub charges: Vec<Charge>,
     /// What it read and wrote of what its plugin keeps.
     pub kv: KvEffects,
+    /// Responders that come after this one are not to be told of the event.
+    pub ends_chain: bool,
+}
+
+/// How the chain of responders stands at an event, for one that comes after others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainStanding {
+    /// None of the others has to do with it any more.
+    Free,
+    /// One of them has not come to it, or is to run.
+    Waiting,
+    /// One of them has ended it.
+    Ended,
 }
 
 /// What became of a run that was to be settled.
@@ -189,6 +202,10 @@ impl Storage {
             batch.count(Counted::RunKept);
             Self::put_charges(&mut batch, tenant, &effects.charges)?;
             Self::put_messages(&mut batch, tenant, &effects.messages)?;
+            if effects.ends_chain {
+                let key = keys::chain_end(tenant, run.event.n);
+                batch.put(key.clone(), encode(&key, &subscription)?);
+            }
             let kv = &effects.kv;
             let (growth, befores) = match self.put_kv_effects(&mut batch, tenant, subscription, kv).await? {
                 KvSettled::Put { growth, befores } => (growth, befores),
@@ -214,6 +231,35 @@ impl Storage {
             }
         }
         Err(StorageError::Conflict)
+    }
+
+    /// How the chain stands at event number `event`, for a subscription that comes after `earlier`, which may end it. A run of
+    /// theirs that was set aside ends nothing.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub async fn chain_standing(
+        &self,
+        tenant: TenantId,
+        earlier: &[&str],
+        event: u64,
+    ) -> Result<ChainStanding, StorageError> {
+        for subscription in earlier {
+            let key = keys::cursor(tenant, subscription);
+            let cursor = self.engine.get(&key).await?;
+            let passed = cursor.as_deref().map(|value| decode::<u64>(&key, value)).transpose()?.unwrap_or(0);
+            if passed < event || self.engine.get(&keys::work(tenant, subscription, event)).await?.is_some() {
+                return Ok(ChainStanding::Waiting);
+            }
+        }
+        if earlier.is_empty() {
+            return Ok(ChainStanding::Free);
+        }
+        // What they were owed is settled: who has not ended it by now does not.
+        let key = keys::chain_end(tenant, event);
+        let ended = self.engine.get(&key).await?.as_deref().map(|value| decode::<String>(&key, value)).transpose()?;
+        let ended = ended.is_some_and(|by| earlier.iter().any(|earlier| **earlier == *by));
+        Ok(if ended { ChainStanding::Ended } else { ChainStanding::Free })
     }
 
     /// Puts a run that failed off until `next.due_at`.

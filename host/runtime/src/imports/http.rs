@@ -14,7 +14,7 @@ use crate::call::CallState;
 use crate::convert;
 use crate::engine::EPOCH_TICK;
 use crate::verbs::{
-    FETCH_BODY_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FETCH_HEADERS_MAX, FETCH_WAIT_MAX, FETCHES_MAX, FetchError, FetchRequest,
+    FETCH_BODY_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FETCH_HEADERS_MAX, FETCH_WAIT_MAX, FetchError, FetchRequest,
 };
 
 /// The methods that a request may have.
@@ -39,6 +39,7 @@ pub(crate) enum Fetching {
 impl CallState {
     /// Counts one more request; the value of its idempotency key, if it has one.
     fn begin_fetch(&mut self) -> Result<Option<String>, FetchError> {
+        let max = self.limits.fetches_max;
         let (count, run) = match &mut self.fetching {
             Fetching::Nothing => {
                 let why = "http: only requests of a router and runs of a responder ask others";
@@ -47,8 +48,8 @@ impl CallState {
             Fetching::Request(count) => (count, None),
             Fetching::Run(run, count) => (count, Some(run)),
         };
-        if *count >= FETCHES_MAX {
-            return Err(FetchError::LimitReached(format!("more than {FETCHES_MAX} requests in one call")));
+        if *count >= max {
+            return Err(FetchError::LimitReached(format!("more than {max} requests in one call")));
         }
         *count += 1;
         Ok(run.map(|run| format!("{run}-{count}")))

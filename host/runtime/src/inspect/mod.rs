@@ -46,6 +46,8 @@ pub struct Inspection {
     pub interfaces: Vec<String>,
     /// Whether it checks its configuration.
     pub configurable: bool,
+    /// Whether its responder says what it wants to be told of.
+    pub subscriber: bool,
     /// Everything that it imports, in its order.
     pub imports: Vec<ItemName>,
     /// Everything that it exports, in its order; what this host does not know of other packages is never called.
@@ -183,7 +185,7 @@ impl Read {
                 shapes::check_import(types, item, instance)?;
             }
         }
-        let (mut interfaces, mut configurable) = (Vec::new(), false);
+        let (mut interfaces, mut configurable, mut subscriber) = (Vec::new(), false, false);
         for item in &self.exports {
             let Some(interface) = item.of_package() else { continue };
             let exported = names::judge_export(item, interface)?;
@@ -194,6 +196,7 @@ impl Read {
             shapes::check_export(types, item, instance)?;
             match exported {
                 Exported::Configurable => configurable = true,
+                Exported::Subscriber => subscriber = true,
                 Exported::Served => interfaces.push(interface.to_owned()),
             }
         }
@@ -203,7 +206,7 @@ impl Read {
         // Compilers write exports in any order.
         interfaces.sort_by_key(|known| INTERFACES.iter().position(|interface| interface == known));
         let Self { imports, exports, sizes, .. } = self;
-        Ok(Inspection { interfaces, configurable, imports, exports, sizes })
+        Ok(Inspection { interfaces, configurable, subscriber, imports, exports, sizes })
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) const VERSION: &str = "0.1.0";
 pub const INTERFACES: [&str; 7] = ["router", "streamer", "responder", "webhook", "auth-policy", "template", "sender-route"];
 /// The interface by which a component checks its configuration. It serves nobody else, so it is none of [`INTERFACES`].
 pub(super) const CONFIGURABLE: &str = "configurable";
+/// The interface by which a responder says what it is told of. It goes with `responder`, and is none of [`INTERFACES`] either.
+pub(super) const SUBSCRIBER: &str = "subscriber";
 /// Interfaces that a component may import.
 const IMPORTS: [&str; 17] = [
     "contents", "types", "log", "config", "sessions", "messages", "media", "groups", "contacts", "chats", "account", "keys",
@@ -92,12 +94,15 @@ pub(super) enum Exported {
     Served,
     /// The check of a configuration.
     Configurable,
+    /// What a responder is told of.
+    Subscriber,
 }
 
 /// Judges an export of our package, whose interface is `interface`.
 pub(super) fn judge_export(item: &ItemName, interface: &str) -> Result<Exported, InspectError> {
     let exported = match interface {
         CONFIGURABLE => Exported::Configurable,
+        SUBSCRIBER => Exported::Subscriber,
         known if INTERFACES.contains(&known) => Exported::Served,
         _ => return Err(InspectError::UnknownExport { interface: short_words(&item.name) }),
     };

@@ -30,23 +30,28 @@ impl Fetches {
         Self { client: client.clone(), clock, tally: Mutex::default() }
     }
 
-    fn count(&self, tenant: TenantId) -> Result<(), FetchError> {
+    fn count(&self, tenant: TenantId, max: u64) -> Result<(), FetchError> {
         let now = self.clock.now();
         let Ok(mut tally) = self.tally.lock() else { return Ok(()) };
-        tally.count(tenant, FETCHES_PER_MINUTE_MAX, now).map(|_| ()).map_err(|standing| {
+        tally.count(tenant, max, now).map(|_| ()).map_err(|standing| {
             let seconds = standing.retry_after_s(now);
             FetchError::LimitReached(format!(
-                "more than {FETCHES_PER_MINUTE_MAX} requests of this account in a minute; it resets in {seconds} s"
+                "more than {max} requests of this account in a minute; it resets in {seconds} s"
             ))
         })
     }
 
-    /// Asks on behalf of `tenant`; the whole answer.
+    /// Asks on behalf of `tenant`, whose plan lets it ask so often in a minute; the whole answer.
     ///
     /// # Errors
     /// [`FetchError`] when there was none, or not all of it.
-    pub async fn fetch(&self, tenant: TenantId, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
-        self.count(tenant)?;
+    pub async fn fetch(
+        &self,
+        tenant: TenantId,
+        plan: Option<u64>,
+        request: FetchRequest,
+    ) -> Result<FetchAnswer, FetchError> {
+        self.count(tenant, plan.map_or(FETCHES_PER_MINUTE_MAX, |plan| plan.min(FETCHES_PER_MINUTE_MAX)))?;
         let FetchRequest { method, url, headers, body, timeout: wait } = request;
         let limits = ExchangeLimits {
             connect: wait,

@@ -78,6 +78,7 @@ pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
         grants: Arc::default(),
         now_ms: SystemClock.now().0,
         once: None,
+        figures: Arc::default(),
     };
     let mut loaded = runtime.load(&bytes, owner, &context).await.map_err(refused)?;
     loaded.config_faults.extend(order_fault(&loaded.interfaces, &config));
@@ -92,6 +93,7 @@ fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
     let json = json!({
         "component": component, "bytes": bytes, "sha256": loaded.sha256, "class": loaded.class,
         "interfaces": loaded.interfaces, "event_types": loaded.event_kinds, "routes": routes, "asked": loaded.asked,
+        "ends_chain": loaded.narrowing.ends_chain,
     });
     let mut lines = vec![
         format!("{component}: a host takes it"),
@@ -101,7 +103,8 @@ fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
         format!("  asks for    {}", member(&json, "asked")),
     ];
     if !loaded.event_kinds.is_empty() {
-        lines.push(format!("  events      {}", loaded.event_kinds.join(", ")));
+        let chain = if loaded.narrowing.ends_chain { "; may end the chain of responders" } else { "" };
+        lines.push(format!("  events      {}{chain}", loaded.event_kinds.join(", ")));
     }
     if !routes.is_empty() {
         lines.push(format!("  routes      {}", routes.join(", ")));

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde_json::json;
 
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Grants, Mount, Plugin};
+use switchboard_core::rules::plugin_plan::PluginFigures;
 use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
 
 /// A plugin that is active.
@@ -21,6 +23,8 @@ pub struct ActivePlugin {
     /// Its OpenAPI document as it is served, JSON.
     openapi: Option<Bytes>,
     usage: Usage,
+    /// What the plan of its owner lets it use.
+    figures: ArcSwap<PluginFigures>,
 }
 
 /// What a plugin's calls used since it became active.
@@ -32,7 +36,7 @@ struct Usage {
 
 impl ActivePlugin {
     /// The plugin of this record whose active version is `loaded`.
-    pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin) -> Arc<Self> {
+    pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin, figures: PluginFigures) -> Arc<Self> {
         let url = |mount: &Mount| match &mount.host {
             // Relative to where the document is: the same protocol, another host.
             Some(host) => format!("//{host}{}", mount.prefix),
@@ -44,14 +48,16 @@ impl ActivePlugin {
             Bytes::from(serde_json::Value::Object(document).to_string())
         });
         let (config, grants) = (record.config.to_string().into(), Arc::new(record.grants.clone()));
-        Arc::new(Self { record, loaded: Arc::new(loaded), config, grants, openapi, usage: Usage::default() })
+        let (loaded, figures) = (Arc::new(loaded), ArcSwap::from_pointee(figures));
+        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default(), figures })
     }
 
     /// The same component with the record as it was stored.
     pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
         let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
         let (config, openapi, grants) = (Arc::clone(&self.config), self.openapi.clone(), Arc::new(record.grants.clone()));
-        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default() })
+        let figures = ArcSwap::new(self.figures.load_full());
+        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default(), figures })
     }
 
     /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
@@ -62,6 +68,11 @@ impl ActivePlugin {
     /// How often it was called since it became active, and how long the last call took, microseconds.
     pub fn usage(&self) -> (u64, u64) {
         (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
+    }
+
+    /// Its owner's plan is another one now: for calls that begin from now on.
+    pub(super) fn plan(&self, figures: PluginFigures) {
+        self.figures.store(Arc::new(figures));
     }
 
     /// What it was given.
@@ -77,7 +88,8 @@ impl ActivePlugin {
     /// The context of a call about what is `tenant`'s, by nobody.
     pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
         let (plugin, config, grants) = (self.full_name().into(), Arc::clone(&self.config), Arc::clone(&self.grants));
-        CallContext { tenant, principal: None, plugin, config, grants, now_ms, once: None }
+        let figures = self.figures.load_full();
+        CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None }
     }
 }
 

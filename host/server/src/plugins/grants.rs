@@ -64,6 +64,12 @@ pub(super) fn enough(version: u64, asked: &Grants, granted: &Grants) -> Result<(
 }
 
 impl Plugins {
+    /// What the responder of a plugin, as it is active, is told of nothing without.
+    pub fn deaf(&self, plugin: &Plugin) -> Option<String> {
+        let active = self.find(plugin.tenant, &plugin.name)?;
+        active.loaded.narrowing.deaf(&plugin.grants)
+    }
+
     /// How the grants of a plugin stand.
     ///
     /// # Errors
@@ -76,7 +82,8 @@ impl Plugins {
                 (plugin.asked, plugin.interfaces) = (newest.asked, newest.declared.interfaces);
             }
         }
-        let missing = wanting(&plugin);
+        let mut missing = wanting(&plugin);
+        missing.extend(self.deaf(&plugin));
         Ok(GrantStanding { granted: plugin.grants, asked: plugin.asked, missing })
     }
 

@@ -124,6 +124,16 @@ pub enum InstallError {
         /// The limit, MiB.
         max: u64,
     },
+    /// The plan of the owner does not let it.
+    #[error("{figure} is {max} in the plan of this account, and this has {value}")]
+    OverPlan {
+        /// The figure of the plan.
+        figure: &'static str,
+        /// What was given.
+        value: u64,
+        /// The most it may be.
+        max: u64,
+    },
     /// Too many changes of the owner's plugins wait.
     #[error("plugin_changes_waiting is used up: {waiting} of {max}")]
     Busy {

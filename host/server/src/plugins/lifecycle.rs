@@ -183,6 +183,10 @@ impl Plugins {
             }
         };
         self.swap(&change)?;
+        if record.tenant != TenantId::OPERATOR {
+            // The plan may have changed since it was looked up.
+            self.plan_changed(record.tenant).await?;
+        }
         let (plugin, stopped) = (full_name(record.tenant, &record.name), record.stopped);
         tracing::info!(plugin, sha256 = record.sha256, version = record.version, stopped, "plugin changed");
         self.ring(record.tenant).await
@@ -190,7 +194,8 @@ impl Plugins {
 
     /// The active version of a draft, tried with its configuration.
     async fn load_active(&self, draft: &Plugin) -> Result<Arc<ActivePlugin>, InstallError> {
-        Ok(ActivePlugin::new(draft.clone(), self.load_stored(draft, Faults::Refused).await?))
+        let (loaded, figures) = (self.load_stored(draft, Faults::Refused).await?, self.figures(draft.tenant).await?);
+        Ok(ActivePlugin::new(draft.clone(), loaded, figures))
     }
 
     /// Loads the version that the record says is active.
@@ -213,8 +218,8 @@ impl Plugins {
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
         // A trial is given nothing.
-        let grants = Arc::default();
-        let context = CallContext { tenant, principal: None, plugin, config, grants, now_ms, once: None };
+        let (grants, figures) = (Arc::default(), Arc::new(self.figures(tenant).await?));
+        let context = CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None };
         let mut loaded = self.runtime.load(component, owner, &context).await?;
         loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
         match faults {

@@ -9,6 +9,7 @@ mod generation;
 mod grants;
 mod install;
 mod lifecycle;
+mod plan;
 mod restore;
 mod runs;
 mod turns;
@@ -33,9 +34,10 @@ use switchboard_core::rules::event_json::event_json;
 use switchboard_core::rules::pseudonym::{PseudonymKey, Pseudonyms};
 use switchboard_core::rules::redact::{Sight, lids, resolve_outgoing};
 use switchboard_core::storage::{Storage, StorageError};
-use switchboard_runtime::{Called, Runtime};
+use switchboard_runtime::{Called, Outcome, Runtime};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::guards::in_order;
 use crate::metrics::Metrics;
 
 pub use active::ActivePlugin;
@@ -51,7 +53,7 @@ use generation::Change;
 use turns::Turns;
 
 /// The interface of responders.
-const RESPONDER_INTERFACE: &str = "responder";
+pub(crate) const RESPONDER_INTERFACE: &str = "responder";
 /// The interface of policies.
 pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.
@@ -128,6 +130,9 @@ impl Plugins {
     /// Counts a call of one of a plugin's interfaces, passes on what it logged, and remembers it if it is to be.
     pub(crate) fn note_call<T>(&self, plugin: &ActivePlugin, about: &CallAbout<'_>, called: &Called<T>) {
         self.metrics.plugin_called(about.interface, called.outcome.name());
+        if let Outcome::LimitExceeded(limit, _) = &called.outcome {
+            self.metrics.plugin_limit_reached(limit.name());
+        }
         note_report(plugin, about.call, &called.report);
         if let Some(call) = about.recorded(plugin, self.clock.now(), called) {
             self.call_log.add(plugin, call);
@@ -196,11 +201,6 @@ impl Plugins {
         }
     }
 
-    /// A tenant was switched on or off: its responders look whether they owe something.
-    pub(crate) fn tenant_changed(&self, tenant: TenantId) {
-        self.wakes.events_have_more(tenant);
-    }
-
     /// Waits until nobody else loads a component for `owner`. To be taken before the turn, by whoever needs both: until it is
     /// dropped, no version becomes active and no configuration changes but by its holder.
     async fn loading(&self, owner: TenantId) -> Result<OwnedSemaphorePermit, InstallError> {
@@ -249,9 +249,12 @@ impl Responders for Plugins {
         let subscription = |plugin: &Arc<ActivePlugin>| Subscription {
             name: plugin.full_name(),
             event_types: plugin.loaded.event_kinds.clone(),
+            narrowing: Arc::clone(&plugin.loaded.narrowing),
             grants: plugin.grants(),
         };
-        generation.plugins.iter().filter(serves).map(subscription).collect()
+        let mut serving: Vec<&Arc<ActivePlugin>> = generation.plugins.iter().filter(serves).collect();
+        in_order(&mut serving);
+        serving.into_iter().map(subscription).collect()
     }
 
     async fn run(&self, tenant: TenantId, subscription: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {

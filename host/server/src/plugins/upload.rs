@@ -49,6 +49,7 @@ impl Plugins {
 
     async fn try_out(&self, install: &Install, faults: Faults) -> Result<Tried, InstallError> {
         let Install { tenant, name, component, mounts, config, grants, activate, note, by } = install;
+        self.fits_plan(*tenant, component.len()).await?;
         let stored = self.storage.plugin(*tenant, name).await?;
         let known = stored.is_some();
         if !known {
@@ -76,7 +77,8 @@ impl Plugins {
         let asked = loaded.asked.clone();
         let version = PluginVersion { uploaded_by: *by, note: note.clone(), load_ms, asked, ..tried };
         draft.sha256.clone_from(&version.sha256);
-        Ok(Tried { version, active: ActivePlugin::new(draft, loaded), known })
+        let figures = self.figures(*tenant).await?;
+        Ok(Tried { version, active: ActivePlugin::new(draft, loaded, figures), known })
     }
 
     async fn put(&self, install: Install, tried: Tried) -> Result<Installed, InstallError> {
@@ -97,7 +99,8 @@ impl Plugins {
         self.storage.put_artifact(tenant, &version.sha256, &component, now).await?;
         let subscription = if activate { self.subscription(draft, &version.declared).await? } else { None };
         let subscription = subscription.as_deref();
-        let new = NewVersion { tenant, name: &name, version: &version, subscription, store_bytes_max: STORE_MIB_MAX * MIB };
+        let (versions_max, store_bytes_max) = (self.versions_max(tenant).await?, STORE_MIB_MAX * MIB);
+        let new = NewVersion { tenant, name: &name, version: &version, subscription, store_bytes_max, versions_max };
         let change = |plugin: &mut Plugin, version: &PluginVersion| {
             if activate || plugin.latest == 0 {
                 plugin.mounts.clone_from(&draft.mounts);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::flow::responder_worker::{Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription};
 use crate::records::event::Event;
-use crate::records::plugin::{Declared, Grants, KvValue, KvWrite, PluginVersion, SendGrant, SessionGrant};
+use crate::records::plugin::{Declared, Grants, KvValue, KvWrite, PluginVersion, SendGrant, SessionGrant, VERSIONS_MAX};
 use crate::storage::{KvEffects, KvStorage, NewVersion};
 
 const COUNTER: &str = "operator/counter";
@@ -36,7 +36,12 @@ impl Responders for Counter {
     fn subscriptions(&self, _tenant: TenantId) -> Vec<Subscription> {
         let send = Some(SendGrant { per_minute: 100_000 });
         let grants = Arc::new(Grants { send, sessions: SessionGrant::All, ..Grants::default() });
-        vec![Subscription { name: COUNTER.to_owned(), event_types: vec!["message.received".to_owned()], grants }]
+        vec![Subscription {
+            name: COUNTER.to_owned(),
+            event_types: vec!["message.received".to_owned()],
+            narrowing: Arc::default(),
+            grants,
+        }]
     }
 
     async fn run(&self, _: TenantId, _: &str, _: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
@@ -50,7 +55,7 @@ impl Responders for Counter {
         self.kv.write(&key, kept(n), Some(&mut kv), now).await.map_err(|error| error.to_string())?;
         let (content, extras) = (Content::Text(n.to_string()), Extras::default());
         let command = Command { session: None, to: NUMBER.to_owned(), content, extras, schedule: Schedule::default() };
-        Ok(RunAnswer { commands: vec![command], kv })
+        Ok(RunAnswer { commands: vec![command], kv, ends_chain: false })
     }
 }
 
@@ -61,7 +66,14 @@ impl Host {
         let version = PluginVersion::new(&"0".repeat(64), 4, host.clock.now(), Declared::default());
         host.storage.put_artifact(TenantId::OPERATOR, &version.sha256, b"code", host.clock.now()).await.unwrap();
         let (tenant, name) = (TenantId::OPERATOR, "counter");
-        let new = NewVersion { tenant, name, version: &version, subscription: None, store_bytes_max: u64::MAX };
+        let new = NewVersion {
+            tenant,
+            name,
+            version: &version,
+            subscription: None,
+            store_bytes_max: u64::MAX,
+            versions_max: VERSIONS_MAX,
+        };
         host.storage.keep_version(&new, |_, _| ()).await.unwrap();
         for (n, chat) in chats.enumerate() {
             host.receive(&chat, &format!("IN{n}")).await;

@@ -1,9 +1,11 @@
 //! Responders: serial within a chat, parallel across chats, and what a run did is kept exactly once.
 
+mod chain;
 mod grants;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use crate::flow::responder_worker::{
 use crate::records::account::Tenant;
 use crate::records::event::Event;
 use crate::records::plugin::{Grants, MessageField, SendGrant, SessionGrant};
+use crate::rules::narrowing::Narrowing;
 use crate::storage::OwedRun;
 
 const REPLY: &str = "operator/reply";
@@ -35,6 +38,11 @@ struct FakeResponders {
     ran: Notify,
     /// What could not be done: how many commands, and why.
     refusals: Mutex<Vec<(usize, String)>>,
+    /// Who may end the chain, and at which events it does.
+    ending: Mutex<BTreeMap<&'static str, Vec<u64>>>,
+    narrowing: Mutex<Narrowing>,
+    /// Ends the chain at every event, without having said that it may.
+    ends_unasked: AtomicBool,
 }
 
 impl FakeResponders {
@@ -55,11 +63,18 @@ impl FakeResponders {
             most_at_once: AtomicUsize::new(0),
             ran: Notify::new(),
             refusals: Mutex::default(),
+            ending: Mutex::default(),
+            narrowing: Mutex::default(),
+            ends_unasked: AtomicBool::new(false),
         })
     }
 
     fn given(&self, grants: Grants) {
         *self.grants.lock().unwrap() = grants;
+    }
+
+    fn ends(&self, name: &str) -> Option<Vec<u64>> {
+        self.ending.lock().unwrap().get(name).cloned()
     }
 
     fn events_run(&self) -> Vec<u64> {
@@ -92,12 +107,16 @@ impl Responders for FakeResponders {
         let subscription = |name: &&str| Subscription {
             name: (*name).to_owned(),
             event_types: event_types.clone(),
+            narrowing: Arc::new(Narrowing {
+                ends_chain: self.ends(name).is_some(),
+                ..self.narrowing.lock().unwrap().clone()
+            }),
             grants: Arc::new(grants.clone()),
         };
         self.names.iter().map(subscription).collect()
     }
 
-    async fn run(&self, _tenant: TenantId, _name: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
+    async fn run(&self, _tenant: TenantId, name: &str, run: &RunTry<'_>, event: &Event) -> Result<RunAnswer, String> {
         let chat = event.fact.chat().unwrap();
         let tries_before = self.begin(run.id, event, chat);
         // A try that ended with the worker was not counted.
@@ -105,7 +124,9 @@ impl Responders for FakeResponders {
         tokio::task::yield_now().await;
         self.chats_under_way.lock().unwrap().retain(|other| other != chat);
         self.ran.notify_one();
-        Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ..RunAnswer::default() })
+        let unasked = self.ends_unasked.load(Ordering::Relaxed);
+        let ends_chain = unasked || self.ends(name).is_some_and(|events| events.contains(&event.n));
+        Ok(RunAnswer { commands: (self.answer)(event, tries_before)?, ends_chain, ..RunAnswer::default() })
     }
 
     async fn refused(&self, _: TenantId, _: &str, _: &RunTry<'_>, _: &Event, wanted: &[Command], why: &str) {

@@ -13,7 +13,7 @@ use crate::records::content::{Content, Extras};
 use crate::records::event::Incoming;
 use crate::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
 use crate::records::message::{BatchRecord, Message, MessageState, Priority, Receipt, Schedule};
-use crate::records::plugin::{Declared, Plugin, PluginVersion, Work};
+use crate::records::plugin::{Declared, Plugin, PluginVersion, VERSIONS_MAX, Work};
 use crate::records::session::{Session, SessionState};
 use crate::storage::fault::FaultDisk;
 use crate::storage::{
@@ -221,6 +221,7 @@ impl Script {
             version: &version,
             subscription,
             store_bytes_max: STORE_BYTES_MAX,
+            versions_max: VERSIONS_MAX,
         };
         let activate = !dice.next_u64().is_multiple_of(4);
         let change = |plugin: &mut Plugin, version: &PluginVersion| {

@@ -35,6 +35,11 @@ pub(in crate::storage) fn all_parked_works(tenant: TenantId) -> Vec<u8> {
     key(tenant, RecordType::ParkedWork, &[])
 }
 
+/// Who ended the chain of responders at an event.
+pub(in crate::storage) fn chain_end(tenant: TenantId, event: u64) -> Vec<u8> {
+    key(tenant, RecordType::ChainEnd, &[&event.to_be_bytes()])
+}
+
 pub(in crate::storage) fn plugin(tenant: TenantId, name: &str) -> Vec<u8> {
     key(tenant, RecordType::Plugin, &[name.as_bytes()])
 }

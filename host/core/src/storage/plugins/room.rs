@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
-use crate::records::plugin::{Plugin, PluginVersion, VERSIONS_MAX};
+use crate::records::plugin::{Plugin, PluginVersion};
 use crate::storage::cleanup::Leftover;
 use crate::storage::engine::{Batch, Check, count_in};
 use crate::storage::{Storage, StorageError, keys};
@@ -56,7 +56,7 @@ impl Storage {
         let (mut freed, mut left, mut count) = (0, Vec::new(), versions.len() + 1);
         for version in versions {
             let fits = used.saturating_sub(freed).saturating_add(cost) <= new.store_bytes_max;
-            if count <= VERSIONS_MAX && fits {
+            if count <= new.versions_max && fits {
                 break;
             }
             if plugin.sha256 == version.sha256 || plugin.before.first() == Some(&version.sha256) {

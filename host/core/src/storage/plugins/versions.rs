@@ -23,6 +23,8 @@ pub struct NewVersion<'a> {
     pub subscription: Option<&'a str>,
     /// Most bytes that the components of the tenant may have together.
     pub store_bytes_max: u64,
+    /// Most versions that the plugin may have.
+    pub versions_max: usize,
 }
 
 /// What became of a version that was to be kept.
@@ -59,7 +61,7 @@ struct Held {
 }
 
 impl Storage {
-    /// Keeps a version, makes the plugin if there is none, and lets `change` say what becomes of it. Over [`VERSIONS_MAX`](crate::records::plugin::VERSIONS_MAX), and
+    /// Keeps a version, makes the plugin if there is none, and lets `change` say what becomes of it. Over `versions_max`, and
     /// where its bytes find no room, the oldest versions go that are neither active nor the one to go back to.
     ///
     /// # Errors

@@ -70,6 +70,11 @@ impl From<InstallError> for Problem {
                 .with("limit", "plugin_store_mib")
                 .with("max", max)
                 .with("used", used),
+            InstallError::OverPlan { figure, value, max } => Self::new(StatusCode::FORBIDDEN, error.to_string())
+                .with("code", "limit_reached")
+                .with("limit", figure)
+                .with("max", max)
+                .with("used", value),
             InstallError::Busy { waiting, max } => Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
                 .with("code", "limit_reached")
                 .with("limit", "plugin_changes_waiting")

@@ -109,7 +109,7 @@ impl FrontDoor {
             }
         };
         let tenant = self.storage.change_tenant(id, apply).await?.ok_or_else(|| no_tenant(id))?;
-        self.plugins.tenant_changed(id);
+        self.plugins.tenant_changed(id).await?;
         Ok(json_answer(StatusCode::OK, &tenant_json(&tenant)))
     }
 

@@ -49,17 +49,17 @@ impl FrontDoor {
         limits.push(limit_json("sessions", figures.sessions, sessions, None));
         let (media, kept) = (self.media.settings_of(id).await?, self.storage.blob_bytes(id).await?);
         limits.push(limit_json(plan::MEDIA_BYTES, Some(media.bytes_max), kept, None));
-        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits, media.days, test)))
+        Ok(json_answer(StatusCode::OK, &usage_json(&tenant, &limits, media.days, test, &self.plugins.limits_json(&tenant))))
     }
 }
 
-fn usage_json(tenant: &Tenant, limits: &[Value], media_days: u64, test: bool) -> Value {
+fn usage_json(tenant: &Tenant, limits: &[Value], media_days: u64, test: bool, plugins: &Value) -> Value {
     let figures = plan::effective(tenant);
     json!({
         "tenant_id": tenant.id, "plan": tenant.plan, "limits": limits,
         "gap_ms": figures.gap_ms, "jitter_ms": figures.jitter_ms,
         "api_requests_per_minute": figures.api_requests_per_minute,
-        "media_days": media_days, "test": test,
+        "media_days": media_days, "test": test, "plugins": plugins,
     })
 }
 

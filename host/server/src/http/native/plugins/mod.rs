@@ -94,13 +94,14 @@ fn plugin_json(plugins: &Plugins, plugin: &Plugin) -> Value {
     };
     let active = plugins.find(plugin.tenant, &plugin.name);
     let (calls, last_us) = active.as_ref().map_or((0, 0), |active| active.usage());
+    let missing: Vec<String> = wanting(plugin).into_iter().chain(plugins.deaf(plugin)).collect();
     let class = active.map(|active| active.loaded.class);
     let owner = if plugin.tenant == TenantId::OPERATOR { "operator" } else { "tenant" };
     json!({
         "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
         "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "class": class, "interfaces": plugin.interfaces,
         "mounts": plugin.mounts, "config": plugin.config, "grants": plugin.grants, "asked": plugin.asked,
-        "missing": wanting(plugin), "activated_at": plugin.activated_at,
+        "missing": missing, "activated_at": plugin.activated_at,
         "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
     })
 }
