@@ -54,6 +54,8 @@ use turns::Turns;
 
 /// The interface of responders.
 pub(crate) const RESPONDER_INTERFACE: &str = "responder";
+/// The interface of routers.
+pub(crate) const ROUTER_INTERFACE: &str = "router";
 /// The interface of policies.
 pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.
