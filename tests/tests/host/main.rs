@@ -23,6 +23,7 @@ mod own_plugin;
 mod path;
 mod people;
 mod plugin_secrets;
+mod plugin_test;
 mod plugins;
 mod policies;
 mod quota;
