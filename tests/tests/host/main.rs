@@ -22,6 +22,7 @@ mod native;
 mod own_plugin;
 mod path;
 mod people;
+mod plugin_commands;
 mod plugin_secrets;
 mod plugin_test;
 mod plugins;
