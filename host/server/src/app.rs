@@ -174,14 +174,12 @@ impl Host {
 
         let basics = Basics::new(&storage, Arc::clone(&settings.clock), Arc::new(SystemEntropy));
         let accounts = basics.accounts(&settings.master_key);
-        let fetch = Arc::new(guarded.clone());
-        let media = basics.media_room(&settings.data_dir, &settings.master_key, &settings.media, fetch)?;
+        let media = basics.media_room(&settings.data_dir, &settings.master_key, &settings.media, guarded.clone())?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
-        let fetches = Arc::new(Fetches::new(&guarded, Arc::clone(&basics.clock)));
-        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, fetches);
+        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, basics.fetches(&guarded));
         let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
         let page = basics.metrics_page(metrics, &sessions);
@@ -344,13 +342,13 @@ impl Basics {
         data_dir: &Path,
         master_key: &MasterKey,
         media: &MediaSetup,
-        fetch: Arc<dyn Fetch>,
+        fetch: impl Fetch + 'static,
     ) -> Result<Arc<MediaRoom>, std::io::Error> {
         Ok(Arc::new(MediaRoom::new(MediaParts {
             files: BlobFiles::open(data_dir, self.storage.clone())?,
             storage: self.storage.clone(),
             inspector: Inspector::new(media.program.clone(), media.ffmpeg.clone()),
-            fetch,
+            fetch: Arc::new(fetch),
             links: Links::new(master_key.derive(LINK_KEY_PURPOSE)),
             settings: media.settings,
             clock: Arc::clone(&self.clock),
@@ -362,6 +360,10 @@ impl Basics {
         let (clock, entropy, wakes) = (Arc::clone(&self.clock), Arc::clone(&self.entropy), Arc::clone(&self.wakes));
         let intake = Intake::new(self.storage.clone(), clock, entropy, wakes);
         intake.with_media(Arc::clone(media) as _).with_guards(self.guards.for_intake())
+    }
+
+    fn fetches(&self, guarded: &GuardedClient) -> Arc<dyn FetchVerbs> {
+        Arc::new(Fetches::new(guarded, Arc::clone(&self.clock)))
     }
 
     fn verbs(

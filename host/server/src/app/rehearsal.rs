@@ -76,7 +76,7 @@ impl Rehearsal {
         let metrics = Arc::<Metrics>::default();
         let accounts = basics.accounts(&master_key);
         let media = MediaSetup { program: program.clone(), ffmpeg: None, settings: MediaSettings::default() };
-        let media = basics.media_room(&folder, &master_key, &media, Arc::new(NoFetch))?;
+        let media = basics.media_room(&folder, &master_key, &media, NoFetch)?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(WhatsAppNetwork::none(), SessionSettings::default(), &metrics, &media, None);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
