@@ -160,6 +160,7 @@ async fn templates_are_checked_and_filled_and_requests_pass_the_front_door() {
         ] }),
     )
     .await;
+    // A tenant's own router, which has what it was given.
     let acts = json!([{ "put": ["a", "1"] }]);
     let key = json!({ "Authorization": "Bearer {tenant_key}" });
     pass(
@@ -167,6 +168,8 @@ async fn templates_are_checked_and_filled_and_requests_pass_the_front_door() {
         json!({ "about": "requests", "mount": "/keeper", "steps": [
             { "request": { "method": "POST", "path": "/acts", "headers": key, "body": acts },
               "expect": { "answer": { "status": 200, "body": "kept" }, "kv": { "a": "1" } } },
+            { "request": { "method": "POST", "path": "/open/acts", "body": [{ "send": [1, "+491520000001", "hello"] }] },
+              "expect": { "commands": [{ "to": "+491520000001", "text": "hello", "session_id": 1 }] } },
             { "about": "a key is asked for", "request": { "method": "POST", "path": "/acts", "body": acts },
               "expect": { "answer": { "status": 400, "body": { "$contains": "Missing" } } } },
             { "request": { "path": "/nothing" }, "expect": { "answer": { "body": { "$contains": "NotFound" } } } },

@@ -51,7 +51,7 @@ pub(super) struct Case {
     /// The account's sessions; one that is connected unless they are there.
     #[serde(default)]
     pub(super) sessions: Vec<GivenSession>,
-    /// Where its routes are.
+    /// Where its routes are, of a tenant's plugin below the tenant's own place.
     pub(super) mount: Option<String>,
     /// What happens, in this order.
     #[serde(default)]

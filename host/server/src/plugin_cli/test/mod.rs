@@ -34,7 +34,7 @@ pub(super) struct TestArguments {
     /// A file with cases, or a folder of such files.
     #[arg(long, default_value = "tests")]
     cases: PathBuf,
-    /// As a plugin of the operator's; routers are that in any case.
+    /// As a plugin of the operator's, who may have more imports than a tenant.
     #[arg(long)]
     operator: bool,
 }

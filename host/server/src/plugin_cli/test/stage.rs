@@ -14,7 +14,7 @@ use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
-use switchboard_core::records::plugin::{KvValue, KvWrite, Mount, Plugin};
+use switchboard_core::records::plugin::{KvValue, KvWrite, Mount, Plugin, own_place};
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::event_json::iso_8601;
@@ -40,14 +40,17 @@ const PHONE_NUMBER: &str = "15550100000";
 pub(super) struct Tested {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
-    /// It is the operator's: so are routers.
+    /// It is the operator's.
     pub(super) operator: bool,
 }
 
 impl Tested {
+    fn is_router(&self) -> bool {
+        inspect(&self.bytes).is_ok_and(|found| found.interfaces.iter().any(|name| name == "router"))
+    }
+
     fn owner(&self) -> TenantId {
-        let router = inspect(&self.bytes).is_ok_and(|found| found.interfaces.iter().any(|name| name == "router"));
-        if self.operator || router { TenantId::OPERATOR } else { TENANT }
+        if self.operator { TenantId::OPERATOR } else { TENANT }
     }
 }
 
@@ -106,7 +109,8 @@ impl Stage {
         let observed = Arc::new(Observed { plugins: Arc::clone(&host.plugins), kept: Mutex::default() });
         host.responders.responders = Arc::clone(&observed) as _;
         let (name, owner) = (tested.name.clone(), tested.owner());
-        let mount = case.mount.clone().unwrap_or_else(|| MOUNT.to_owned());
+        let below = if tested.operator { String::new() } else { own_place(TENANT) };
+        let mount = format!("{below}{}", case.mount.as_deref().unwrap_or(MOUNT));
         let (seen, keys, session) = (HashSet::new(), Vec::new(), SessionId(SESSION));
         let mut stage = Self { host, observed, mocks, owner, name, mount, session, keys, seen, last_call: 0 };
         stage.make_account(&case.sessions).await?;
@@ -123,7 +127,7 @@ impl Stage {
     /// Somebody with a key that acts for the whole account.
     pub(super) fn principal() -> Principal {
         let (tenant, key, kind) = (TENANT, KeyId(1), KeyKind::Tenant);
-        Principal { tenant, key, kind, session: None, scopes: Vec::new(), test: false }
+        Principal { tenant, key, kind, session: None, scopes: Vec::new(), test: false, acting: None }
     }
 
     async fn make_account(&mut self, given: &[GivenSession]) -> Result<(), NoStage> {
@@ -186,12 +190,13 @@ impl Stage {
     }
 
     async fn install(&self, case: &Case, tested: &Tested) -> Result<(), NoStage> {
-        let mounts = || vec![Mount { prefix: self.mount.clone(), owner: true, host: None }];
+        let prefix = case.mount.clone().unwrap_or_else(|| MOUNT.to_owned());
+        let mounts = || vec![Mount { prefix, owner: true, host: None }];
         let install = Install {
             tenant: self.owner,
             name: self.name.clone(),
             component: tested.bytes.clone(),
-            mounts: (self.owner == TenantId::OPERATOR).then(mounts),
+            mounts: tested.is_router().then(mounts),
             config: case.config.clone(),
             grants: Some(GrantWish::Asked),
             activate: true,

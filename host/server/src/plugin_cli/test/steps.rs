@@ -40,11 +40,13 @@ struct Asked {
     no_call: Option<String>,
     /// Whether it is the clock alone that moved.
     idle: bool,
+    /// Whether what was accepted meanwhile is the plugin's own doing.
+    sends: bool,
 }
 
 impl Asked {
     fn answered(answer: Value) -> Self {
-        Self { answer, no_call: None, idle: false }
+        Self { answer, no_call: None, idle: false, sends: false }
     }
 }
 
@@ -166,7 +168,8 @@ impl Stage {
             body => body,
         };
         let headers: Map<String, Value> = answer.headers.into_iter().map(|(name, value)| (name, json!(value))).collect();
-        Ok(Asked::answered(json!({ "status": answer.status, "headers": headers, "body": body })))
+        let answer = json!({ "status": answer.status, "headers": headers, "body": body });
+        Ok(Asked { sends: true, ..Asked::answered(answer) })
     }
 
     fn wish(&self, given: &GivenSend) -> Result<SendWish, String> {
@@ -263,7 +266,10 @@ impl Stage {
             None => ("reply", None),
         };
         let mut commands = self.observed.take();
-        commands.extend(self.new_messages(&commands).await?);
+        let accepted = self.new_messages().await?;
+        if asked.sends {
+            commands.extend(accepted);
+        }
         let Heard { asked: http, unmocked, .. } = self.mocks.take();
         let lines = calls.iter().flat_map(|call| &call.log);
         Ok(Found {
@@ -289,26 +295,19 @@ impl Stage {
         Ok(calls)
     }
 
-    /// Messages that were accepted since the last look and that no run wanted.
-    async fn new_messages(&mut self, of_runs: &[Value]) -> Result<Vec<Value>, String> {
+    /// Messages that were accepted since the last look, the oldest first.
+    async fn new_messages(&mut self) -> Result<Vec<Value>, String> {
         let query = LogQuery { direction: Some(Direction::Sent), limit: LOOK_MAX, ..LogQuery::default() };
         let page = self.host.storage.message_log(TENANT, &query).await.map_err(|error| error.to_string())?;
         let mut new = Vec::new();
         for entry in page.entries.into_iter().rev() {
             let Logged::Sent(message) = entry else { continue };
-            if self.seen.insert(message.id) && message.origin.is_none() {
+            if self.seen.insert(message.id) {
                 let what = (&message.content, &message.extras);
                 new.push(shown(message.session, &message.to, what, &message.schedule));
             }
         }
-        // What a policy let through is not the plugin's.
-        if of_runs.is_empty() && self.owner_sends() { Ok(new) } else { Ok(Vec::new()) }
-    }
-
-    /// Whether the plugin can send by itself in a request.
-    fn owner_sends(&self) -> bool {
-        let plugin = self.host.plugins.find(self.owner, &self.name);
-        plugin.is_some_and(|plugin| plugin.loaded.interfaces.iter().any(|interface| interface == "router"))
+        Ok(new)
     }
 
     /// All that the plugin keeps.
