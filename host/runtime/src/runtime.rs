@@ -25,7 +25,7 @@ use crate::bindings::subscriber_world::SubscriberPluginPre;
 use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
-use crate::call::{CallState, fresh_store, read_ending, report};
+use crate::call::{CallState, fresh_store, read_ending, report, with_panic};
 use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
@@ -336,7 +336,8 @@ impl Runtime {
             }
         };
         let took: Duration = begun.elapsed();
-        Called { outcome, report: report(&store, took) }
+        let report = report(&store, took);
+        Called { outcome: with_panic(outcome, &report.log), report }
     }
 
     fn core_response(response: wit_router::Response, limit: usize, streams: bool) -> Outcome<Response> {

@@ -84,7 +84,7 @@ impl CallState {
         let mut headers: Vec<(String, String)> = headers.into_iter().map(|field| (field.name, field.value)).collect();
         headers.extend(self.begin_fetch()?.map(|key| (IDEMPOTENCY_KEY.to_owned(), key)));
         let timeout = Duration::from_millis(u64::from(timeout_ms.max(1))).min(FETCH_WAIT_MAX).min(self.limits.host_call);
-        Ok(FetchRequest { method, url, headers, body, timeout })
+        Ok(FetchRequest { method, url, headers, body, timeout, per_minute: self.figures.http_per_minute })
     }
 }
 

@@ -31,6 +31,8 @@ pub struct FetchRequest {
     pub body: Vec<u8>,
     /// Longest that it may take.
     pub timeout: Duration,
+    /// How many the plan of the plugin's owner lets its plugins make in a minute; `None` for as many as the host lets them.
+    pub per_minute: Option<u64>,
 }
 
 /// What came back, whatever its status; redirects are not followed.

@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::rules::rate::Tally;
-use switchboard_runtime::verbs::{FETCH_ANSWER_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FetchAnswer, FetchError, FetchRequest};
+use switchboard_runtime::verbs::{
+    FETCH_ANSWER_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FetchAnswer, FetchError, FetchRequest, FetchVerbs,
+};
 
 use super::{Answer, Broken, ExchangeLimits, GuardError, GuardedClient, GuardedRequest};
 
@@ -40,19 +43,13 @@ impl Fetches {
             ))
         })
     }
+}
 
-    /// Asks on behalf of `tenant`, whose plan lets it ask so often in a minute; the whole answer.
-    ///
-    /// # Errors
-    /// [`FetchError`] when there was none, or not all of it.
-    pub async fn fetch(
-        &self,
-        tenant: TenantId,
-        plan: Option<u64>,
-        request: FetchRequest,
-    ) -> Result<FetchAnswer, FetchError> {
-        self.count(tenant, plan.map_or(FETCHES_PER_MINUTE_MAX, |plan| plan.min(FETCHES_PER_MINUTE_MAX)))?;
-        let FetchRequest { method, url, headers, body, timeout: wait } = request;
+#[async_trait]
+impl FetchVerbs for Fetches {
+    async fn fetch(&self, tenant: TenantId, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
+        let FetchRequest { method, url, headers, body, timeout: wait, per_minute } = request;
+        self.count(tenant, per_minute.map_or(FETCHES_PER_MINUTE_MAX, |plan| plan.min(FETCHES_PER_MINUTE_MAX)))?;
         let limits = ExchangeLimits {
             connect: wait,
             total: wait,
