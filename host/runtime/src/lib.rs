@@ -25,6 +25,7 @@ mod render;
 mod runtime;
 mod sender;
 mod shape;
+mod shares;
 mod stream;
 pub mod types;
 pub mod verbs;

@@ -40,6 +40,7 @@ use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
+use crate::shares::Processors;
 use crate::stream;
 use crate::types::{Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
 use crate::verbs::Verbs;
@@ -135,6 +136,7 @@ pub struct CallContext {
 pub struct Runtime {
     small: ClassRoom,
     large: ClassRoom,
+    processors: Processors,
     /// What answers are held to, in either class.
     pub(crate) limits: Arc<CallLimits>,
     compiler: Compiler,
@@ -165,6 +167,7 @@ impl Runtime {
             limits: Arc::clone(&small.limits),
             small,
             large,
+            processors: Processors::new(),
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
             verbs,
@@ -340,7 +343,7 @@ impl Runtime {
         call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Called<T> {
         let room = self.room(class);
-        let Some(_place) = room.place().await else {
+        let Some(_place) = room.place(context.tenant).await else {
             let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
@@ -348,7 +351,8 @@ impl Runtime {
         let state = CallState::new(context, verbs, limits);
         let mut store = fresh_store(&room.engine, state);
         let begun = Instant::now();
-        let outcome = match tokio::time::timeout(room.limits.wall, call(&mut store)).await {
+        let call = self.processors.share(context.tenant, call(&mut store));
+        let outcome = match tokio::time::timeout(room.limits.wall, call).await {
             Ok(ended) => read_ending(ended, &room.limits),
             Err(_) => {
                 let why = format!("took longer than {} ms", room.limits.wall.as_millis());
