@@ -119,7 +119,8 @@ pub use bindings::{
     template_world, webhook_world,
 };
 
-/// Exports a type as the component's `router`.
+/// Exports a type as the component's `router`. Paths of routes are below where it is mounted: the operator's at its prefixes, a
+/// tenant's own at `/t/<tenant>/<name of the plugin>`, or at the prefixes there that its owner gave it.
 #[macro_export]
 macro_rules! export_router {
     ($plugin:ident) => {

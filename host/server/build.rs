@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("PLUGIN_RECIPIENTS", "recipients.wasm"),
         ("PLUGIN_ROUND_ROBIN", "round_robin.wasm"),
         ("PLUGIN_SENDAPI", "sendapi.wasm"),
+        ("PLUGIN_SHOP_ORDER", "shop_order.wasm"),
         ("PLUGIN_SLACK", "slack.wasm"),
         ("PLUGIN_TEMPLATES", "templates.wasm"),
         ("PLUGIN_WAFASTAPI", "wafastapi.wasm"),

@@ -88,6 +88,7 @@ async fn plugin_calls() {
         session: Some(SessionId(session.id)),
         scopes: Vec::new(),
         test: false,
+        acting: None,
     };
     let context = CallContext { principal: Some(principal.clone()), ..wasender.context(principal.tenant, 1) };
     let route = wasender.loaded.routes.iter().position(|route| route.path == "/status").unwrap();

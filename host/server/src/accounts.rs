@@ -267,13 +267,29 @@ impl Accounts {
         kinds: &[KeyKind],
         service: Option<&str>,
     ) -> Result<(Principal, Tenant), CredentialError> {
+        self.authenticate_of(None, credential, kinds, service).await
+    }
+
+    /// The same where only keys of one tenant are known, if one is given: any other is as unknown as what nobody drew.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub(crate) async fn authenticate_of(
+        &self,
+        tenant: Option<TenantId>,
+        credential: &str,
+        kinds: &[KeyKind],
+        service: Option<&str>,
+    ) -> Result<(Principal, Tenant), CredentialError> {
         if credential.is_empty() {
             return Err(CredentialError::Missing);
         }
         if credential.len() > CREDENTIAL_CHARS_MAX {
             return Err(CredentialError::Unknown);
         }
-        let key = self.storage.resolve_key(credential).await.map_err(Self::unavailable)?.ok_or(CredentialError::Unknown)?;
+        let key = self.storage.resolve_key(credential).await.map_err(Self::unavailable)?;
+        let known = key.filter(|key| tenant.is_none_or(|tenant| tenant == key.tenant));
+        let key = known.ok_or(CredentialError::Unknown)?;
         if key.revoked_at.is_some() {
             return Err(CredentialError::Revoked);
         }
@@ -320,6 +336,7 @@ impl Accounts {
             session: key.session,
             scopes: key.scopes,
             test: key.test,
+            acting: None,
         };
         Ok((principal, tenant))
     }

@@ -12,7 +12,7 @@ pub(crate) struct Builtin {
 }
 
 /// Every plugin that is carried.
-pub(crate) const BUILTINS: [Builtin; 14] = [
+pub(crate) const BUILTINS: [Builtin; 15] = [
     Builtin { name: "auto-reply", component: include_bytes!(env!("PLUGIN_AUTO_REPLY")) },
     Builtin { name: "business-hours", component: include_bytes!(env!("PLUGIN_BUSINESS_HOURS")) },
     Builtin { name: "cloudevents", component: include_bytes!(env!("PLUGIN_CLOUDEVENTS")) },
@@ -22,6 +22,7 @@ pub(crate) const BUILTINS: [Builtin; 14] = [
     Builtin { name: "recipients", component: include_bytes!(env!("PLUGIN_RECIPIENTS")) },
     Builtin { name: "round-robin", component: include_bytes!(env!("PLUGIN_ROUND_ROBIN")) },
     Builtin { name: "sendapi", component: include_bytes!(env!("PLUGIN_SENDAPI")) },
+    Builtin { name: "shop-order", component: include_bytes!(env!("PLUGIN_SHOP_ORDER")) },
     Builtin { name: "slack", component: include_bytes!(env!("PLUGIN_SLACK")) },
     Builtin { name: "templates", component: include_bytes!(env!("PLUGIN_TEMPLATES")) },
     Builtin { name: "wafastapi", component: include_bytes!(env!("PLUGIN_WAFASTAPI")) },

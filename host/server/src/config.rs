@@ -85,6 +85,8 @@ pub struct HttpConfig {
     pub failed_credentials_per_minute: u64,
     /// Whether routes may be asked only as often as their plugins say.
     pub route_rates: bool,
+    /// Requests without a good key that one address may send to the routers of one tenant in a minute; 0 for any number.
+    pub strangers_per_minute: u64,
 }
 
 impl HttpConfig {
@@ -94,13 +96,15 @@ impl HttpConfig {
             trusted_proxies: self.trusted_proxies.clone(),
             failed_credentials_per_minute: self.failed_credentials_per_minute,
             route_rates: self.route_rates,
+            strangers_per_minute: self.strangers_per_minute,
         }
     }
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), failed_credentials_per_minute: 5, route_rates: true }
+        let (failed_credentials_per_minute, strangers_per_minute) = (5, 300);
+        Self { trusted_proxies: Vec::new(), failed_credentials_per_minute, route_rates: true, strangers_per_minute }
     }
 }
 

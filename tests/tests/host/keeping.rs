@@ -13,7 +13,7 @@ const CUSTOMERS: [&str; 5] = ["491520000001", "491520000002", "491520000003", "4
 /// What each customer writes.
 const MESSAGES: usize = 10;
 
-/// Installs the keeper for every tenant: only the operator can mount a router.
+/// Installs the keeper for every tenant.
 async fn upload(account: &Account, config: serde_json::Value) {
     let component = STANDARD.encode(std::fs::read(env!("GUEST_KEEPER")).unwrap());
     let wish = json!({

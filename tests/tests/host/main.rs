@@ -41,6 +41,7 @@ mod stop;
 mod streams;
 mod strict;
 mod templates;
+mod tenant_mounts;
 mod test_keys;
 #[cfg(feature = "toolchains")]
 mod toolchains;

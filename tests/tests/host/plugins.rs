@@ -180,7 +180,7 @@ async fn an_upload_needs_a_key_a_name_and_a_type() {
     }
     let key = &account.tenant_key;
     assert_eq!(upload(&account, key, "Not%20A%20Name", component(AUTO_REPLY)).await.status, 422);
-    let router = upload(&account, key, "hostile", component(HOSTILE)).await;
+    let router = upload(&account, ADMIN_KEY, "hostile", component(HOSTILE)).await;
     assert_eq!((router.status, &router.json()["errors"][0]["pointer"]), (422, &json!("#/mounts")), "{router:?}");
     let text = [("authorization", format!("Bearer {key}")), ("content-type", "text/plain".to_owned())];
     let refused = account.http.exchange("POST", "/switchboard/v1/plugins?name=x", &text, vec![1]).await.unwrap();

@@ -83,6 +83,7 @@ pub fn principal(tenant: u64) -> Principal {
         session: None,
         scopes: vec!["sessions:read".to_owned()],
         test: false,
+        acting: None,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Tenants and their API keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::id::{KeyId, SessionId, TenantId};
+use super::plugin::Grants;
 use crate::clock::Timestamp;
 
 /// A customer.
@@ -131,26 +133,63 @@ pub struct Principal {
     pub scopes: Vec<String>,
     /// Whether it is a test key.
     pub test: bool,
+    /// The tenant's own plugin that acts, where there is one: verbs do no more than both it and the key may.
+    pub acting: Option<Acting>,
+}
+
+/// A tenant's own router that answers a request: what it asks for is judged by its grants as well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acting {
+    /// The plugin's full name.
+    pub plugin: Arc<str>,
+    /// What it was given.
+    pub grants: Arc<Grants>,
+    /// No key was presented: what it does is its own affair.
+    pub alone: bool,
+}
+
+impl Acting {
+    /// Whether its grants cover `action` on `resource`. What no grant speaks of is not covered.
+    fn may(&self, resource: &str, action: &str) -> bool {
+        match (resource, action) {
+            ("sessions", "read") => !self.grants.sessions.is_none(),
+            ("messages", "write") => self.grants.send.is_some(),
+            _ => false,
+        }
+    }
 }
 
 impl Principal {
-    /// Whether the key's scopes cover `action` (`read` or `write`) on `resource`.
-    pub fn may(&self, resource: &str, action: &str) -> bool {
-        self.scopes.is_empty()
-            || self.scopes.iter().any(|scope| {
-                scope.split_once(':').is_some_and(|(on, what)| on == resource && (what == "*" || what == action))
-            })
+    /// A plugin of `tenant` that acts of itself, without anybody's key.
+    pub fn of_plugin(tenant: TenantId, plugin: Arc<str>, grants: Arc<Grants>) -> Self {
+        let acting = Some(Acting { plugin, grants, alone: true });
+        let (key, kind, scopes) = (KeyId(0), KeyKind::Tenant, Vec::new());
+        Self { tenant, key, kind, session: None, scopes, test: false, acting }
     }
 
-    /// Whether the key may act on `session`.
+    /// Whose key was presented; nobody's where a plugin acts of itself.
+    pub fn with_key(&self) -> Option<&Self> {
+        Some(self).filter(|caller| caller.acting.as_ref().is_none_or(|acting| !acting.alone))
+    }
+
+    /// Whether the key's scopes cover `action` (`read` or `write`) on `resource`, and the grants of the plugin that acts.
+    pub fn may(&self, resource: &str, action: &str) -> bool {
+        let covers = |(on, what): (&str, &str)| -> bool { on == resource && (what == "*" || what == action) };
+        let scoped = self.scopes.is_empty() || self.scopes.iter().any(|scope| scope.split_once(':').is_some_and(covers));
+        scoped && self.acting.as_ref().is_none_or(|acting| acting.may(resource, action))
+    }
+
+    /// Whether the key may act on `session`, and the plugin that acts.
     pub fn may_use(&self, session: SessionId) -> bool {
         self.session.is_none_or(|bound| bound == session)
+            && self.acting.as_ref().is_none_or(|acting| acting.grants.sessions.covers(session))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::plugin::{SendGrant, SessionGrant};
 
     fn principal(scopes: &[&str], session: Option<u64>) -> Principal {
         Principal {
@@ -160,7 +199,31 @@ mod tests {
             session: session.map(SessionId),
             scopes: scopes.iter().map(ToString::to_string).collect(),
             test: false,
+            acting: None,
         }
+    }
+
+    #[test]
+    fn a_plugin_that_acts_does_no_more_than_both_it_and_the_key_may() {
+        let only = |session| SessionGrant::Only([SessionId(session)].into());
+        let send = Some(SendGrant { per_minute: 1 });
+        let grants = |sessions, send| Arc::new(Grants { sessions, send, ..Grants::default() });
+        let alone = |grants| Principal::of_plugin(TenantId(1), "1/shop".into(), grants);
+        let sender = alone(grants(only(7), send));
+        assert!(sender.may("messages", "write") && sender.may("sessions", "read"));
+        assert!(sender.may_use(SessionId(7)) && !sender.may_use(SessionId(8)));
+        for (resource, action) in [("messages", "read"), ("sessions", "write"), ("keys", "read"), ("plugins", "write")] {
+            assert!(!sender.may(resource, action), "{resource}:{action}");
+        }
+        let nothing = alone(Arc::default());
+        assert!(!nothing.may("messages", "write") && !nothing.may("sessions", "read") && !nothing.may_use(SessionId(7)));
+        assert_eq!(nothing.with_key(), None);
+
+        let acting = sender.acting.map(|acting| Acting { alone: false, ..acting });
+        let reader = Principal { acting, ..principal(&["sessions:read"], Some(8)) };
+        assert!(reader.may("sessions", "read") && !reader.may("messages", "write"), "the key's scopes hold as well");
+        assert!(!reader.may_use(SessionId(7)) && !reader.may_use(SessionId(8)), "each may use another session");
+        assert!(reader.with_key().is_some());
     }
 
     #[test]

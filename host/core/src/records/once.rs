@@ -52,6 +52,14 @@ impl Once {
         Self { key, fingerprint: hex::encode(hash.finalize()), steps: AtomicU32::new(0) }
     }
 
+    /// What a plugin, by its full name, calls `key`: it means one thing for ever, whatever is asked for under it. No client's key
+    /// is the same. Test keys have keys of their own.
+    pub fn of_plugin(tenant: TenantId, plugin: &str, key: &str, test: bool) -> Self {
+        // No line end can be in a header, so that no client can give this text.
+        let text = format!("{}\n{plugin}\n{key}", if test { "test" } else { "live" });
+        Self::new(OnceKey::new(tenant, None, &text), &[])
+    }
+
     /// The next thing that the request asks for.
     pub fn next_step(&self) -> OnceStep {
         let n = self.steps.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +125,22 @@ mod tests {
     fn a_fingerprint_tells_where_one_part_ends_and_the_next_begins() {
         assert_eq!(once(&[b"ab", b"c"]).fingerprint, once(&[b"ab", b"c"]).fingerprint);
         assert_ne!(once(&[b"ab", b"c"]).fingerprint, once(&[b"a", b"bc"]).fingerprint);
+    }
+
+    #[test]
+    fn a_key_is_one_tenants_one_plugins_and_of_one_mode() {
+        let of = |tenant, plugin, key, test| Once::of_plugin(TenantId(tenant), plugin, key, test);
+        let keys = [
+            of(1, "1/shop", "7", false),
+            of(2, "1/shop", "7", false),
+            of(1, "1/till", "7", false),
+            of(1, "1/shop", "8", false),
+            of(1, "1/shop", "7", true),
+        ];
+        let different: std::collections::HashSet<OnceKey> = keys.iter().map(|once| once.key).collect();
+        assert_eq!(different.len(), keys.len());
+        let again = of(1, "1/shop", "7", false);
+        assert_eq!((again.key, &again.fingerprint), (keys[0].key, &keys[0].fingerprint));
     }
 
     #[test]

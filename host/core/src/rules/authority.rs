@@ -20,6 +20,9 @@ pub enum Denial {
     /// It is a test key, and what it asks for would change what is live.
     #[error("this is a test key, which changes nothing that is live: for {0} a live key is needed")]
     Live(String),
+    /// The plugin that acts was given nothing that covers it.
+    #[error("no grant of the plugin covers {0}")]
+    Grant(String),
 }
 
 /// Whether a key may do `action` on `resource` at all.
@@ -28,6 +31,9 @@ pub enum Denial {
 /// [`Denial`].
 pub fn check(caller: &Principal, resource: &str, action: &str) -> Result<(), Denial> {
     if !caller.may(resource, action) {
+        if caller.acting.is_some() && (Principal { acting: None, ..caller.clone() }).may(resource, action) {
+            return Err(Denial::Grant(format!("{resource}:{action}")));
+        }
         return Err(Denial::Scope { resource: resource.to_owned(), action: action.to_owned() });
     }
     if action == "write" && WHOLLY_LIVE.contains(&resource) {
@@ -48,9 +54,14 @@ pub fn check_any(caller: &Principal, resource: &str, actions: &[&str]) -> Result
 /// Whether a key may change or remove something: one that is for tests only what was made with a test key (`made_in_test`).
 /// `what` names it.
 ///
+/// A plugin that acts has no leave to change any of it.
+///
 /// # Errors
-/// [`Denial::Live`].
+/// [`Denial::Live`] and [`Denial::Grant`].
 pub fn check_change(caller: &Principal, made_in_test: bool, what: &str) -> Result<(), Denial> {
+    if caller.acting.is_some() {
+        return Err(Denial::Grant(what.to_owned()));
+    }
     if caller.test && !made_in_test {
         return Err(Denial::Live(what.to_owned()));
     }
@@ -72,7 +83,7 @@ mod tests {
 
     fn caller(test: bool, scopes: &[&str]) -> Principal {
         let scopes = scopes.iter().map(ToString::to_string).collect();
-        Principal { tenant: TenantId(1), key: KeyId(1), kind: KeyKind::Tenant, session: None, scopes, test }
+        Principal { tenant: TenantId(1), key: KeyId(1), kind: KeyKind::Tenant, session: None, scopes, test, acting: None }
     }
 
     #[test]
@@ -98,6 +109,16 @@ mod tests {
         assert!(!sees(&elsewhere, &code));
         let other = event(Fact::SessionState { state: SessionState::Connected, reason: None });
         assert_eq!((sees(&test, &other), sees(&elsewhere, &other)), (true, false));
+    }
+
+    #[test]
+    fn a_plugin_that_acts_is_told_which_grant_is_missing_and_changes_nothing_that_no_grant_speaks_of() {
+        let alone = Principal::of_plugin(TenantId(1), "1/shop".into(), Default::default());
+        let refused = check(&alone, "messages", "write").unwrap_err();
+        assert_eq!(refused.to_string(), "no grant of the plugin covers messages:write");
+        assert_eq!(check_change(&alone, false, "session 5"), Err(Denial::Grant("session 5".to_owned())));
+        let by_key = Principal { scopes: vec!["sessions:read".to_owned()], ..alone };
+        assert!(matches!(check(&by_key, "messages", "write"), Err(Denial::Scope { .. })), "the key's lack is told first");
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! The imports `messages` and `account`.
 
+use std::sync::Arc;
+
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::id::{BatchId, MessageId, SessionId};
 use switchboard_core::records::message::{ApiLimits, Priority, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery, Logged};
+use switchboard_core::records::once::Once;
+use switchboard_core::records::plugin::Grants;
+use switchboard_core::rules::grants::may_send;
 
 use sha2::{Digest, Sha256};
 
-use super::Answer;
+use super::{Answer, NOT_GRANTED};
 use crate::bindings::switchboard::plugin::types as wit;
 use crate::bindings::switchboard::plugin::{account, messages};
 use crate::call::CallState;
@@ -19,6 +24,8 @@ use crate::verbs::{NewBatch, NewMessage, VerbError};
 const PAGE_MAX: u32 = 100;
 /// Most characters of the name of an API's limits.
 const API_NAME_CHARS_MAX: usize = 64;
+/// Most characters of a plugin's own key for a message.
+const ONCE_KEY_CHARS_MAX: usize = 255;
 /// Most messages that a page can be behind.
 const OFFSET_MAX: u32 = 50_000;
 
@@ -48,6 +55,11 @@ fn schedule(options: &messages::SendOptions) -> Result<Schedule, VerbError> {
         sends_per_minute: options.sends_per_minute,
         api: options.limits.as_ref().map(api_limits).transpose()?,
     })
+}
+
+/// Whether a plugin was given leave to send from a session.
+fn sender(session: u64) -> impl FnOnce(&Grants) -> Result<(), String> {
+    move |grants| may_send(grants, SessionId(session)).map(drop)
 }
 
 fn direction(direction: messages::Direction) -> Direction {
@@ -132,10 +144,35 @@ impl messages::Host for CallState {
         let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
         let (once, asked) = (self.once.clone(), &options);
         let answer = self
-            .verb(|verbs, caller| async move {
+            .granted_verb(sender(session), |verbs, caller| async move {
                 let (to, once, schedule) = (&*message.to, once.as_deref(), schedule(asked)?);
                 let session = SessionId(session);
                 let new = NewMessage { session, to, content: &content, extras: &extras, schedule, once };
+                Ok(convert::message(&verbs.send(&caller, new).await?))
+            })
+            .await?;
+        self.accepted(answer, &options).await
+    }
+
+    async fn send_once(
+        &mut self,
+        session: u64,
+        key: String,
+        message: wit::Outgoing,
+        options: messages::SendOptions,
+    ) -> Answer<messages::Accepted> {
+        let (content, extras) = (convert::core_content(message.content), convert::core_extras(message.extras));
+        let (plugin, asked) = (Arc::clone(&self.plugin), &options);
+        let answer = self
+            .granted_verb(sender(session), |verbs, caller| async move {
+                let chars = key.chars().count();
+                if !(1..=ONCE_KEY_CHARS_MAX).contains(&chars) {
+                    let why = format!("has {chars} characters; 1 to {ONCE_KEY_CHARS_MAX} are allowed");
+                    return Err(VerbError::Invalid { field: "key".to_owned(), why });
+                }
+                let once = Once::of_plugin(caller.tenant, &plugin, &key, caller.test);
+                let (to, session, schedule) = (&*message.to, SessionId(session), schedule(asked)?);
+                let new = NewMessage { session, to, content: &content, extras: &extras, schedule, once: Some(&once) };
                 Ok(convert::message(&verbs.send(&caller, new).await?))
             })
             .await?;
@@ -150,7 +187,7 @@ impl messages::Host for CallState {
     ) -> Answer<messages::AcceptedAll> {
         let (once, asked, outgoing) = (self.once.clone(), &options, outgoing(wishes));
         let answer: Result<Vec<wit::Message>, _> = self
-            .verb(|verbs, caller| async move {
+            .granted_verb(sender(session), |verbs, caller| async move {
                 let (once, session, schedule) = (once.as_deref(), SessionId(session), schedule(asked)?);
                 let new = NewBatch { session, name: None, messages: &outgoing, schedule, once };
                 Ok(verbs.send_all(&caller, new).await?.iter().map(convert::message).collect())
@@ -170,7 +207,7 @@ impl messages::Host for CallState {
         let asked = &options;
         let (name, outgoing) = (wish.name, outgoing(wish.messages));
         let answer = self
-            .verb(|verbs, caller| async move {
+            .granted_verb(sender(session), |verbs, caller| async move {
                 let (name, once, session) = (name.as_deref(), once.as_deref(), SessionId(session));
                 let schedule = schedule(asked)?;
                 let outcome =
@@ -189,7 +226,12 @@ impl messages::Host for CallState {
     }
 
     async fn get(&mut self, id: u64) -> Answer<wit::Message> {
-        self.verb(|verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) }).await
+        // What it did not send itself does not exist for a tenant's own router.
+        self.granted_verb(
+            |grants| grants.send.map(drop).ok_or_else(|| format!("send: {NOT_GRANTED}")),
+            |verbs, caller| async move { Ok(convert::message(&verbs.message(&caller, MessageId(id)).await?)) },
+        )
+        .await
     }
 
     async fn received(&mut self, event: u64) -> Answer<wit::Event> {

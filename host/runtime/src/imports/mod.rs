@@ -10,10 +10,13 @@ mod secrets;
 mod webhooks;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::SessionId;
+use switchboard_core::records::plugin::{Grants, MessageField};
+use switchboard_core::records::session::Session;
 use wasmtime::component::HasSelf;
 
 use crate::bindings::switchboard::plugin::types as wit;
@@ -23,13 +26,15 @@ use crate::convert;
 use crate::engine::EPOCH_TICK;
 use crate::log::LogLevel;
 use crate::outcome::Limit;
-use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError};
+use crate::verbs::{CONNECT_WAIT_MAX, NewSession, NewSettings, VerbError, Verbs};
 
 pub(crate) use http::Fetching;
 pub(crate) use kv::Keeping;
 
 type Answer<T> = wasmtime::Result<Result<T, wit::HostError>>;
 
+/// What a tenant's own router is told of verbs that no grant speaks of.
+const NOT_FOR_OWN_ROUTERS: &str = "a tenant's own router does not have this verb: no grant covers it";
 /// What a plugin is told that has not been granted what it asks for.
 const NOT_GRANTED: &str = "the plugin has no grant for it";
 
@@ -57,21 +62,52 @@ impl CallState {
         Ok(Err(wit::HostError::Denied(format!("{what}: {NOT_GRANTED}"))))
     }
 
-    /// Runs a verb for the caller, within the time that one host call may take.
+    /// Runs a verb for the caller, within the time that one host call may take. A tenant's own router does not have it.
     async fn verb<T, F, Fut>(&mut self, verb: F) -> Answer<T>
     where
-        F: FnOnce(std::sync::Arc<dyn crate::verbs::Verbs>, Principal) -> Fut + Send,
+        F: FnOnce(Arc<dyn Verbs>, Principal) -> Fut + Send,
+        Fut: Future<Output = Result<T, VerbError>> + Send,
+        T: Send,
+    {
+        self.granted_verb(|_| Err(NOT_FOR_OWN_ROUTERS.to_owned()), verb).await
+    }
+
+    /// The same of a verb that a tenant's own router has where its grants are such.
+    async fn granted_verb<T, F, Fut>(&mut self, granted: impl FnOnce(&Grants) -> Result<(), String>, verb: F) -> Answer<T>
+    where
+        F: FnOnce(Arc<dyn Verbs>, Principal) -> Fut + Send,
         Fut: Future<Output = Result<T, VerbError>> + Send,
         T: Send,
     {
         self.count()?;
+        let acting = self.principal.as_ref().and_then(|caller| caller.acting.as_ref());
+        if let Some(Err(why)) = acting.map(|acting| granted(&acting.grants)) {
+            return Ok(Err(wit::HostError::Denied(why)));
+        }
         self.verb_uncounted(verb).await
+    }
+
+    /// What a session shows of itself to the plugin.
+    fn seen_session(&self) -> impl Fn(&Session) -> wit::Session + Send + use<> {
+        let grants = self.principal.as_ref().and_then(|caller| Some(Arc::clone(&caller.acting.as_ref()?.grants)));
+        move |session| {
+            let mut seen = convert::session(session);
+            if let Some(grants) = &grants {
+                seen.settings.clear();
+                if !grants.fields.contains(&MessageField::Number) {
+                    (seen.phone_number, seen.jid, seen.lid) = (String::new(), None, None);
+                    // Words of WhatsApp, which may name somebody.
+                    seen.reason = None;
+                }
+            }
+            seen
+        }
     }
 
     /// The same as part of a host call that was counted.
     async fn verb_uncounted<T, F, Fut>(&mut self, verb: F) -> Answer<T>
     where
-        F: FnOnce(std::sync::Arc<dyn crate::verbs::Verbs>, Principal) -> Fut + Send,
+        F: FnOnce(Arc<dyn Verbs>, Principal) -> Fut + Send,
         Fut: Future<Output = Result<T, VerbError>> + Send,
         T: Send,
     {
@@ -96,6 +132,12 @@ impl CallState {
             Err(_) => Err(wit::HostError::Unavailable(format!("took longer than {} ms", wait.as_millis()))),
         }
     }
+}
+
+/// Whether sessions are granted at all; which ones is the verb's to judge.
+fn some_session(grants: &Grants) -> Result<(), String> {
+    let why = || format!("sessions: {NOT_GRANTED}");
+    if grants.sessions.is_none() { Err(why()) } else { Ok(()) }
 }
 
 /// What a guest is told that is tried where no host is.
@@ -130,12 +172,16 @@ impl config::Host for CallState {
 
 impl sessions::Host for CallState {
     async fn all(&mut self) -> Answer<Vec<wit::Session>> {
-        self.verb(|verbs, caller| async move { Ok(verbs.sessions(&caller).await?.iter().map(convert::session).collect()) })
-            .await
+        let seen = self.seen_session();
+        let sessions =
+            |verbs: Arc<dyn Verbs>, caller| async move { Ok(verbs.sessions(&caller).await?.iter().map(seen).collect()) };
+        self.granted_verb(some_session, sessions).await
     }
 
     async fn get(&mut self, id: u64) -> Answer<wit::Session> {
-        self.verb(|verbs, caller| async move { Ok(convert::session(&verbs.session(&caller, SessionId(id)).await?)) }).await
+        let seen = self.seen_session();
+        let session = |verbs: Arc<dyn Verbs>, caller| async move { Ok(seen(&verbs.session(&caller, SessionId(id)).await?)) };
+        self.granted_verb(some_session, session).await
     }
 
     async fn create(&mut self, new: sessions::NewSession) -> Answer<wit::Session> {

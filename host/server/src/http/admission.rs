@@ -60,7 +60,12 @@ impl FrontDoor {
         }
     }
 
-    async fn authenticate(
+    /// Who presents a credential that the route takes; nobody where it takes none. At a tenant's own router no other tenant's
+    /// key is known.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub(super) async fn authenticate(
         &self,
         presented: Presented<'_>,
         plugin: &ActivePlugin,
@@ -69,6 +74,7 @@ impl FrontDoor {
         if declared.credentials.is_empty() {
             return Ok(None);
         }
+        let owner = Some(plugin.record.tenant).filter(|owner| *owner != TenantId::OPERATOR);
         let mut worst = CredentialError::Missing;
         for accepted in &declared.credentials {
             let admitted = match &accepted.place {
@@ -78,7 +84,8 @@ impl FrontDoor {
                 }
                 place => {
                     let Some(credential) = input::credential(presented.headers, place) else { continue };
-                    self.accounts.authenticate(credential, &accepted.kinds, accepted.service.as_deref()).await
+                    let service = accepted.service.as_deref();
+                    self.accounts.authenticate_of(owner, credential, &accepted.kinds, service).await
                 }
             };
             match admitted {
@@ -97,7 +104,7 @@ pub(super) fn switched_off(plugin: &ActivePlugin, tenant: &Tenant) -> bool {
 }
 
 /// Why a credential will not do, for a plugin to render.
-fn unauthorized_why(error: CredentialError) -> plugin::UnauthorizedWhy {
+pub(super) fn unauthorized_why(error: CredentialError) -> plugin::UnauthorizedWhy {
     use plugin::UnauthorizedWhy as Why;
     match error {
         CredentialError::Missing => Why::Missing,

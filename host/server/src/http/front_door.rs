@@ -13,6 +13,7 @@ use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::Principal;
+use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
 use switchboard_core::storage::Storage;
 use switchboard_runtime::CallContext;
@@ -25,6 +26,7 @@ use super::input;
 use super::limits::{Client, Limits, presents_credential, show_standing};
 use super::listener::Answers;
 use super::mounts::{Found, Lookup};
+use super::own_routes::{busy, is_own};
 use super::problem::{Answer, Problem, json as json_answer, whole};
 use super::streams::Streams;
 use crate::accounts::Accounts;
@@ -166,6 +168,9 @@ impl FrontDoor {
         };
         // A request keeps the generation it began with.
         let generation = self.plugins.generation();
+        if is_own(&refused.path) {
+            return self.own_route(request, &refused, client, &generation).await;
+        }
         let host = input::host(request.uri(), request.headers());
         match generation.mounts.look_up(host.as_deref(), &refused.method, &refused.path) {
             Lookup::Found(found) => {
@@ -194,15 +199,18 @@ impl FrontDoor {
                 answer
             }
             // It may be served again once the plugin can be loaded.
-            Lookup::Unknown { .. } if generation.is_broken_at(host.as_deref(), &refused.path) => {
-                let why = "the plugin that serves this cannot be loaded";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).answer()
-            }
+            Lookup::Unknown { .. } if generation.is_broken_at(host.as_deref(), &refused.path) => Self::not_loaded(),
             Lookup::Unknown { renderer } => self.refuse(renderer, &refused, plugin::Refusal::NotFound).await,
         }
     }
 
-    async fn call(
+    /// What is served here will be once the plugin can be loaded.
+    pub(super) fn not_loaded() -> Answer {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the plugin that serves this cannot be loaded").answer()
+    }
+
+    /// Lets a route answer. `principal` is who calls, or the plugin itself.
+    pub(super) async fn call(
         &self,
         request: Request<Incoming>,
         Found { plugin, route, declared, params, mount }: Found<'_>,
@@ -215,7 +223,7 @@ impl FrontDoor {
             Ok(taken) => taken,
             Err(refusal) => return self.refuse(Some(plugin), refused, refusal).await,
         };
-        let begun = match &principal {
+        let begun = match principal.as_ref().and_then(Principal::with_key) {
             Some(caller) if head.method == Method::POST => {
                 let path_and_query = head.uri.path_and_query().map_or("", |whole| whole.as_str());
                 self.begin_once(caller, &head.headers, path_and_query, &taken.parts()).await
@@ -245,14 +253,14 @@ impl FrontDoor {
             body: std::mem::take(&mut taken.body).into(),
             form: std::mem::take(&mut taken.form),
             files: std::mem::take(&mut taken.files),
-            principal,
+            principal: principal.as_ref().and_then(Principal::with_key).cloned(),
             request_id: refused.request_id.clone(),
             now_ms: self.clock.now().0,
             base_url: input::base_url(&head.headers),
             mount: mount.to_owned(),
         };
         let once = run.as_ref().map(|run| Arc::clone(&run.once));
-        let answer = self.handle(plugin, &input, once, (refused, &head.method)).await;
+        let answer = self.handle(plugin, &input, (principal, once), (refused, &head.method)).await;
         if !answer.status().is_success() {
             self.forget(&taken, tenant).await;
         }
@@ -267,11 +275,16 @@ impl FrontDoor {
         &self,
         plugin: &Arc<ActivePlugin>,
         input: &plugin::Request,
-        once: Option<Arc<Once>>,
+        (caller, once): (Option<Principal>, Option<Arc<Once>>),
         (refused, method): (&plugin::RefusedRequest, &Method),
     ) -> Answer {
-        let caller = input.principal.clone();
-        let tenant = caller.as_ref().map_or(plugin.record.tenant, |caller| caller.tenant);
+        let owner = plugin.record.tenant;
+        let own = owner != TenantId::OPERATOR;
+        let place = if own { self.limits.own_calls.take(owner) } else { None };
+        if own && place.is_none() {
+            return busy();
+        }
+        let tenant = caller.as_ref().map_or(owner, |caller| caller.tenant);
         let context = CallContext { principal: caller, once, ..plugin.context(tenant, input.now_ms) };
         let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
         let given = || json!({ "method": refused.method, "path": refused.path });
@@ -283,6 +296,8 @@ impl FrontDoor {
                     Some(answer) => answer,
                     None => self.failed(plugin, refused, "answered with an impossible status".to_owned()).await,
                 },
+                // Events would be told as nobody's grants say.
+                Some(_) if own => self.failed(plugin, refused, "a tenant's own router has no streams".to_owned()).await,
                 Some(live) => {
                     let caller = (input.principal.as_ref(), method);
                     match self.worded_stream(plugin, caller, response, live, &refused.request_id).await {
@@ -302,7 +317,7 @@ impl FrontDoor {
         self.refuse(Some(plugin), refused, plugin::Refusal::Internal("the plugin failed".to_owned())).await
     }
 
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         renderer: Option<&Arc<ActivePlugin>>,
         refused: &plugin::RefusedRequest,
@@ -354,7 +369,7 @@ fn once_refusal(error: &OnceError) -> plugin::Refusal {
 }
 
 /// A refusal that no plugin renders.
-fn plain_refusal(refusal: plugin::Refusal) -> Problem {
+pub(super) fn plain_refusal(refusal: plugin::Refusal) -> Problem {
     match refusal {
         plugin::Refusal::NotFound => Problem::not_found("nothing is served here"),
         plugin::Refusal::MethodNotAllowed(allowed) => {

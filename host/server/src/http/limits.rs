@@ -15,6 +15,7 @@ use switchboard_core::rules::quota::Standing;
 use switchboard_core::rules::rate::Tally;
 use switchboard_runtime::types::{RatePer, Route};
 
+use super::own_routes::OwnCalls;
 use super::problem::{Answer, Problem};
 use crate::plugins::ActivePlugin;
 
@@ -33,6 +34,8 @@ pub struct HttpSettings {
     pub failed_credentials_per_minute: u64,
     /// Whether routes may be asked only as often as their plugins say.
     pub route_rates: bool,
+    /// Requests without a good key that one address may send to the routers of one tenant in a minute; 0 for any number.
+    pub strangers_per_minute: u64,
 }
 
 /// Where a request comes from.
@@ -47,11 +50,17 @@ enum Asker {
     Client(Client),
 }
 
-/// The counts of the present minute.
+/// The counts of the present minute, and what is under way.
 pub struct Limits {
     settings: HttpSettings,
     failures: Mutex<Tally<(Client, String)>>,
     requests: Mutex<Tally<TenantId>>,
+    /// Apart from those of its keys: a stranger must not use up what these may ask.
+    open_requests: Mutex<Tally<TenantId>>,
+    /// To routers of tenants, without a good key.
+    strangers: Mutex<Tally<(Client, TenantId)>>,
+    /// Requests that the routers of tenants answer.
+    pub(super) own_calls: OwnCalls,
     /// By plugin and name of the rate.
     routes: Mutex<Tally<(String, String, Asker)>>,
 }
@@ -59,7 +68,9 @@ pub struct Limits {
 impl Limits {
     /// No counts yet.
     pub fn new(settings: HttpSettings) -> Self {
-        Self { settings, failures: Mutex::default(), requests: Mutex::default(), routes: Mutex::default() }
+        let (failures, requests, open_requests) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (strangers, routes) = (Mutex::default(), Mutex::default());
+        Self { settings, failures, requests, open_requests, strangers, own_calls: OwnCalls::default(), routes }
     }
 
     /// Where a request of the connection to `peer` comes from.
@@ -84,9 +95,31 @@ impl Limits {
     /// # Errors
     /// How it stands, when its share of the minute is used up.
     pub(super) fn count_request(&self, tenant: &Tenant, now: Timestamp) -> Result<Option<Standing>, Standing> {
+        Self::count_of(&self.requests, tenant, now)
+    }
+
+    /// Counts a request without a key that a tenant's own router is to answer; how it stands, if the tenant's plan limits that.
+    ///
+    /// # Errors
+    /// How it stands, when the share of the minute is used up.
+    pub(super) fn count_open_request(&self, tenant: &Tenant, now: Timestamp) -> Result<Option<Standing>, Standing> {
+        Self::count_of(&self.open_requests, tenant, now)
+    }
+
+    fn count_of(tally: &Mutex<Tally<TenantId>>, tenant: &Tenant, now: Timestamp) -> Result<Option<Standing>, Standing> {
         let Some(max) = plan::effective(tenant).api_requests_per_minute else { return Ok(None) };
-        let Ok(mut requests) = self.requests.lock() else { return Ok(None) };
+        let Ok(mut requests) = tally.lock() else { return Ok(None) };
         requests.count(tenant.id, max, now).map(Some)
+    }
+
+    /// Counts a request to a router of `tenant` that came without a good key.
+    ///
+    /// # Errors
+    /// How the address stands, when it has asked too often.
+    pub(super) fn count_stranger(&self, client: Client, tenant: TenantId, now: Timestamp) -> Result<(), Standing> {
+        let max = self.settings.strangers_per_minute;
+        let Ok(mut strangers) = self.strangers.lock() else { return Ok(()) };
+        if max == 0 { Ok(()) } else { strangers.count((client, tenant), max, now).map(|_| ()) }
     }
 
     /// Counts a request for a route of `plugin`; how its caller stands, if the route has a rate of its own.

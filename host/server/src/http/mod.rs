@@ -3,7 +3,7 @@
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
 //! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `places` what each tenant has
-//! under way, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
+//! under way, `own_routes` are the routers of tenants, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
 
 mod admission;
 mod bodies;
@@ -21,6 +21,7 @@ mod media_links;
 mod metrics;
 mod mounts;
 mod native;
+mod own_routes;
 mod places;
 mod problem;
 mod streams;
@@ -36,5 +37,5 @@ pub use listener::{Listener, ListenerError};
 #[cfg(feature = "sim")]
 pub use local_client::{LocalAnswer, LocalClient, LocalClientError};
 pub use metrics::MetricsDoor;
-pub(crate) use mounts::host_name;
 pub use mounts::{MountTable, RouteError};
+pub(crate) use mounts::{check_own_mounts, host_name};

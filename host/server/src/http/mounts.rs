@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use switchboard_core::records::plugin::Mount;
+use switchboard_core::records::id::TenantId;
+use switchboard_core::records::plugin::{Mount, OWN_PREFIX};
 use switchboard_core::rules::said_back::said_back;
 use switchboard_runtime::types::Route;
 
@@ -14,6 +15,9 @@ use crate::plugins::ActivePlugin;
 /// Most characters of a host name, and of what stands between two dots of it.
 const HOST_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
+/// Most prefixes of one plugin of a tenant, and characters of one.
+const OWN_MOUNTS_MAX: usize = 8;
+const OWN_PREFIX_CHARS_MAX: usize = 128;
 
 /// Why the routes of the active plugins do not make one table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,18 @@ pub enum RouteError {
         /// The prefix.
         prefix: String,
         /// Who answers.
+        other: String,
+    },
+    /// A tenant's plugin would be reached where another one of it is.
+    #[error(
+        "{prefix} cannot be a place of this plugin, since {other} is reached at {taken} already: give one of them another prefix"
+    )]
+    Overlap {
+        /// The prefix.
+        prefix: String,
+        /// Where the other one is.
+        taken: String,
+        /// Which.
         other: String,
     },
     /// A name is no host name.
@@ -82,8 +98,16 @@ pub(super) enum Lookup<'a> {
 }
 
 /// Every route of every active plugin.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct MountTable {
+    shared: Arc<SharedTable>,
+    /// The routers of each tenant that has one.
+    own: BTreeMap<TenantId, Arc<Table>>,
+}
+
+/// The routes of the operator's plugins.
+#[derive(Default)]
+struct SharedTable {
     /// What requests for any host find.
     common: Table,
     /// What is bound to a host name is looked at first.
@@ -106,15 +130,68 @@ struct Gathered {
 }
 
 impl MountTable {
-    /// The table of these plugins.
+    /// This table, where these are all of the plugins of `owner`.
     ///
     /// # Errors
     /// When two of them serve the same, or a path is not well formed.
-    pub fn of(plugins: &[Arc<ActivePlugin>]) -> Result<Self, RouteError> {
+    pub(crate) fn with(&self, owner: TenantId, plugins: &[Arc<ActivePlugin>]) -> Result<Self, RouteError> {
+        let plugins = plugins.iter().filter(|plugin| plugin.record.tenant == owner);
+        let mut table = self.clone();
+        if owner == TenantId::OPERATOR {
+            table.shared = Arc::new(SharedTable::of(plugins)?);
+            return Ok(table);
+        }
+        match own_table(plugins)? {
+            Some(own) => drop(table.own.insert(owner, Arc::new(own))),
+            None => drop(table.own.remove(&owner)),
+        }
+        Ok(table)
+    }
+
+    /// Who serves `method` and `path` in the place of a tenant.
+    pub(super) fn look_up_own(&self, tenant: TenantId, method: &str, path: &str) -> Lookup<'_> {
+        self.own.get(&tenant).map_or(Lookup::Unknown { renderer: None }, |table| table.look_up(method, path))
+    }
+
+    /// Who serves `method` and `path` for `host`, which is in lower case and has no port. `HEAD` is served where `GET` is.
+    pub(super) fn look_up(&self, host: Option<&str>, method: &str, path: &str) -> Lookup<'_> {
+        self.shared.look_up(host, method, path)
+    }
+
+    /// Who answers for what nobody serves at `path` of `host`.
+    pub(super) fn owner(&self, host: Option<&str>, path: &str) -> Option<&Arc<ActivePlugin>> {
+        self.shared.owner(host, path)
+    }
+}
+
+/// The routes of one tenant's plugins, if there are any.
+fn own_table<'a>(plugins: impl Iterator<Item = &'a Arc<ActivePlugin>>) -> Result<Option<Table>, RouteError> {
+    let mut gathered = Gathered::default();
+    for plugin in plugins.filter(|plugin| !plugin.loaded.routes.is_empty()) {
+        for mount in plugin.record.places() {
+            let meets = |taken: &str| is_below(&mount.prefix, taken) || is_below(taken, &mount.prefix);
+            if let Some((taken, other)) = gathered.owners.iter().find(|(taken, _)| meets(taken)) {
+                let (taken, other) = (taken.clone(), other.record.name.clone());
+                return Err(RouteError::Overlap { prefix: mount.prefix, taken, other });
+            }
+            gathered.add(plugin, &mount)?;
+        }
+    }
+    if gathered.paths.is_empty() { Ok(None) } else { gathered.table().map(Some) }
+}
+
+/// Whether a path is a prefix, or below it.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl SharedTable {
+    fn of<'a>(plugins: impl Iterator<Item = &'a Arc<ActivePlugin>>) -> Result<Self, RouteError> {
         let mut gathered: BTreeMap<Option<String>, Gathered> = BTreeMap::new();
         for plugin in plugins {
-            for mount in &plugin.record.mounts {
-                gathered.entry(mount.host.clone()).or_default().add(plugin, mount)?;
+            for mount in plugin.record.places() {
+                check_prefix(&mount.prefix)?;
+                gathered.entry(mount.host.clone()).or_default().add(plugin, &mount)?;
             }
         }
         let mut table = Self::default();
@@ -128,8 +205,7 @@ impl MountTable {
         Ok(table)
     }
 
-    /// Who serves `method` and `path` for `host`, which is in lower case and has no port. `HEAD` is served where `GET` is.
-    pub(super) fn look_up(&self, host: Option<&str>, method: &str, path: &str) -> Lookup<'_> {
+    fn look_up(&self, host: Option<&str>, method: &str, path: &str) -> Lookup<'_> {
         let bound = host.and_then(|host| self.bound.get(host)).map(|table| table.look_up(method, path));
         match (bound, self.common.look_up(method, path)) {
             (None, common) => common,
@@ -150,8 +226,7 @@ impl MountTable {
         }
     }
 
-    /// Who answers for what nobody serves at `path` of `host`.
-    pub(super) fn owner(&self, host: Option<&str>, path: &str) -> Option<&Arc<ActivePlugin>> {
+    fn owner(&self, host: Option<&str>, path: &str) -> Option<&Arc<ActivePlugin>> {
         let bound = host.and_then(|host| self.bound.get(host)).and_then(|table| table.owner(path));
         bound.or_else(|| self.common.owner(path))
     }
@@ -159,7 +234,6 @@ impl MountTable {
 
 impl Gathered {
     fn add(&mut self, plugin: &Arc<ActivePlugin>, mount: &Mount) -> Result<(), RouteError> {
-        check_prefix(&mount.prefix)?;
         // What is said of a conflict names the host as well.
         let at = |path: &str| format!("{}{path}", mount.host.as_deref().unwrap_or_default());
         if mount.owner {
@@ -194,8 +268,7 @@ impl Gathered {
 
 impl Table {
     fn owner(&self, path: &str) -> Option<&Arc<ActivePlugin>> {
-        let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.owners.iter().find(|(prefix, _)| below(prefix)).map(|(_, plugin)| plugin)
+        self.owners.iter().find(|(prefix, _)| is_below(path, prefix)).map(|(_, plugin)| plugin)
     }
 
     fn look_up(&self, method: &str, path: &str) -> Lookup<'_> {
@@ -252,10 +325,35 @@ pub(crate) fn host_name(given: &str) -> Result<String, RouteError> {
     Ok(name)
 }
 
+/// Whether a tenant's plugin can be reached there, within the tenant's own place.
+///
+/// # Errors
+/// [`RouteError::BadPath`] and [`RouteError::BadHost`].
+pub(crate) fn check_own_mounts(mounts: &[Mount]) -> Result<(), RouteError> {
+    let bad = |path: &str, why: String| Err(RouteError::BadPath { path: said_back(path), why });
+    if mounts.len() > OWN_MOUNTS_MAX {
+        return bad("", format!("there are {} prefixes; the limit is {OWN_MOUNTS_MAX}", mounts.len()));
+    }
+    for Mount { prefix, host, .. } in mounts {
+        if host.is_some() {
+            return bad(prefix, "only the operator can bind a router to a host name".to_owned());
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        let segment = |segment: &str| !segment.is_empty() && segment.chars().all(plain);
+        let fits = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+        if !fits || prefix.len() > OWN_PREFIX_CHARS_MAX {
+            let why = "a prefix such as /orders is expected: segments of a-z, 0-9, - and _, each after a /, at most 128 characters";
+            return bad(prefix, why.to_owned());
+        }
+    }
+    Ok(())
+}
+
 fn check_prefix(prefix: &str) -> Result<(), RouteError> {
-    let reserved = prefix == "/switchboard" || prefix.starts_with("/switchboard/");
+    let reserved = is_below(prefix, "/switchboard") || is_below(prefix, OWN_PREFIX.trim_end_matches('/'));
     if !prefix.starts_with('/') || prefix.ends_with('/') || prefix.contains(['{', '}']) || reserved {
-        let why = "a prefix begins with /, does not end with /, has no braces and is not below /switchboard".to_owned();
+        let why =
+            "a prefix begins with /, does not end with /, has no braces and is not below /switchboard or /t".to_owned();
         return Err(RouteError::BadPath { path: prefix.to_owned(), why });
     }
     Ok(())
@@ -273,6 +371,20 @@ mod tests {
             assert_eq!(host_name(bad), Err(RouteError::BadHost(bad.to_owned())), "{bad}");
         }
         assert!(host_name(&"a".repeat(64)).is_err() && host_name(&"a.".repeat(128)).is_err());
+    }
+
+    #[test]
+    fn a_tenants_prefixes_are_plain_and_of_no_host() {
+        let mount = |prefix: &str| Mount { prefix: prefix.to_owned(), owner: false, host: None };
+        for good in ["/orders", "/shop-1/orders", "/a_b"] {
+            assert_eq!(check_own_mounts(&[mount(good)]), Ok(()), "{good}");
+        }
+        for bad in ["", "/", "orders", "/orders/", "//orders", "/a//b", "/..", "/Orders", "/{id}", "/a b", "/%2e", "/a.b"] {
+            assert!(matches!(check_own_mounts(&[mount(bad)]), Err(RouteError::BadPath { .. })), "{bad}");
+        }
+        assert!(check_own_mounts(&[mount(&format!("/{}", "a".repeat(128)))]).is_err());
+        assert!(check_own_mounts(&vec![mount("/a"); 9]).is_err());
+        assert!(check_own_mounts(&[Mount { host: Some("wa.example.com".to_owned()), ..mount("/a") }]).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::{Grants, Mount, Plugin};
+use switchboard_core::records::plugin::{Grants, Plugin};
 use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
 
 /// A plugin that is active.
@@ -33,13 +33,8 @@ struct Usage {
 impl ActivePlugin {
     /// The plugin of this record whose active version is `loaded`.
     pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin) -> Arc<Self> {
-        let url = |mount: &Mount| match &mount.host {
-            // Relative to where the document is: the same protocol, another host.
-            Some(host) => format!("//{host}{}", mount.prefix),
-            None => mount.prefix.clone(),
-        };
         let openapi = loaded.openapi.take().map(|mut document| {
-            let servers = record.mounts.iter().map(|mount| json!({ "url": url(mount) })).collect();
+            let servers = record.places().iter().map(|mount| json!({ "url": mount.url() })).collect();
             document.insert("servers".to_owned(), servers);
             Bytes::from(serde_json::Value::Object(document).to_string())
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::Plugin;
 
-use super::{ActivePlugin, InstallError, POLICY_INTERFACE};
+use super::{ActivePlugin, InstallError, POLICY_INTERFACE, ROUTER_INTERFACE};
 use crate::http::MountTable;
 
 /// A plugin that is stored, and that nothing calls.
@@ -78,11 +78,7 @@ impl Generation {
             Change::Idle(plugin) => idle.push(Arc::clone(plugin)),
             Change::Gone(..) => {}
         }
-        // Only the operator's are mounted.
-        let mounts = match place.0 {
-            TenantId::OPERATOR => Arc::new(MountTable::of(&plugins)?),
-            _ => Arc::clone(&self.mounts),
-        };
+        let mounts = Arc::new(self.mounts.with(place.0, &plugins)?);
         let lost = idle
             .iter()
             .filter(|plugin| plugin.has_lost(POLICY_INTERFACE))
@@ -104,8 +100,8 @@ impl Generation {
     /// Whether `path` is where a plugin would answer that cannot be loaded.
     pub(crate) fn is_broken_at(&self, host: Option<&str>, path: &str) -> bool {
         let below = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let broken = self.idle.iter().filter(|plugin| plugin.broken.is_some());
-        broken.flat_map(|plugin| &plugin.record.mounts).any(|mount| {
+        let broken = self.idle.iter().filter(|plugin| plugin.has_lost(ROUTER_INTERFACE));
+        broken.flat_map(|plugin| plugin.record.places()).any(|mount| {
             let for_host = mount.host.as_deref().is_none_or(|bound| Some(bound) == host);
             for_host && below(&mount.prefix)
         })

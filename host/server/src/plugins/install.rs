@@ -25,7 +25,7 @@ pub struct Install {
     pub name: String,
     /// The component.
     pub component: Vec<u8>,
-    /// Where its router is reached; the operator's plugins only. `None` keeps what it has.
+    /// Where its router is reached; a tenant's within the tenant's own place. `None` keeps what it has.
     pub mounts: Option<Vec<Mount>>,
     /// Its configuration. `None` keeps what it has.
     pub config: Option<serde_json::Value>,
@@ -95,6 +95,16 @@ pub enum InstallError {
     /// Its routes do not fit beside those of the others.
     #[error(transparent)]
     Routes(#[from] RouteError),
+    /// A route of a tenant's plugin takes too much from somebody without a key.
+    #[error("the route {route} takes bodies of {bytes} bytes and asks for no credential; such a route may take {max}")]
+    OpenBody {
+        /// Method and path.
+        route: String,
+        /// What it would take.
+        bytes: u32,
+        /// What it may take.
+        max: u32,
+    },
     /// There is no such plugin.
     #[error("there is no plugin of this name")]
     NoSuchPlugin,
@@ -171,9 +181,6 @@ pub(super) fn check(install: &Install) -> Result<(), InstallError> {
     let chars = install.note.chars().count();
     if chars > NOTE_CHARS_MAX {
         return invalid("note", format!("has {chars} characters; the limit is {NOTE_CHARS_MAX}"));
-    }
-    if install.tenant != TenantId::OPERATOR && install.mounts.as_ref().is_some_and(|mounts| !mounts.is_empty()) {
-        return invalid("mounts", "only the operator can mount a router".to_owned());
     }
     Ok(())
 }

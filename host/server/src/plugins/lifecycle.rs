@@ -8,12 +8,16 @@ use sha2::{Digest, Sha256};
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Declared, Plugin};
 use switchboard_core::storage::{StorageError, VersionChange};
+use switchboard_runtime::types::Route;
 use switchboard_runtime::{CallContext, LoadedPlugin, Owner};
 
 use super::grants::enough;
 use super::install::{Faults, check_config};
 use super::{ActivePlugin, Change, GrantWish, IdlePlugin, InstallError, Plugins, full_name};
 use crate::guards::order_fault;
+
+/// Most bytes of a body that a tenant's router takes from somebody without a key: 1 MiB.
+const OPEN_BODY_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Which version is to be the active one.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +52,7 @@ impl Plugins {
         let active = self.load_active(&draft).await?;
         let declared = declared(&active.loaded);
         let _turn = self.turn(tenant).await?;
-        need_mounts(&active)?;
+        check_routes(&active)?;
         self.fits(&Change::Active(Arc::clone(&active)))?;
         // Perhaps it was deleted meanwhile: nothing must be left for one that takes its name.
         let held = self.stored(tenant, name).await?.grants;
@@ -81,6 +85,7 @@ impl Plugins {
         self.stored(tenant, name).await?;
         let declared = active.as_ref().map(|active| declared(&active.loaded)).unwrap_or_default();
         if let Some(active) = &active {
+            check_routes(active)?;
             self.fits(&Change::Active(Arc::clone(active)))?;
         }
         if !declared.event_kinds.is_empty() {
@@ -121,7 +126,7 @@ impl Plugins {
         }
         let active = self.load_active(&draft).await?;
         let _turn = self.turn(tenant).await?;
-        need_mounts(&active)?;
+        check_routes(&active)?;
         self.fits(&Change::Active(Arc::clone(&active)))?;
         self.set_stopped(&draft, false, Some(&active), &Declared::default()).await
     }
@@ -259,11 +264,23 @@ pub(super) fn declared(loaded: &LoadedPlugin) -> Declared {
     Declared { interfaces, event_kinds, class: loaded.class }
 }
 
-/// A plugin with routes has to be mounted.
-pub(super) fn need_mounts(active: &ActivePlugin) -> Result<(), InstallError> {
-    if !active.loaded.routes.is_empty() && active.record.mounts.is_empty() {
-        let why = "a router needs to know where it is mounted; only the operator can mount one".to_owned();
-        return Err(InstallError::Invalid { field: "mounts", why });
+/// Whether a plugin can serve its routes: the operator's has to be mounted, and a tenant's takes no large bodies from anybody.
+pub(super) fn check_routes(active: &ActivePlugin) -> Result<(), InstallError> {
+    let ActivePlugin { record, loaded, .. } = active;
+    if record.tenant == TenantId::OPERATOR {
+        if !loaded.routes.is_empty() && record.mounts.is_empty() {
+            let why = "a router of the operator's needs to know where it is mounted".to_owned();
+            return Err(InstallError::Invalid { field: "mounts", why });
+        }
+        return Ok(());
     }
-    Ok(())
+    let open = loaded.routes.iter().filter(|route| route.credentials.is_empty());
+    match open.into_iter().find(|route| route.body.json_bytes_max > OPEN_BODY_BYTES_MAX) {
+        None => Ok(()),
+        Some(Route { method, path, body, .. }) => Err(InstallError::OpenBody {
+            route: format!("{method} {path}"),
+            bytes: body.json_bytes_max,
+            max: OPEN_BODY_BYTES_MAX,
+        }),
+    }
 }

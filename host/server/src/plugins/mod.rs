@@ -52,6 +52,8 @@ use turns::Turns;
 
 /// The interface of responders.
 const RESPONDER_INTERFACE: &str = "responder";
+/// The interface of routers.
+pub(crate) const ROUTER_INTERFACE: &str = "router";
 /// The interface of policies.
 pub(crate) const POLICY_INTERFACE: &str = "auth-policy";
 /// Most plugins of one tenant.

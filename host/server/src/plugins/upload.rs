@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{Declared, Mount, Plugin, PluginVersion};
 use switchboard_core::storage::{NewVersion, VersionKept};
 use tokio::time::Instant;
 
 use super::grants::enough;
 use super::install::{Faults, check};
-use super::lifecycle::{declared, need_mounts};
+use super::lifecycle::{check_routes, declared};
 use super::{ActivePlugin, Change, GrantWish, Install, InstallError, Installed, PLUGINS_MAX, Plugins, STORE_MIB_MAX};
-use crate::http::{RouteError, host_name};
+use crate::http::{RouteError, check_own_mounts, host_name};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -64,7 +65,7 @@ impl Plugins {
         }
         let mut draft = stored.unwrap_or_else(|| Plugin::new(*tenant, name, self.clock.now()));
         if let Some(mounts) = mounts {
-            draft.mounts = checked_mounts(mounts)?;
+            draft.mounts = checked_mounts(*tenant, mounts)?;
         }
         if let Some(config) = config {
             draft.config.clone_from(config);
@@ -85,7 +86,7 @@ impl Plugins {
         let (draft, now) = (&active.record, self.clock.now());
         version.uploaded_at = now;
         if activate {
-            need_mounts(&active)?;
+            check_routes(&active)?;
             // Its routes must fit before anything is stored.
             self.fits(&Change::Active(Arc::clone(&active)))?;
         }
@@ -125,11 +126,16 @@ impl Plugins {
     }
 }
 
-fn checked_mounts(mounts: &[Mount]) -> Result<Vec<Mount>, InstallError> {
+fn checked_mounts(owner: TenantId, mounts: &[Mount]) -> Result<Vec<Mount>, InstallError> {
+    let refused = |error: RouteError| InstallError::Invalid { field: "mounts", why: error.to_string() };
+    if owner != TenantId::OPERATOR {
+        check_own_mounts(mounts).map_err(refused)?;
+        return Ok(mounts.iter().map(|mount| Mount { owner: true, ..mount.clone() }).collect());
+    }
     let checked = |mount: &Mount| {
         let host = mount.host.as_deref().map(host_name).transpose()?;
         Ok(Mount { host, ..mount.clone() })
     };
     let mounts: Result<_, RouteError> = mounts.iter().map(checked).collect();
-    mounts.map_err(|error| InstallError::Invalid { field: "mounts", why: error.to_string() })
+    mounts.map_err(refused)
 }

@@ -15,6 +15,11 @@ use switchboard_runtime::verbs::{BatchOutcome, NewBatch, NewMessage, VerbError};
 
 use super::{HostVerbs, intake_error, need, need_to_send, unavailable};
 
+/// The plugin that sends of itself, or for whoever asks it.
+fn origin(caller: &Principal) -> Option<String> {
+    caller.acting.as_ref().map(|acting| acting.plugin.to_string())
+}
+
 /// What these messages wish for.
 fn wishes(new: &NewBatch<'_>, by: Option<&Arc<Principal>>) -> Vec<SendWish> {
     let wish = |(to, content, extras): &(String, Content, Extras)| SendWish {
@@ -23,7 +28,7 @@ fn wishes(new: &NewBatch<'_>, by: Option<&Arc<Principal>>) -> Vec<SendWish> {
         content: content.clone(),
         extras: extras.clone(),
         schedule: new.schedule,
-        origin: None,
+        origin: by.and_then(|by| origin(by)),
         by: by.cloned(),
     };
     new.messages.iter().map(wish).collect()
@@ -39,7 +44,7 @@ impl HostVerbs {
             content: new.content.clone(),
             extras: new.extras.clone(),
             schedule: new.schedule,
-            origin: None,
+            origin: origin(caller),
             by: Some(Arc::new(caller.clone())),
         };
         self.intake.accept_once(caller.tenant, wish, new.once).await.map_err(intake_error)
@@ -54,7 +59,8 @@ impl HostVerbs {
 
     pub(super) async fn accept_batch(&self, caller: &Principal, new: NewBatch<'_>) -> Result<BatchOutcome, VerbError> {
         let (session, name) = (new.session, new.name.map(str::to_owned));
-        let wish = BatchWish { session, name, messages: wishes(&new, None) };
+        let by = Arc::new(caller.clone());
+        let wish = BatchWish { session, name, messages: wishes(&new, Some(&by)) };
         let accepted = self.send_batch(caller, wish, new.once).await?;
         let missing = || VerbError::Unavailable("a message of the batch is missing".to_owned());
         let result = |one: Result<Option<Message>, _>| one.map_err(intake_error)?.ok_or_else(missing);
@@ -80,9 +86,13 @@ impl HostVerbs {
     }
 
     pub(super) async fn message_of(&self, caller: &Principal, id: MessageId) -> Result<Message, VerbError> {
-        need(caller, "messages", "read")?;
+        let own = origin(caller);
+        if own.is_none() {
+            need(caller, "messages", "read")?;
+        }
         let message = self.storage.message(caller.tenant, id).await.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
-        if caller.may_use(message.session) { Ok(message) } else { Err(VerbError::NotFound) }
+        let seen = caller.may_use(message.session) && (own.is_none() || message.origin == own);
+        if seen { Ok(message) } else { Err(VerbError::NotFound) }
     }
 
     pub(super) async fn received_message(&self, caller: &Principal, event: u64) -> Result<Event, VerbError> {

@@ -92,10 +92,7 @@ async fn finish(task: JoinHandle<Result<bool, StorageError>>) -> Result<bool, Ve
 
 /// Whether the caller may send. What a test key sends never leaves the host.
 fn need_to_send(caller: &Principal) -> Result<(), VerbError> {
-    if caller.may("messages", "write") {
-        return Ok(());
-    }
-    Err(VerbError::Denied("the key lacks the scope messages:write".to_owned()))
+    authority::check(caller, "messages", "write").map_err(denied)
 }
 
 fn denied(why: Denial) -> VerbError {

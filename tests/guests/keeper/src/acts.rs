@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use switchboard_guest_sdk::kv::{self, Expected, Stretch};
+use switchboard_guest_sdk::messages::{self, Direction, MessageQuery};
 use switchboard_guest_sdk::types::HostError;
-use switchboard_guest_sdk::{log, secrets};
+use switchboard_guest_sdk::{account, at_once, contacts, groups, log, media, secrets, sessions, text_to, webhooks};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +26,16 @@ enum Act {
     LogSecret(String, String),
     /// Fails with what a secret is.
     FailWithSecret(String),
+    /// The sessions that it has to do with: number and own number of each.
+    Sessions,
+    /// From which session, to whom, what.
+    Send(u64, String, String),
+    /// The same under a key.
+    SendOnce(u64, String, String, String),
+    /// The state of a message.
+    Message(u64),
+    /// What becomes of verbs that no grant speaks of, about this session.
+    Forbidden(u64),
     Fail(String),
     Trap,
     Spin,
@@ -65,10 +76,44 @@ impl Act {
                 let secret = secrets::get(&name).map_err(refusal)?;
                 return Err(format!("the key {secret} was refused"));
             }
+            Self::Sessions => sessions::all().map(|all| {
+                let all: Vec<String> = all.iter().map(|one| format!("{}:{}", one.id, one.phone_number)).collect();
+                all.join(" ")
+            }),
+            Self::Send(session, to, text) => {
+                messages::send(session, &text_to(&to, text), &at_once()).map(|sent| sent.message.id.to_string())
+            }
+            Self::SendOnce(session, key, to, text) => {
+                let sent = messages::send_once(session, &key, &text_to(&to, text), &at_once());
+                sent.map(|sent| sent.message.id.to_string())
+            }
+            Self::Message(id) => messages::get(id).map(|message| format!("{:?}", message.state)),
+            Self::Forbidden(session) => return Ok(forbidden(session)),
             Self::Usage => kv::usage().map(|kept| format!("{} of {}", kept.used_bytes, kept.max_bytes)),
         };
         Ok(said.unwrap_or_else(refusal))
     }
+}
+
+/// What verbs say that a tenant's own router does not have, each once.
+fn forbidden(session: u64) -> String {
+    let every =
+        MessageQuery { session: None, direction: None, states: vec![], since_ms: None, until_ms: None, offset: 0, limit: 1 };
+    let mut said = vec![
+        sessions::qr(session).err(),
+        sessions::disconnect(session).err(),
+        sessions::draw_links(&[session], 60).err(),
+        messages::find(&every).err(),
+        messages::count(session, Direction::Received).err(),
+        contacts::find(session, 0, 1).err(),
+        groups::find(session, 0, 1).err(),
+        webhooks::all().err(),
+        account::info().err(),
+        media::link("x", 60).err(),
+    ];
+    let mut said: Vec<String> = said.drain(..).map(|error| error.map_or("done".to_owned(), refusal)).collect();
+    said.dedup();
+    said.join("; ")
 }
 
 fn scan(stretch: Stretch) -> Result<String, HostError> {

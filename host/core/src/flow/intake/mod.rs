@@ -15,10 +15,12 @@ use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
+use crate::records::account::{Acting, Principal};
 use crate::records::content::{Content, Interactive};
 use crate::records::id::{BatchId, MessageId, SessionId, TenantId, draw_whatsapp_id};
 use crate::records::message::{ApiLimits, BatchRecord, Message, MessageState, Schedule};
 use crate::records::once::{Once, OnceMark, OnceStep};
+use crate::records::plugin::SendGrant;
 use crate::records::session::SessionState;
 use crate::rules::address::parse_recipient;
 use crate::rules::interactive;
@@ -112,6 +114,7 @@ impl Intake {
         if let Some(mark) = self.made_before(step.as_ref()).await? {
             return self.made_messages(tenant, &mark).await;
         }
+        let acting = acting(&wishes);
         let (mut messages, mut ids) = (Vec::with_capacity(count), HashSet::new());
         for wish in wishes {
             let mut message = self.judge(tenant, wish).await?;
@@ -122,14 +125,14 @@ impl Intake {
         }
         if count > 1 {
             // Many files are not to be kept for what a limit refuses. For one, the commit says so soon enough.
-            let used = self.storage.used(tenant, self.charges(tenant, &messages).await?).await?;
+            let used = self.storage.used(tenant, self.charges_of(tenant, &messages, acting.as_ref()).await?).await?;
             quota::reached(&used, self.clock.now()).map_or(Ok(()), |reached| Err(IntakeError::QuotaReached(reached)))?;
         }
         for message in &mut messages {
             message.content = self.with_file(tenant, message.content.clone(), &message.schedule).await?;
         }
         let once = step.map(|step| OnceStep { places: (0..).take(count).collect(), ..step });
-        match self.commit(tenant, Acceptance { messages, once, ..Acceptance::default() }).await? {
+        match self.commit(tenant, Acceptance { messages, once, ..Acceptance::default() }, acting.as_ref()).await? {
             Committed::Now(accepted, _) => Ok(accepted.messages),
             Committed::Before(mark) => self.made_messages(tenant, &mark).await,
         }
@@ -177,6 +180,7 @@ impl Intake {
         let before = self.made_before(step.as_ref()).await?;
         let now = self.clock.now();
         let id = BatchId(self.draw_message_id().0);
+        let acting = acting(&wish.messages);
         let mut judged: Vec<Result<(), IntakeError>> = Vec::with_capacity(count);
         let mut messages: Vec<Message> = Vec::with_capacity(count);
         let mut ids = HashSet::new();
@@ -201,7 +205,7 @@ impl Intake {
         let taken = (0..).zip(&judged).filter(|(_, verdict)| verdict.is_ok()).map(|(place, _)| place).collect();
         let once = step.map(|step| OnceStep { places: taken, ..step });
         let acceptance = Acceptance { messages, batch: Some(record), once, ..Acceptance::default() };
-        let (accepted, over) = match self.commit(tenant, acceptance).await {
+        let (accepted, over) = match self.commit(tenant, acceptance, acting.as_ref()).await {
             Ok(Committed::Now(accepted, over)) => (*accepted, over),
             Ok(Committed::Before(mark)) => return self.made_batch(tenant, &mark, judged).await,
             Err(IntakeError::QuotaReached(reached)) => (Acceptance::default(), Some(reached)),
@@ -239,10 +243,15 @@ impl Intake {
 
     /// Commits what was judged, under other ids where they are taken. Of a batch that is more than a limit leaves room for, the
     /// first messages are kept.
-    async fn commit(&self, tenant: TenantId, mut acceptance: Acceptance) -> Result<Committed, IntakeError> {
+    async fn commit(
+        &self,
+        tenant: TenantId,
+        mut acceptance: Acceptance,
+        acting: Option<&Acting>,
+    ) -> Result<Committed, IntakeError> {
         let mut over = None;
         for _ in 0..COMMIT_TRIES_MAX {
-            acceptance.charges = self.charges(tenant, &acceptance.messages).await?;
+            acceptance.charges = self.charges_of(tenant, &acceptance.messages, acting).await?;
             match self.storage.accept(tenant, &acceptance).await {
                 Ok(()) => {
                     self.wake(&acceptance.messages);
@@ -330,6 +339,23 @@ impl Intake {
         Ok(quota::apart(charges, messages.iter().any(|message| message.test)))
     }
 
+    /// The same, and what they cost the plugin that acts.
+    async fn charges_of(
+        &self,
+        tenant: TenantId,
+        messages: &[Message],
+        acting: Option<&Acting>,
+    ) -> Result<Vec<Charge>, StorageError> {
+        let mut charges = self.charges(tenant, messages).await?;
+        if let Some(Acting { plugin, grants, .. }) = acting {
+            // What was given no leave to send is refused before it is a wish.
+            let grant = grants.send.unwrap_or(SendGrant { per_minute: 0 });
+            let charge = quota::plugin_charge(plugin, grant, messages.len() as u64, self.clock.now());
+            charges.extend(quota::apart(vec![charge], messages.iter().any(|message| message.test)));
+        }
+        Ok(charges)
+    }
+
     /// The time.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
@@ -381,10 +407,11 @@ impl Intake {
             return Err(IntakeError::SwitchedOff(session.id));
         }
         let by = wish.by.as_deref();
+        let asked_by = by.and_then(Principal::with_key);
         self.permitted(
             tenant,
             Question {
-                by,
+                by: asked_by,
                 session: &session,
                 to: &to,
                 content: &content,
@@ -417,6 +444,11 @@ impl Intake {
             test: by.is_some_and(|by| by.test),
         })
     }
+}
+
+/// The plugin that acts where these are wished for; all of them are one request's.
+fn acting(wishes: &[SendWish]) -> Option<Acting> {
+    wishes.first()?.by.as_ref()?.acting.clone()
 }
 
 /// Leaves of a batch what there is room for; the limit that cut it.

@@ -86,7 +86,15 @@ fn call(name: &str, language: Option<&str>, parameters: &[&str]) -> SendWish {
 }
 
 fn holder(test: bool) -> Arc<Principal> {
-    Arc::new(Principal { tenant: TENANT, key: KeyId(42), kind: KeyKind::Tenant, session: None, scopes: vec![], test })
+    Arc::new(Principal {
+        tenant: TENANT,
+        key: KeyId(42),
+        kind: KeyKind::Tenant,
+        session: None,
+        scopes: vec![],
+        test,
+        acting: None,
+    })
 }
 
 #[tokio::test]

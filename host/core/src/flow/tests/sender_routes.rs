@@ -38,7 +38,7 @@ impl SenderRoutes for Chooser {
 }
 
 fn caller(session: Option<SessionId>) -> Principal {
-    Principal { tenant: TENANT, key: KeyId(42), kind: KeyKind::Tenant, session, scopes: vec![], test: false }
+    Principal { tenant: TENANT, key: KeyId(42), kind: KeyKind::Tenant, session, scopes: vec![], test: false, acting: None }
 }
 
 async fn more_sessions(host: &Host, ids: impl Iterator<Item = u64>) {

@@ -16,7 +16,15 @@ use crate::records::session::SessionState;
 use crate::storage::{Cancelled, PRETENCE_STEP};
 
 fn testing(wish: SendWish) -> SendWish {
-    let by = Principal { tenant: TENANT, key: KeyId(42), kind: KeyKind::Tenant, session: None, scopes: vec![], test: true };
+    let by = Principal {
+        tenant: TENANT,
+        key: KeyId(42),
+        kind: KeyKind::Tenant,
+        session: None,
+        scopes: vec![],
+        test: true,
+        acting: None,
+    };
     SendWish { by: Some(Arc::new(by)), ..wish }
 }
 

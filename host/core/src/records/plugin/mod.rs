@@ -32,7 +32,7 @@ pub const BEFORE_MAX: usize = 16;
 /// Where a router plugin is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// Path prefix without a slash at its end.
+    /// Path prefix without a slash at its end; of a tenant's plugin within the tenant's own place.
     pub prefix: String,
     /// It answers for paths and methods below the prefix that no plugin serves.
     #[serde(default)]
@@ -40,6 +40,24 @@ pub struct Mount {
     /// The host name, lower case, that requests have to be for; any unless it is given.
     #[serde(default)]
     pub host: Option<String>,
+}
+
+impl Mount {
+    /// Where it is, relative to the host: with a host name of its own, the same protocol and another host.
+    pub fn url(&self) -> String {
+        match &self.host {
+            Some(host) => format!("//{host}{}", self.prefix),
+            None => self.prefix.clone(),
+        }
+    }
+}
+
+/// The prefix below which the routers of tenants are, each tenant's under its own number.
+pub const OWN_PREFIX: &str = "/t/";
+
+/// Where the routers of a tenant are, without a slash at its end.
+pub fn own_place(tenant: TenantId) -> String {
+    format!("{OWN_PREFIX}{tenant}")
 }
 
 /// A plugin: a name under which versions are uploaded, and what holds for whichever of them is active.
@@ -121,6 +139,24 @@ impl Plugin {
         let (owner, name) = full_name.split_once('/')?;
         let owner = if owner == "operator" { TenantId::OPERATOR } else { TenantId(owner.parse().ok()?) };
         Some((owner, name))
+    }
+
+    /// Where its router is reached, from the root of the host. A tenant's is reached below [`own_place`] of the tenant alone: at
+    /// the prefixes that the tenant gave it, or under its name.
+    pub fn places(&self) -> Vec<Mount> {
+        if self.tenant == TenantId::OPERATOR {
+            return self.mounts.clone();
+        }
+        let below = |prefix: &str| Mount {
+            prefix: format!("{}{prefix}", own_place(self.tenant)),
+            // Nobody else is there to answer for what is not served.
+            owner: true,
+            host: None,
+        };
+        if self.mounts.is_empty() {
+            return vec![below(&format!("/{}", self.name))];
+        }
+        self.mounts.iter().map(|mount| below(&mount.prefix)).collect()
     }
 
     /// Makes `version` the active one, and remembers the one before it.

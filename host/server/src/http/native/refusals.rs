@@ -58,6 +58,9 @@ impl From<InstallError> for Problem {
                 .with("version", version)
                 .with("missing", missing.clone()),
             InstallError::Routes(error) => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "routes"),
+            InstallError::OpenBody { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).with("code", "open_body")
+            }
             InstallError::NoSuchPlugin | InstallError::NoSuchVersion => Self::not_found(error.to_string()),
             InstallError::VersionActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "version_active"),
             InstallError::NothingActive => Self::new(StatusCode::CONFLICT, error.to_string()).with("code", "nothing_active"),

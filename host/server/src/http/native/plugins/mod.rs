@@ -24,7 +24,7 @@ use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer};
-use crate::plugins::{GrantWish, Install, InstallError, Plugins, Standing, wanting};
+use crate::plugins::{GrantWish, Install, InstallError, Plugins, ROUTER_INTERFACE, Standing, wanting};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
@@ -96,10 +96,15 @@ fn plugin_json(plugins: &Plugins, plugin: &Plugin) -> Value {
     let (calls, last_us) = active.as_ref().map_or((0, 0), |active| active.usage());
     let class = active.map(|active| active.loaded.class);
     let owner = if plugin.tenant == TenantId::OPERATOR { "operator" } else { "tenant" };
+    let urls = if plugin.interfaces.iter().any(|interface| interface == ROUTER_INTERFACE) {
+        plugin.places().iter().map(Mount::url).collect()
+    } else {
+        Vec::new()
+    };
     json!({
         "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
         "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "class": class, "interfaces": plugin.interfaces,
-        "mounts": plugin.mounts, "config": plugin.config, "grants": plugin.grants, "asked": plugin.asked,
+        "mounts": plugin.mounts, "urls": urls, "config": plugin.config, "grants": plugin.grants, "asked": plugin.asked,
         "missing": wanting(plugin), "activated_at": plugin.activated_at,
         "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
     })
