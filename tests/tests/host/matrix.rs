@@ -27,8 +27,10 @@ enum Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Surface {
     Http,
-    /// Imports of a plugin that runs for it.
+    /// Imports of the operator's plugin that serves it.
     Plugin,
+    /// Imports of a router of its own.
+    OwnRouter,
     /// The command line.
     Cli,
     /// Streams of server-sent events.
@@ -36,7 +38,7 @@ enum Surface {
 }
 
 const COLUMNS: [Column; 5] = [Column::Read, Column::Write, Column::List, Column::Infer, Column::Exhaust];
-const SURFACES: [Surface; 4] = [Surface::Http, Surface::Plugin, Surface::Cli, Surface::Tail];
+const SURFACES: [Surface; 5] = [Surface::Http, Surface::Plugin, Surface::OwnRouter, Surface::Cli, Surface::Tail];
 
 /// What was found in one cell.
 enum Cell {

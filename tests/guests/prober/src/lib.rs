@@ -11,7 +11,10 @@ use switchboard_guest_sdk::{
     account, contacts, export_router, groups, http, kv, media, secrets, sessions, text_to, webhooks,
 };
 
-switchboard_guest_sdk::grants!({ "kv_bytes": 4096, "secrets": ["API_KEY"] });
+switchboard_guest_sdk::grants!({
+    "sessions": "all", "fields": ["text", "number", "media", "contact_name"], "send": { "per_minute": 600 }, "kv_bytes": 4096,
+    "secrets": ["API_KEY"]
+});
 
 struct Prober;
 

@@ -25,6 +25,9 @@ pub async fn tried(town: &Town, row: &Row) -> Cell {
         "webhooks and their signing keys" | "runs that wait or were set aside, and dead deliveries" => {
             Cell::NoSurface("each tenant has lanes of its own; the hostile suite floods them")
         }
+        "routers of tenants" => {
+            Cell::NoSurface("requests that the routers of one tenant answer at once are counted for each")
+        }
         "artifacts of plugins" | "the cache of compiled code" => {
             Cell::NoSurface("each owner uploads in turn; the hostile suite uploads more at once than wait")
         }

@@ -15,18 +15,20 @@ pub struct Row {
     pub plugin: [&'static [Wish]; 3],
     pub cli: [&'static [Wish]; 3],
     pub tail: &'static [Wish],
+    /// It answers strangers, so that whoever knows where it is may know that it is there.
+    pub public: bool,
     /// Why there is nothing where there is nothing.
     pub why: &'static str,
 }
 
-const NONE: Row = Row { name: "", http: [&[]; 3], plugin: [&[]; 3], cli: [&[]; 3], tail: &[], why: "" };
+const NONE: Row = Row { name: "", http: [&[]; 3], plugin: [&[]; 3], cli: [&[]; 3], tail: &[], public: false, why: "" };
 
 impl Row {
     /// What is tried in a cell.
     pub fn wishes(&self, column: Column, surface: Surface) -> Vec<&'static Wish> {
         let of = |part: usize| match surface {
             Surface::Http => self.http[part],
-            Surface::Plugin => self.plugin[part],
+            Surface::Plugin | Surface::OwnRouter => self.plugin[part],
             Surface::Cli => self.cli[part],
             Surface::Tail if part == 0 => self.tail,
             Surface::Tail => &[],
@@ -36,14 +38,15 @@ impl Row {
             Column::Write => of(1).iter().collect(),
             Column::List => of(2).iter().collect(),
             // Whatever can be asked by id may tell whether it is there.
-            Column::Infer => of(0).iter().chain(of(1)).collect(),
-            Column::Exhaust => Vec::new(),
+            Column::Infer if !self.public => of(0).iter().chain(of(1)).collect(),
+            Column::Infer | Column::Exhaust => Vec::new(),
         }
     }
 
     /// Why a cell is empty.
     pub fn no_surface(&self, column: Column, surface: Surface) -> &'static str {
         match (surface, column) {
+            (Surface::Http, Column::Infer) if self.public => "it answers strangers: that it is there is no secret",
             (Surface::Tail, Column::Write | Column::List) => "streams are read and name one thing each",
             (Surface::Cli, Column::List) => "no command lists what is of several plugins",
             (Surface::Cli, _) if self.cli.iter().all(|wishes| wishes.is_empty()) => "the command line knows plugins alone",
@@ -260,6 +263,24 @@ pub const ROWS: &[Row] = &[
         ],
         cli: [&[("inspect {plugin}", ""), ("versions {plugin}", "")], &[("rollback {plugin}", "")], &[]],
         why: "no import and no stream shows components",
+        ..NONE
+    },
+    Row {
+        name: "routers of tenants",
+        http: [
+            &[
+                ("POST //t/{tenant}/{router}/try", r#"{"verb":"sessions.all"}"#),
+                ("POST //t/{tenant}/{router}/try", r#"{"verb":"kv.scan"}"#),
+            ],
+            &[
+                ("POST //t/{tenant}/{router}/try", r#"{"verb":"sessions.delete","id":{session}}"#),
+                ("POST //t/{tenant}/{router}/try", r#"{"verb":"kv.put","name":"{kept}"}"#),
+                ("DELETE /plugins/{router}", ""),
+            ],
+            &[("GET //t/{tenant}/", ""), ("GET //t/{tenant}/{router}", "")],
+        ],
+        public: true,
+        why: "a router is asked over HTTP",
         ..NONE
     },
     Row {

@@ -16,6 +16,9 @@ const THEIRS: &str = "491510000002";
 /// What one tenant's plugin is called, and what is called alike and never was.
 pub const PLUGIN: &str = "canary-bot";
 pub const NEVER_PLUGIN: &str = "canary-bat";
+/// The routers of either.
+const ROUTER: &str = "canary-router";
+pub const OWN_ROUTER: &str = "their-router";
 
 /// What stands in braces, by name.
 pub type Ids = Vec<(&'static str, String)>;
@@ -57,6 +60,8 @@ impl Town {
         phone(stage.control(), ADMIN_KEY, "491520000002").await;
         let receiver = Receiver::start().await;
         prober(&ours).await;
+        own_prober(&ours, ROUTER).await;
+        own_prober(&theirs, OWN_ROUTER).await;
         bot(&ours, PLUGIN).await;
         bot(&theirs, "mine").await;
         let ids = everything(&stage, &ours, &our_session, &their_session, &receiver).await;
@@ -133,6 +138,11 @@ async fn prober(account: &Account) {
     assert_eq!(made.status, 201, "{made:?}");
 }
 
+async fn own_prober(account: &Account, name: &str) {
+    let component_base64 = STANDARD.encode(std::fs::read(env!("GUEST_PROBER")).unwrap());
+    made(account, "/plugins", json!({ "name": name, "component_base64": component_base64, "grants": "asked" })).await;
+}
+
 async fn bot(account: &Account, name: &str) {
     // Each account's has other bytes.
     let component = stamped(env!("GUEST_BOT"), u16::from(name == PLUGIN));
@@ -197,6 +207,7 @@ async fn everything(
         ("template", text(&template["id"])),
         ("template_name", "canary_words".to_owned()),
         ("plugin", PLUGIN.to_owned()),
+        ("router", ROUTER.to_owned()),
         ("kept", "canary-kept".to_owned()),
         ("sha", text(&versions["versions"][0]["sha256"])),
         ("run", run),
@@ -220,6 +231,7 @@ fn never(ids: &Ids) -> Ids {
             "own_session" | "own_plugin" => id.clone(),
             "plugin" => NEVER_PLUGIN.to_owned(),
             "template_name" => "canary_wards".to_owned(),
+            "router" => "canary-rooter".to_owned(),
             "kept" => "canary-lost".to_owned(),
             "sha" => "0".repeat(64),
             "whatsapp" => format!("3EB0{}", "0".repeat(id.len() - 4)),

@@ -10,7 +10,7 @@ use switchboard_tests::stage::ADMIN_KEY;
 use tokio::process::Command;
 
 use super::rows::Wish;
-use super::town::{BASE, CUSTOMER, Ids, Town, filled};
+use super::town::{BASE, CUSTOMER, Ids, OWN_ROUTER, Town, filled};
 use super::{Column, Surface};
 
 const OURS: &str = "491510000001";
@@ -44,7 +44,11 @@ impl Town {
     async fn said(&self, wish: &Wish, ids: &Ids, surface: Surface) -> Said {
         let (status, text) = match surface {
             Surface::Http => self.over_http(wish, ids).await,
-            Surface::Plugin => self.by_plugin(wish, ids).await,
+            Surface::Plugin => self.by_plugin("/prober/try", wish, ids).await,
+            Surface::OwnRouter => {
+                let path = format!("/t/{}/{OWN_ROUTER}/try", self.theirs.tenant);
+                self.by_plugin(&path, wish, ids).await
+            }
             Surface::Cli => self.by_command(wish, ids).await,
             Surface::Tail => self.by_stream(wish, ids).await,
         };
@@ -69,11 +73,11 @@ impl Town {
         (i32::from(answer.status), String::from_utf8_lossy(&answer.body).into_owned())
     }
 
-    async fn by_plugin(&self, (verb, argument): &Wish, ids: &Ids) -> (i32, String) {
+    async fn by_plugin(&self, path: &str, (verb, argument): &Wish, ids: &Ids) -> (i32, String) {
         let argument = filled(argument, ids);
         let (id, name) = argument.split_once(' ').unwrap_or((&argument, &argument));
         let wish = json!({ "verb": verb, "id": id.parse::<u64>().unwrap_or(0), "name": name });
-        let answer = self.theirs.post("/prober/try", &self.theirs.tenant_key, wish).await;
+        let answer = self.theirs.post(path, &self.theirs.tenant_key, wish).await;
         assert_eq!(answer.status, 200, "{verb}: {answer:?}");
         let text = String::from_utf8(answer.body).unwrap();
         assert_ne!(text, "no such verb", "{verb}");
@@ -113,8 +117,8 @@ fn refused((wish, _): &Wish, surface: Surface, said: &Said) -> bool {
     match surface {
         Surface::Http => matches!(said.status, 401 | 403 | 404 | 405 | 422),
         // What a plugin keeps is the tenant's whose request it is: it finds its own.
-        Surface::Plugin if wish.starts_with("kv.") => said.text.starts_with("Ok("),
-        Surface::Plugin => said.text.starts_with("Err("),
+        Surface::Plugin | Surface::OwnRouter if wish.starts_with("kv.") => said.text.starts_with("Ok("),
+        Surface::Plugin | Surface::OwnRouter => said.text.starts_with("Err("),
         Surface::Cli => said.status == 1,
         // A stream of one's own events, of a session that one has not, is empty.
         Surface::Tail => said.status == 404 || said.text.is_empty(),
