@@ -16,7 +16,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::limits::CallLimits;
 use crate::no_http;
 use crate::runtime::RuntimeError;
-use crate::shares::{Own, PerTenant, places_of_one};
+use crate::shares::{Own, PerTenant, places_of_one, within_a_call};
 
 /// Calls of small components that run at once, unless it is set.
 const SMALL_PLACES: u32 = 64;
@@ -68,7 +68,7 @@ pub(crate) struct ClassRoom {
 /// A place for one call, until it is dropped.
 pub(crate) struct Place<'a> {
     _place: SemaphorePermit<'a>,
-    _of_tenant: OwnedSemaphorePermit,
+    _of_tenant: Option<OwnedSemaphorePermit>,
     _tenant: Own<'a, Semaphore>,
 }
 
@@ -101,9 +101,11 @@ impl ClassRoom {
     /// A place for one call of `tenant`; none when there was none for as long as a call waits, or none that this tenant may have.
     pub(crate) async fn place(&self, tenant: TenantId) -> Option<Place<'_>> {
         let own = self.of_tenants.of(tenant);
-        // Who has its part already waits for its own calls, and not in the line of the others.
+        // Who has its part already waits for its own calls, and not in the line of the others. A call that another one waits for
+        // must not wait for that one's place.
+        let counts = !within_a_call();
         let free = async {
-            let of_tenant = Arc::clone(&own.own).acquire_owned().await.ok()?;
+            let of_tenant = if counts { Some(Arc::clone(&own.own).acquire_owned().await.ok()?) } else { None };
             Some((of_tenant, self.places.acquire().await.ok()?))
         };
         let (of_tenant, place) = tokio::time::timeout(self.limits.queue, free).await.ok()??;

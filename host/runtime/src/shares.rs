@@ -4,11 +4,12 @@
 //! that uses more than half of the processors goes on in turns, of which there are fewer than processors, and tenants that wait
 //! for one are served in the order in which they came. So a short call of a neighbour finds a processor that no long one holds.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use switchboard_core::records::id::TenantId;
@@ -65,6 +66,33 @@ impl<T> Drop for Own<'_, T> {
     }
 }
 
+thread_local! {
+    /// Whether what runs on this thread is part of a call.
+    static WITHIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether whoever asks is part of a call: what a plugin asks of the host may be asked of another plugin, such as a policy.
+pub(crate) fn within_a_call() -> bool {
+    WITHIN.get()
+}
+
+/// Until it is dropped, what runs on this thread is part of a call.
+struct Within;
+
+impl Within {
+    fn poll<F: Future>(call: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        WITHIN.set(true);
+        let _within = Self;
+        call.poll(cx)
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.set(false);
+    }
+}
+
 /// The processors, and who has used how much of them.
 pub(crate) struct Processors {
     count: usize,
@@ -111,12 +139,16 @@ impl Processors {
 
     /// Runs a call of `tenant`, which gives way at each tick, and lets it go on in turns once its tenant has computed too much.
     pub(crate) async fn share<F: Future>(&self, tenant: TenantId, call: F) -> F::Output {
+        // In the turn of the call that waits for this one: it goes on when that one does, and cannot wait for it.
+        if within_a_call() {
+            return call.await;
+        }
         let tenant = self.tenants.of(tenant);
         let mut call = pin!(call);
         loop {
             let turn = self.turn(&tenant.own).await;
             let begun = Instant::now();
-            let step = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+            let step = poll_fn(|cx| Poll::Ready(Within::poll(call.as_mut(), cx))).await;
             self.charge(&tenant.own, begun);
             drop(turn);
             if let Poll::Ready(output) = step {
@@ -208,6 +240,20 @@ mod tests {
         assert!(processors.share(LIGHT, async {}).now_or_never().is_some());
         drop(turn);
         assert!(processors.share(HEAVY, async {}).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_another_makes_goes_on_in_its_turn() {
+        let processors = Processors::of(2);
+        let _heavy = indebted(&processors, HEAVY);
+        let inner = async || {
+            assert!(within_a_call());
+            tokio::task::yield_now().await;
+        };
+        let outer = processors.share(HEAVY, async { processors.share(HEAVY, inner()).await });
+        let ended = tokio::time::timeout(Duration::from_secs(30), outer).await;
+        assert!(ended.is_ok(), "it waits for itself");
+        assert!(!within_a_call());
     }
 
     #[tokio::test]

@@ -115,7 +115,8 @@ impl Town {
 /// Whether nothing was given and nothing done.
 fn refused((wish, _): &Wish, surface: Surface, said: &Said) -> bool {
     match surface {
-        Surface::Http => matches!(said.status, 401 | 403 | 404 | 405 | 422),
+        // A router words its refusals itself.
+        Surface::Http => matches!(said.status, 401 | 403 | 404 | 405 | 422) || said.text.starts_with("Refusal::"),
         // What a plugin keeps is the tenant's whose request it is: it finds its own.
         Surface::Plugin | Surface::OwnRouter if wish.starts_with("kv.") => said.text.starts_with("Ok("),
         Surface::Plugin | Surface::OwnRouter => said.text.starts_with("Err("),
