@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "tests/guests",
         "test-guests",
         &[
+            ("GUEST_BOT", "bot.wasm"),
             ("GUEST_HOSTILE", "hostile.wasm"),
             ("GUEST_IMPORTS_KEYS", "imports_keys.wasm"),
             ("GUEST_KEEPER", "keeper.wasm"),
@@ -20,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("GUEST_MIRROR", "mirror.wasm"),
             ("GUEST_NO_INTERFACE", "no_interface.wasm"),
             ("GUEST_POLICY", "policy.wasm"),
+            ("GUEST_PROBER", "prober.wasm"),
             ("GUEST_RULE", "rule.wasm"),
         ],
     )?;

@@ -7,6 +7,11 @@ use switchboard_runtime::{GRANTS_SECTION, add_section};
 /// What the misbehaving router answers to what it does not serve.
 const REFUSAL: &[u8; 9] = b"not found";
 
+/// The bytes of a component that the build script built.
+pub fn bytes(path: &str) -> Vec<u8> {
+    std::fs::read(Path::new(path)).unwrap()
+}
+
 /// A component with a section more that nothing reads: the same code, other bytes.
 pub fn stamped(path: &str, n: u16) -> Vec<u8> {
     let mut component = std::fs::read(Path::new(path)).unwrap();

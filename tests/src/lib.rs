@@ -11,6 +11,7 @@ pub mod event_stream;
 pub mod files;
 #[cfg(feature = "sim")]
 pub mod form;
+pub mod hostile;
 #[cfg(feature = "sim")]
 pub mod patience;
 #[cfg(feature = "sim")]

@@ -1,12 +1,39 @@
-//! Records for benchmarks that speak to storage directly.
+//! Records for tests and benchmarks that speak to storage or to the runtime directly.
 
 use switchboard_core::clock::Timestamp;
 use switchboard_core::records::account::{ApiKey, KeyKind};
+use switchboard_core::records::content::{Content, Extras};
+use switchboard_core::records::event::{Event, Fact, Incoming};
 use switchboard_core::records::id::{KeyId, SessionId, TenantId};
 use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::storage::NewKey;
 
 const MADE_AT: Timestamp = Timestamp(1_750_000_000_000);
+
+/// When every call of a plugin is made.
+pub const NOW_MS: u64 = 1_768_478_400_000;
+/// Where every message comes from.
+pub const CHAT: &str = "15550100001@s.whatsapp.net";
+
+/// A message of this text came in.
+pub fn heard(text: &str) -> Event {
+    let incoming = Incoming {
+        whatsapp_id: "3EB0AA".to_owned(),
+        chat: CHAT.to_owned(),
+        chat_phone: None,
+        chat_lid: None,
+        from: CHAT.to_owned(),
+        from_phone: Some("15550100001".to_owned()),
+        from_lid: None,
+        push_name: None,
+        from_me: false,
+        group: false,
+        sent_at: Timestamp(NOW_MS),
+        content: Content::Text(text.to_owned()),
+        extras: Extras::default(),
+    };
+    Event { n: 1, at: Timestamp(NOW_MS), session: SessionId(5), fact: Fact::MessageReceived(Box::new(incoming)) }
+}
 
 /// A session that is connected.
 pub fn session(tenant: TenantId, id: SessionId) -> Session {

@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 const WORDS_BYTES_MAX: u64 = 4096;
 /// Bytes of the output that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// How far a child gives way: of a processor that the host wants as well it gets about a tenth.
+pub const NICENESS: i32 = 10;
 /// The exit code of a child that says on its standard error why it refuses its input.
 pub const REFUSED_CODE: i32 = 1;
 
@@ -35,12 +37,14 @@ pub struct ProcessLimits {
     pub processes: Option<u64>,
 }
 
-/// Holds this process, and what it becomes by `exec`, to `limits` for the rest of its life. It leaves no core file.
+/// Holds this process, and what it becomes by `exec`, to `limits` for the rest of its life. It leaves no core file, and what the
+/// host answers meanwhile goes before it.
 ///
 /// # Errors
 /// When the kernel does not take a limit; the process must not go on then.
 pub fn limit_this_process(limits: &ProcessLimits) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, nice, setrlimit};
+    nice(NICENESS)?;
     let set = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     set(Resource::As, limits.address_bytes)?;
     set(Resource::Cpu, limits.cpu_seconds)?;

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use switchboard_core::records::id::TenantId;
 use switchboard_core::rules::plugin_plan::PluginFigures;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -16,6 +17,7 @@ use crate::inspect::{Inspection, inspect};
 use crate::limits::CallLimits;
 use crate::no_http;
 use crate::runtime::RuntimeError;
+use crate::shares::{Own, PerTenant, places_of_one, within_a_call};
 
 /// Calls of small components that run at once, unless it is set.
 const SMALL_PLACES: u32 = 64;
@@ -59,18 +61,29 @@ pub(crate) struct ClassRoom {
     pub(crate) compile: CompileLimits,
     pub(crate) queue: CompileQueue,
     places: Semaphore,
+    /// As many of them as one tenant may have.
+    of_tenants: PerTenant<Semaphore>,
     _epoch: EpochThread,
+}
+
+/// A place for one call, until it is dropped.
+pub(crate) struct Place<'a> {
+    _place: SemaphorePermit<'a>,
+    _of_tenant: Option<OwnedSemaphorePermit>,
+    _tenant: Own<'a, Semaphore>,
 }
 
 impl ClassRoom {
     pub(crate) fn open(settings: ClassSettings) -> Result<Self, RuntimeError> {
         let engine = class_engine(settings.places, &settings.limits)?;
+        let places = usize::try_from(settings.places).unwrap_or(1);
         Ok(Self {
             linker: imports::link(&engine)?,
             limits: Arc::new(settings.limits),
             compile: settings.compile,
             queue: CompileQueue::new(settings.compiles_waiting_max),
-            places: Semaphore::new(usize::try_from(settings.places).unwrap_or(1)),
+            places: Semaphore::new(places),
+            of_tenants: PerTenant::new(move || Semaphore::new(places_of_one(places))),
             _epoch: EpochThread::start(&engine)?,
             engine,
         })
@@ -94,9 +107,18 @@ impl ClassRoom {
         Arc::new(self.limits.narrowed(figures))
     }
 
-    /// A place for one call; none when all were taken for as long as a call waits.
-    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(self.limits.queue, self.places.acquire()).await.ok()?.ok()
+    /// A place for one call of `tenant`; none when there was none for as long as a call waits, or none that this tenant may have.
+    pub(crate) async fn place(&self, tenant: TenantId) -> Option<Place<'_>> {
+        let own = self.of_tenants.of(tenant);
+        // Who has its part already waits for its own calls, and not in the line of the others. A call that another one waits for
+        // must not wait for that one's place.
+        let counts = !within_a_call();
+        let free = async {
+            let of_tenant = if counts { Some(Arc::clone(&own.own).acquire_owned().await.ok()?) } else { None };
+            Some((of_tenant, self.places.acquire().await.ok()?))
+        };
+        let (of_tenant, place) = tokio::time::timeout(self.limits.queue, free).await.ok()??;
+        Some(Place { _place: place, _of_tenant: of_tenant, _tenant: own })
     }
 }
 

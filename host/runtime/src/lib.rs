@@ -26,6 +26,7 @@ mod responder;
 mod runtime;
 mod sender;
 mod shape;
+mod shares;
 mod stream;
 pub mod types;
 pub mod verbs;

@@ -37,6 +37,7 @@ use crate::inspect::{InspectError, Inspection, Owner};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
+use crate::shares::Processors;
 use crate::stream;
 use crate::types::{Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
 use crate::verbs::Verbs;
@@ -139,6 +140,7 @@ pub struct Runtime {
     large: ClassRoom,
     /// Bytes of an answer, in either class.
     output_bytes_max: usize,
+    processors: Processors,
     compiler: Compiler,
     cache: CodeCache,
     verbs: Option<Arc<dyn Verbs>>,
@@ -167,6 +169,7 @@ impl Runtime {
             output_bytes_max: small.limits.output_bytes_max,
             small,
             large,
+            processors: Processors::new(),
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
             verbs,
@@ -320,7 +323,7 @@ impl Runtime {
         call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Called<T> {
         let room = self.room(class);
-        let Some(_place) = room.place().await else {
+        let Some(_place) = room.place(context.tenant).await else {
             let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
@@ -328,7 +331,8 @@ impl Runtime {
         let state = CallState::new(context, verbs, Arc::clone(&limits));
         let mut store = fresh_store(&room.engine, state);
         let begun = Instant::now();
-        let outcome = match tokio::time::timeout(limits.wall, call(&mut store)).await {
+        let call = self.processors.share(context.tenant, call(&mut store));
+        let outcome = match tokio::time::timeout(limits.wall, call).await {
             Ok(ended) => read_ending(ended, &limits),
             Err(_) => {
                 let why = format!("took longer than {} ms", limits.wall.as_millis());

@@ -96,6 +96,9 @@ pub fn opens_with(text: &str) -> Result<Option<&str>, String> {
     })
 }
 
+/// Most bytes of a text with its values: whatever may be sent has fewer, and a value may stand in thousands of places.
+const FILLED_BYTES_MAX: usize = 256 * 1024;
+
 /// The text with the parameters' values. A value is put in as it is: braces in it open nothing.
 pub fn fill(text: &str, place: Place, parameters: &[Parameter]) -> Result<String, TemplateError> {
     let mut filled = String::with_capacity(text.len());
@@ -106,6 +109,10 @@ pub fn fill(text: &str, place: Place, parameters: &[Parameter]) -> Result<String
                 let given = parameters.iter().find(|parameter| parameter.name == name);
                 let value = given.ok_or_else(|| TemplateError::MissingParameter(name.to_owned()))?;
                 put(&mut filled, &value.value, place);
+                if filled.len() > FILLED_BYTES_MAX {
+                    let why = format!("comes to more than {FILLED_BYTES_MAX} bytes with the values of its parameters");
+                    return Err(TemplateError::Invalid(why));
+                }
             }
         }
     }

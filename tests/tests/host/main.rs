@@ -13,9 +13,12 @@ mod first_party;
 mod forms;
 mod grants;
 mod groups;
+#[expect(non_snake_case, reason = "two underscores stand between what a case does and how it must end")]
+mod hostile;
 mod idempotency;
 mod keeping;
 mod logs;
+mod matrix;
 mod media;
 mod metrics;
 mod misuse;

@@ -3,10 +3,10 @@
 use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::responder_worker::{Command, RunTry};
 use switchboard_core::records::content::Content;
-use switchboard_core::records::id::SessionId;
+use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::plugin::SizeClass;
-use switchboard_runtime::{ClassSettings, Limit, LogLevel, LogLine, Outcome, Owner, SMALL_BYTES_MAX};
+use switchboard_runtime::{CallContext, ClassSettings, Limit, LogLevel, LogLine, Outcome, Owner, SMALL_BYTES_MAX};
 use switchboard_tests::components::padded;
 
 use crate::stage::{NOW_MS, Stage, component, context, heard, limits, said, settings};
@@ -231,16 +231,24 @@ async fn a_call_finds_nothing_that_another_left_behind() {
 }
 
 #[tokio::test]
-async fn a_call_that_finds_no_place_in_time_ends_at_the_queue_limit() {
-    let stage = Stage::new(settings(2)).await;
-    let (first, second, third) =
-        tokio::join!(biased; stage.respond("sleep"), stage.respond("sleep"), stage.respond("good day"));
+async fn a_call_that_finds_no_place_in_time_ends_at_the_queue_limit_and_a_neighbour_finds_one() {
+    // Two of three are as many as one tenant may have.
+    let stage = Stage::new(settings(3)).await;
+    let neighbours = CallContext { tenant: TenantId(8), ..context(None, "{}") };
+    let run = RunTry { id: "run-1", attempt: 1 };
+    let event = heard("good day");
+    let (first, second, third, neighbour) = tokio::join!(
+        biased;
+        stage.respond("sleep"), stage.respond("sleep"), stage.respond("good day"),
+        stage.runtime.respond(&stage.plugin, &neighbours, &run, &event)
+    );
     for called in [first, second] {
         assert!(matches!(called.outcome, Outcome::LimitExceeded(Limit::Wall, _)), "{:?}", called.outcome);
     }
     let Outcome::LimitExceeded(limit, why) = &third.outcome else { panic!("{:?}", third.outcome) };
     assert_eq!(*limit, Limit::Queue);
     assert!(why.contains("200 ms"), "{why}");
+    assert!(matches!(neighbour.outcome, Outcome::Reply(_)), "{:?}", neighbour.outcome);
     stage.assert_well().await;
 }
 

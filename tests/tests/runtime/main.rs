@@ -11,6 +11,7 @@ mod router;
 mod secrets;
 mod stage;
 mod streams;
+mod suite;
 #[cfg(feature = "toolchains")]
 mod toolchains;
 mod upload;

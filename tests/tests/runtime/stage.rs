@@ -14,7 +14,7 @@ use switchboard_core::flow::responder_worker::{Command, RunTry};
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::blob::Blob;
 use switchboard_core::records::content::{Content, Extras};
-use switchboard_core::records::event::{Event, Fact, Incoming};
+use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, TenantId};
 use switchboard_core::records::message::{ApiLimits, Message, Schedule};
 use switchboard_core::records::message_log::{Direction, LogPage, LogQuery};
@@ -29,14 +29,12 @@ use switchboard_runtime::verbs::{
 use switchboard_runtime::{
     CallContext, CallLimits, Called, ClassSettings, Compiler, LoadedPlugin, Outcome, Owner, Runtime, RuntimeSettings,
 };
+use switchboard_tests::records::CHAT;
+pub use switchboard_tests::records::{NOW_MS, heard};
 use tokio::sync::OnceCell;
 
 /// The session about which the host never answers.
 const HANGING: SessionId = SessionId(1);
-/// When every call is made.
-pub const NOW_MS: u64 = 1_768_478_400_000;
-/// Where every message comes from.
-const CHAT: &str = "15550100001@s.whatsapp.net";
 
 /// Small enough that a test breaks them soon. A host call may take longer than a guest may compute.
 pub fn limits() -> CallLimits {
@@ -67,9 +65,7 @@ pub fn runtime(settings: RuntimeSettings) -> Runtime {
 }
 
 /// The bytes of a component that the build script built.
-pub fn component(path: &str) -> Vec<u8> {
-    std::fs::read(path).unwrap()
-}
+pub use switchboard_tests::components::bytes as component;
 
 /// A call for `principal` with `config`.
 pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
@@ -104,25 +100,6 @@ pub fn principal(tenant: u64) -> Principal {
 pub fn said(text: &str) -> Command {
     let (content, extras) = (Content::Text(text.to_owned()), Extras::default());
     Command { session: None, to: CHAT.to_owned(), content, extras, schedule: Schedule::default() }
-}
-
-pub fn heard(text: &str) -> Event {
-    let incoming = Incoming {
-        whatsapp_id: "3EB0AA".to_owned(),
-        chat: CHAT.to_owned(),
-        chat_phone: None,
-        chat_lid: None,
-        from: CHAT.to_owned(),
-        from_phone: Some("15550100001".to_owned()),
-        from_lid: None,
-        push_name: None,
-        from_me: false,
-        group: false,
-        sent_at: Timestamp(NOW_MS),
-        content: Content::Text(text.to_owned()),
-        extras: Extras::default(),
-    };
-    Event { n: 1, at: Timestamp(NOW_MS), session: SessionId(5), fact: Fact::MessageReceived(Box::new(incoming)) }
 }
 
 /// A session that is connected.

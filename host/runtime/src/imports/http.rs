@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use switchboard_core::rules::egress::CONNECTION_HEADERS;
+use switchboard_core::rules::egress::{CONNECTION_HEADERS, URL_BYTES_MAX};
 use switchboard_core::rules::grants::{NotGranted, may_ask};
 use switchboard_core::rules::said_back::said_back;
 
@@ -61,6 +61,9 @@ impl CallState {
         if !METHODS.contains(&method.as_str()) {
             return invalid(format!("method {:?} is none of: {}", said_back(method), METHODS.join(", ")));
         }
+        if url.len() > URL_BYTES_MAX {
+            return invalid(format!("url: {} bytes; the limit is {URL_BYTES_MAX}", url.len()));
+        }
         may_ask(&self.grants, &url).map_err(|refused| match refused {
             NotGranted::NoUrl(why) => FetchError::Invalid(format!("url: {why}")),
             NotGranted::Host(_) => FetchError::Denied(refused.to_string()),
@@ -80,12 +83,22 @@ impl CallState {
             if name == IDEMPOTENCY_KEY || name == ACCEPT_ENCODING || CONNECTION_HEADERS.contains(&name.as_str()) {
                 return invalid(format!("header {name} is the host's"));
             }
+            // The value may be a secret: only the name is repeated.
+            if !is_one_header(&name, &field.value) {
+                return invalid(format!("header {:?}: its name or value is none that HTTP has", said_back(name)));
+            }
         }
         let mut headers: Vec<(String, String)> = headers.into_iter().map(|field| (field.name, field.value)).collect();
         headers.extend(self.begin_fetch()?.map(|key| (IDEMPOTENCY_KEY.to_owned(), key)));
         let timeout = Duration::from_millis(u64::from(timeout_ms.max(1))).min(FETCH_WAIT_MAX).min(self.limits.host_call);
         Ok(FetchRequest { method, url, headers, body, timeout, per_minute: self.figures.http_per_minute })
     }
+}
+
+/// Whether this is one header, and not two, nor the end of them all.
+fn is_one_header(name: &str, value: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token) && !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
 }
 
 impl http::Host for CallState {

@@ -3,6 +3,7 @@
 //! All of it is a pure function of the bytes, and needs no engine. The bodies of functions are left to the compiler.
 
 mod error;
+mod instances;
 mod names;
 mod shapes;
 mod sizes;
@@ -18,6 +19,7 @@ pub use names::{INTERFACES, ItemName};
 pub use sizes::{SMALL_BYTES_MAX, Sizes};
 
 use crate::log::short_words;
+use instances::InstanceCount;
 use names::Exported;
 
 /// Imports or exports of one component.
@@ -148,11 +150,12 @@ impl Read {
         let mut validator = Validator::new_with_features(FEATURES);
         let mut parser = Parser::new(0);
         parser.set_features(FEATURES);
-        let mut depth = 0_usize;
+        let (mut depth, mut instances) = (0_usize, InstanceCount::default());
         for payload in parser.parse_all(bytes) {
             let payload = payload.map_err(|error| invalid(&error))?;
             sizes.count(&payload).map_err(|error| invalid(&error))?;
             sizes.check()?;
+            instances.count(&payload).map_err(|error| invalid(&error))?;
             match &payload {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::ComponentImportSection(section) if depth == 0 => {
@@ -171,6 +174,7 @@ impl Read {
                 types = Some(ended);
             }
         }
+        sizes.instances = instances.total();
         let types = types.ok_or(InspectError::Invalid { why: "it has no end".to_owned() })?;
         Ok(Self { imports, exports, sizes, types })
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use switchboard_core::records::plugin::SizeClass;
-use wasmparser::{Instance, MemoryType, Payload};
+use wasmparser::{MemoryType, Payload};
 
 use super::InspectError;
 use crate::limits::CallLimits;
@@ -31,7 +31,7 @@ pub struct Sizes {
     pub modules: usize,
     /// Components in it.
     pub components: usize,
-    /// Core modules that are instantiated.
+    /// Core instances, those of components that are instantiated in it included.
     pub instances: usize,
     /// Functions of its core modules.
     pub functions: usize,
@@ -89,11 +89,6 @@ impl Sizes {
             Payload::ComponentTypeSection(section) => self.types += to_usize(section.count()),
             Payload::FunctionSection(section) => self.functions += to_usize(section.count()),
             Payload::CodeSectionStart { size, .. } => self.code_bytes += to_usize(*size),
-            Payload::InstanceSection(section) => {
-                for instance in section.clone() {
-                    self.instances += usize::from(matches!(instance?, Instance::Instantiate { .. }));
-                }
-            }
             Payload::MemorySection(section) => {
                 for memory in section.clone() {
                     self.memories += 1;

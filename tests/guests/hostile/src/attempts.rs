@@ -27,6 +27,14 @@ pub fn sockets() -> String {
     ])
 }
 
+/// Other threads and programs of the host.
+pub fn helpers() -> String {
+    told(&[
+        ("thread", std::thread::Builder::new().spawn(|| {}).is_ok()),
+        ("program", std::process::Command::new("/bin/sh").spawn().is_ok()),
+    ])
+}
+
 fn told(attempts: &[(&str, bool)]) -> String {
     let told = |(what, done): &(&str, bool)| format!("{what} {}", if *done { "done" } else { "refused" });
     attempts.iter().map(told).collect::<Vec<_>>().join(", ")

@@ -3,6 +3,7 @@
 //! Asked for nothing bad it echoes, so that a test can see that the runtime is still well.
 
 mod attempts;
+mod floods;
 mod misdeeds;
 mod outside;
 mod responder;

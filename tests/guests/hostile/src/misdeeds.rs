@@ -34,6 +34,39 @@ pub fn grow() -> ! {
     }
 }
 
+/// Looks for a way to match what cannot match: twice as many ways with each letter.
+pub fn match_badly() -> bool {
+    // The pattern (a|a)*b.
+    fn matches(rest: &[u8]) -> bool {
+        match rest {
+            [b'a', rest @ ..] => black_box(matches(rest)) || black_box(matches(rest)),
+            [b'b'] => true,
+            _ => false,
+        }
+    }
+    matches(black_box(&[b'a'; 200]))
+}
+
+/// Writes a document that doubles with every line.
+pub fn double() -> ! {
+    let mut document = "\"lol\"".to_owned();
+    loop {
+        document = black_box(format!("[{document},{document}]"));
+    }
+}
+
+/// Leaves memory full of holes and what was in them, and breaks.
+pub fn fragment() -> ! {
+    let mut held: Vec<Vec<u8>> = (0..2_000_usize).map(|n| vec![0xA5; 1 + n * 7 % 4096]).collect();
+    let mut at = 0_usize;
+    held.retain(|_| {
+        at += 1;
+        at.is_multiple_of(2)
+    });
+    black_box(&held);
+    std::process::abort()
+}
+
 /// Calls the host for ever.
 pub fn call_the_host() -> ! {
     loop {

@@ -43,7 +43,8 @@ pub fn told(url: &str) -> String {
     send(&request).map_or_else(words, |response| response.status.to_string())
 }
 
-fn words(error: HttpError) -> String {
+/// Why nobody answered.
+pub fn words(error: HttpError) -> String {
     match error {
         HttpError::Denied(why) => format!("denied: {why}"),
         HttpError::Invalid(why) => format!("invalid: {why}"),

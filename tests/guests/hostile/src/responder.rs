@@ -7,7 +7,7 @@ use switchboard_guest_sdk::types::Content;
 use switchboard_guest_sdk::{config, log, text_to};
 
 use crate::misdeeds::MIB;
-use crate::{Hostile, attempts, misdeeds, outside};
+use crate::{Hostile, attempts, floods, misdeeds, outside};
 
 impl Guest for Hostile {
     fn event_kinds() -> Vec<String> {
@@ -43,15 +43,23 @@ impl Guest for Hostile {
 fn answers(text: &str) -> Result<Vec<String>, String> {
     match text {
         "error" => return Err("the plugin said no".to_owned()),
+        "error-controls" => return Err("no\u{1b}[2J\r\u{202e}on".to_owned()),
         "error-huge" => return Err("x".repeat(MIB / 2)),
         "output-over" => return Ok(vec!["x".repeat(MIB / 2)]),
         "output-huge" => return Ok(vec!["x".repeat(MIB); 16]),
         "many-commands" => return Ok(vec!["again".to_owned(); 10_000]),
+        "commands-flood" => return Ok(vec!["again".to_owned(); 40_000]),
+        "helpers" => return Ok(vec![attempts::helpers()]),
         "env" => return Ok(vec![attempts::environment()]),
         "files" => return Ok(vec![attempts::files()]),
         "sockets" => return Ok(vec![attempts::sockets()]),
         "static-counter" => return Ok(vec![misdeeds::count().to_string()]),
-        _ => misbehave(text),
+        _ => {
+            if let Some(said) = floods::answer(text) {
+                return Ok(vec![said]);
+            }
+            misbehave(text);
+        }
     }
     Ok(vec![text.to_owned()])
 }
@@ -62,7 +70,15 @@ fn misbehave(text: &str) {
         "recurse" => {
             std::hint::black_box(misdeeds::recurse(0));
         }
+        "match-badly" => {
+            std::hint::black_box(misdeeds::match_badly());
+        }
         "grow" => misdeeds::grow(),
+        "double" => misdeeds::double(),
+        "fragment" => misdeeds::fragment(),
+        "clock-forever" => floods::clock(),
+        "naps-forever" => floods::naps(),
+        "print-forever" => floods::prints(),
         "trap" => std::process::abort(),
         "panic" => misdeeds::panic(),
         "exit" => std::process::exit(0),
