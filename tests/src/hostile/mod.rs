@@ -203,6 +203,7 @@ pub fn context(tenant: TenantId, config: &str) -> CallContext {
         principal: None,
         plugin: Arc::from(PLUGIN),
         config: Arc::from(config),
+        figures: Arc::default(),
         grants: Arc::new(grants),
         now_ms: NOW_MS,
         once: None,
