@@ -401,3 +401,43 @@ async fn versions_are_swapped_under_requests_and_none_is_lost() {
     assert!(asked.iter().all(|asked| *asked > 0), "{asked:?}");
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenants_routers_take_no_others_places() {
+    let stage = Stage::start().await;
+    let (ours, theirs) = (stage.account("Ours").await, stage.account("Theirs").await);
+    for account in [&ours, &theirs] {
+        keeper(account, "keeper").await;
+    }
+    // Each of these computes until it is ended.
+    let path = format!("/t/{}/keeper/open/acts", ours.tenant);
+    let spin = || ours.http.exchange("POST", &path, &[], b"[\"spin\"]".to_vec());
+    let flood = futures_util::future::join_all((0..40).map(|_| spin()));
+    let (answers, other) = futures_util::future::join(flood, acts(&theirs, "keeper", json!([{ "get": "k" }]))).await;
+    assert_eq!(other, "none");
+    let answers: Vec<LocalAnswer> = answers.into_iter().map(Result::unwrap).collect();
+    let busy: Vec<&LocalAnswer> = answers.iter().filter(|answer| answer.status == 503).collect();
+    assert!((1..=24).contains(&busy.len()), "16 have a place: {answers:?}");
+    assert!(busy.iter().all(|answer| answer.header("retry-after") == Some("1")), "{busy:?}");
+    assert_eq!(acts(&ours, "keeper", json!([{ "get": "k" }])).await, "none", "places are given back");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_of_ones_own_knows_where_it_is_and_has_neither_streams_nor_links() {
+    let stage = Stage::start().await;
+    let (account, session) = linked(&stage, "A", SHOP).await;
+    let made = upload(&account, "live", &std::fs::read(env!("GUEST_LIVE")).unwrap(), json!({})).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let own = format!("/t/{}/live", account.tenant);
+    let ask = async |path: &str| {
+        let answer = account.get(&format!("{own}{path}"), &account.tenant_key).await;
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    assert_eq!(ask("/query").await, (200, format!("[] below {own}")));
+    assert_eq!(ask("/events").await, (500, "failed".to_owned()));
+    assert_eq!(ask("/anybody").await, (500, "failed".to_owned()));
+    assert_eq!(ask(&format!("/life/{}", session.id)).await, (500, "failed".to_owned()));
+    assert_eq!(ask(&format!("/link/{}", session.id)).await, (403, "denied".to_owned()));
+    stage.stop().await;
+}
