@@ -24,7 +24,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("GUEST_PROBER", "prober.wasm"),
         ],
     )?;
-    build(&root, "plugins", "plugins", &[("PLUGIN_AUTO_REPLY", "auto_reply.wasm"), ("PLUGIN_WASENDER", "wasender.wasm")])
+    build(
+        &root,
+        "plugins",
+        "plugins",
+        &[
+            ("PLUGIN_AUTO_REPLY", "auto_reply.wasm"),
+            ("PLUGIN_MENU", "menu.wasm"),
+            ("PLUGIN_RECIPIENTS", "recipients.wasm"),
+            ("PLUGIN_ROUND_ROBIN", "round_robin.wasm"),
+            ("PLUGIN_SLACK", "slack.wasm"),
+            ("PLUGIN_TEMPLATES", "templates.wasm"),
+            ("PLUGIN_WASENDER", "wasender.wasm"),
+        ],
+    )
 }
 
 /// Builds the workspace in `folder` and tells the tests where its components are.

@@ -1,5 +1,6 @@
 //! The interface `configurable`: what may be set for a plugin, as a table of names.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use crate::bindings::configurable_world::exports::switchboard::plugin::configurable::{ConfigFault, Guest};
@@ -133,6 +134,35 @@ pub fn check(known: &[Known], configuration: &str) -> Vec<ConfigFault> {
         Err(error) => faults.push(fault(&[], format!("is not JSON: {error}"))),
     }
     faults
+}
+
+/// The same, and where nothing is wrong with that, what `further` finds wrong with the configuration as the plugin reads it: what a
+/// table cannot say, such as a name that leads nowhere.
+pub fn check_further<T: DeserializeOwned>(
+    known: &[Known],
+    further: impl FnOnce(&T) -> Vec<ConfigFault>,
+    configuration: &str,
+) -> Vec<ConfigFault> {
+    let faults = check(known, configuration);
+    if !faults.is_empty() {
+        return faults;
+    }
+    match serde_json::from_str(configuration) {
+        Ok(read) => further(&read),
+        Err(error) => vec![fault(&[], error.to_string())],
+    }
+}
+
+/// Something that is wrong at a place: names and places in lists, from 0, the outermost first.
+///
+/// ```
+/// use switchboard_guest_sdk::configurable::fault_at;
+///
+/// let fault = fault_at(["screens", "0", "choices"], "is \"main\"; there is no such screen");
+/// assert_eq!(fault.path, ["screens", "0", "choices"]);
+/// ```
+pub fn fault_at<S: Into<String>>(place: impl IntoIterator<Item = S>, why: impl Into<String>) -> ConfigFault {
+    ConfigFault { path: place.into_iter().map(Into::into).collect(), why: why.into() }
 }
 
 fn check_members(known: &[Known], given: &Map<String, Value>, way: &[String], faults: &mut Vec<ConfigFault>) {

@@ -4,8 +4,8 @@
 //! interface you serve for one type, and export it:
 //!
 //! ```no_run
+//! use switchboard_guest_sdk::Reply;
 //! use switchboard_guest_sdk::responder::{Command, Event, Fact, Guest, Run};
-//! use switchboard_guest_sdk::{config, text_to};
 //!
 //! struct Greeter;
 //!
@@ -17,7 +17,7 @@
 //!     fn respond(_run: Run, event: Event) -> Result<Vec<Command>, String> {
 //!         match event.fact {
 //!             Fact::MessageReceived(message) if !message.from_me => {
-//!                 Ok(vec![Command::Send(text_to(&message.chat, "Good day!"))])
+//!                 Ok(vec![Reply::text("Good day!").quoting(&message).in_chat_of(&message)])
 //!             }
 //!             _ => Ok(vec![]),
 //!         }
@@ -32,14 +32,20 @@
 
 mod bindings;
 pub mod configurable;
+mod failure;
 pub mod fields;
 pub mod hours;
 pub mod http;
+pub mod log;
+mod reply;
 
 use bindings::switchboard::plugin as host;
 use serde::de::DeserializeOwned;
 
+pub use failure::{Context, Failure, refusal};
 pub use host::types;
+pub use reply::Reply;
+
 use host::types::{Content, Extras, Media, MediaSource, Outgoing};
 
 /// The host's verbs for the account that calls.
@@ -125,6 +131,7 @@ pub use bindings::{
 macro_rules! export_router {
     ($plugin:ident) => {
         $crate::router_world::export_router_world!($plugin with_types_in $crate::router_world);
+        $crate::__install_log!();
     };
 }
 
@@ -186,6 +193,7 @@ macro_rules! grants {
 macro_rules! export_streamer {
     ($plugin:ident) => {
         $crate::streamer_world::export_streamer_world!($plugin with_types_in $crate::streamer_world);
+        $crate::__install_log!();
     };
 }
 
@@ -194,6 +202,7 @@ macro_rules! export_streamer {
 macro_rules! export_responder {
     ($plugin:ident) => {
         $crate::responder_world::export_responder_world!($plugin with_types_in $crate::responder_world);
+        $crate::__install_log!();
     };
 }
 
@@ -202,6 +211,7 @@ macro_rules! export_responder {
 macro_rules! export_auth_policy {
     ($plugin:ident) => {
         $crate::auth_policy_world::export_auth_policy_world!($plugin with_types_in $crate::auth_policy_world);
+        $crate::__install_log!();
     };
 }
 
@@ -210,6 +220,7 @@ macro_rules! export_auth_policy {
 macro_rules! export_template {
     ($plugin:ident) => {
         $crate::template_world::export_template_world!($plugin with_types_in $crate::template_world);
+        $crate::__install_log!();
     };
 }
 
@@ -218,6 +229,7 @@ macro_rules! export_template {
 macro_rules! export_webhook {
     ($plugin:ident) => {
         $crate::webhook_world::export_webhook_world!($plugin with_types_in $crate::webhook_world);
+        $crate::__install_log!();
     };
 }
 
@@ -232,8 +244,41 @@ macro_rules! export_webhook {
 /// switchboard_guest_sdk::export_configurable!(Courier, KNOWN);
 /// # fn main() {}
 /// ```
+///
+/// What a table cannot say is found by a function, if one is named: it is asked about a configuration that fits the table.
+///
+/// ```no_run
+/// use serde::Deserialize;
+/// use switchboard_guest_sdk::configurable::{ConfigFault, Known, fault_at, texts, word};
+///
+/// #[derive(Deserialize)]
+/// struct Rounds {
+///     days: Vec<String>,
+///     first: String,
+/// }
+///
+/// struct Courier;
+///
+/// const KNOWN: &[Known] = &[texts("days", 7, 10).required(), word("first", &["monday", "sunday"]).required()];
+///
+/// fn days(rounds: &Rounds) -> Vec<ConfigFault> {
+///     if rounds.days.contains(&rounds.first) { vec![] } else { vec![fault_at(["first"], "is none of days")] }
+/// }
+///
+/// switchboard_guest_sdk::export_configurable!(Courier, KNOWN, days);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export_configurable {
+    ($plugin:ident, $known:expr, $further:path) => {
+        impl $crate::configurable::Guest for $plugin {
+            fn check(configuration: String) -> Vec<$crate::configurable::ConfigFault> {
+                $crate::configurable::check_further($known, $further, &configuration)
+            }
+        }
+
+        $crate::configurable_world::export_configurable_world!($plugin with_types_in $crate::configurable_world);
+    };
     ($plugin:ident, $known:expr) => {
         impl $crate::configurable::Guest for $plugin {
             fn check(configuration: String) -> Vec<$crate::configurable::ConfigFault> {
@@ -250,6 +295,7 @@ macro_rules! export_configurable {
 macro_rules! export_sender_route {
     ($plugin:ident) => {
         $crate::sender_route_world::export_sender_route_world!($plugin with_types_in $crate::sender_route_world);
+        $crate::__install_log!();
     };
 }
 
@@ -317,31 +363,6 @@ pub fn at_once() -> messages::SendOptions {
 /// No quote, no mentions, not view-once.
 pub fn no_extras() -> Extras {
     Extras { quote: None, mentions: Vec::new(), view_once: false }
-}
-
-/// The plugin's log.
-pub mod log {
-    use crate::host::log::{Level, write};
-
-    /// For whoever develops the plugin.
-    pub fn debug(message: &str) {
-        write(Level::Debug, message);
-    }
-
-    /// For whoever runs it.
-    pub fn info(message: &str) {
-        write(Level::Info, message);
-    }
-
-    /// Something is odd.
-    pub fn warn(message: &str) {
-        write(Level::Warn, message);
-    }
-
-    /// Something failed.
-    pub fn error(message: &str) {
-        write(Level::Error, message);
-    }
 }
 
 /// `at_ms` as ISO 8601 in UTC, such as `2026-01-15T12:00:00.000Z`; an empty text when it is out of range.

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use switchboard_guest_build::{GuestWorkspace, emit};
+use switchboard_guest_build::{GuestWorkspace, declarations, emit};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../..");
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     embed_sdk(&root)
 }
 
-/// Lists what a new plugin project brings along: the SDK's sources and the contract.
+/// Lists what a new plugin project brings along: the SDK's sources and the contract, and what editors are told of that.
 fn embed_sdk(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let mut files = Vec::new();
     for folder in ["guest-sdk/src", "wit"] {
@@ -47,7 +47,9 @@ fn embed_sdk(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
         text.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.canonicalize()?));
     }
     text.push_str("];\n");
-    std::fs::write(Path::new(&env::var("OUT_DIR")?).join("sdk_files.rs"), text)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    std::fs::write(out.join("sdk_files.rs"), text)?;
+    std::fs::write(out.join("plugin.d.ts"), declarations(&root.join("wit/since_v0.1.0"))?)?;
     Ok(())
 }
 

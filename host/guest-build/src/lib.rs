@@ -1,11 +1,16 @@
-//! Builds WebAssembly components from a build script: the plugins that the binary carries, and the guests of the tests.
+//! Builds WebAssembly components from a build script: the plugins that the binary carries, and the guests of the tests; and makes
+//! declarations of the contract for TypeScript.
 //!
 //! A nested cargo compiles a workspace of guests to `wasm32-wasip2` in a target directory of its own. It runs again when, and
 //! only when, one of the watched folders changed.
 
+mod typescript;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use typescript::{TypesError, declarations};
 
 /// What guests are compiled to.
 pub const TARGET: &str = "wasm32-wasip2";

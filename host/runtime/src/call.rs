@@ -14,7 +14,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::engine::EPOCH_TICK;
 use crate::imports::{Fetching, Keeping};
 use crate::limits::CallLimits;
-use crate::log::{LogBuffer, short_words};
+use crate::log::{LogBuffer, LogLine, short_words};
 use crate::masks::Masks;
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
@@ -171,6 +171,9 @@ pub(crate) fn fresh_store(engine: &Engine, state: CallState) -> Store<CallState>
     store
 }
 
+/// What a guest in Rust writes before what it says of a panic.
+const PANICKED_AT: &str = " panicked at ";
+
 /// How a call ended, from what wasmtime said.
 pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) -> Outcome<T> {
     let error = match ended {
@@ -207,4 +210,33 @@ pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> Cal
     let (mut log, log_dropped) = state.log.take();
     state.masks.mask(&mut log);
     CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
+}
+
+/// How a call ended, with what the guest said of its panic: in Rust where it gave up, and in JavaScript, say, which value did not fit
+/// its WIT type.
+pub(crate) fn with_panic<T>(outcome: Outcome<T>, log: &[LogLine]) -> Outcome<T> {
+    let Outcome::Trap(why) = outcome else { return outcome };
+    let said = log.iter().rposition(|line| line.message.contains(PANICKED_AT)).and_then(|at| log.get(at + 1));
+    Outcome::Trap(match said {
+        Some(line) => short_words(&format!("{why}: {}", line.message)),
+        None => why,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::LogLevel;
+
+    #[test]
+    fn a_trap_has_the_words_of_the_panic_before_it() {
+        let line = |message: &str| LogLine { level: LogLevel::Warn, message: message.to_owned() };
+        let log =
+            [line("hello"), line("thread '<unnamed>' panicked at src/lib.rs:1:2:"), line("no such tag"), line("note: x")];
+        let trap = || Outcome::<()>::Trap("unreachable".to_owned());
+        assert_eq!(with_panic(trap(), &log), Outcome::Trap("unreachable: no such tag".to_owned()));
+        assert_eq!(with_panic(trap(), &log[..1]), trap());
+        assert_eq!(with_panic(trap(), &log[..2]), trap());
+        assert_eq!(with_panic(Outcome::Reply(()), &log), Outcome::Reply(()));
+    }
 }

@@ -28,7 +28,7 @@ use crate::bindings::streamer_world::StreamerPluginPre;
 use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
-use crate::call::{CallState, fresh_store, read_ending, report};
+use crate::call::{CallState, fresh_store, read_ending, report, with_panic};
 use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
@@ -360,7 +360,8 @@ impl Runtime {
             }
         };
         let took: Duration = begun.elapsed();
-        Called { outcome, report: report(&store, took) }
+        let report = report(&store, took);
+        Called { outcome: with_panic(outcome, &report.log), report }
     }
 
     fn core_response(&self, response: wit_router::Response, streams: bool) -> Outcome<Response> {

@@ -1,7 +1,9 @@
-//! The wiring of a host: the only place where everything meets.
+//! The wiring of a host: the only place where everything meets. `rehearsal` wires one that is tried in memory.
+
+pub(crate) mod rehearsal;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use switchboard_core::rules::pseudonym::PseudonymKey;
 use switchboard_core::rules::retention::Retention;
 use switchboard_core::storage::{MasterKey, OpenError, Storage, StorageError};
 use switchboard_media::Inspector;
-use switchboard_runtime::verbs::Verbs;
+use switchboard_runtime::verbs::{FetchVerbs, Verbs};
 use switchboard_runtime::{Compiler, Runtime, RuntimeError, RuntimeSettings};
 
 use crate::accounts::Accounts;
@@ -36,7 +38,7 @@ use crate::http::{
 };
 use crate::key_usage::KeyUsage;
 use crate::links::{self, LinkKeys};
-use crate::media::{Downloads, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
+use crate::media::{Downloads, Fetch, LINK_KEY_PURPOSE, Links, MediaParts, MediaRoom, MediaSettings};
 use crate::metrics::{Metrics, MetricsPage};
 use crate::plugins::{InstallError, PSEUDONYM_KEY_PURPOSE, PluginParts, Plugins};
 use crate::secrets::AdminKey;
@@ -170,14 +172,14 @@ impl Host {
         let metrics = Arc::<Metrics>::default();
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
-        let basics = Basics::new(&storage, Arc::clone(&settings.clock));
+        let basics = Basics::new(&storage, Arc::clone(&settings.clock), Arc::new(SystemEntropy));
         let accounts = basics.accounts(&settings.master_key);
-        let media = basics.media_room(&settings, &guarded)?;
+        let media = basics.media_room(&settings.data_dir, &settings.master_key, &settings.media, guarded.clone())?;
         let intake = basics.intake(&media);
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let key_usage = Arc::clone(accounts.usage());
-        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, &guarded);
+        let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, basics.fetches(&guarded));
         let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
         let page = basics.metrics_page(metrics, &sessions);
@@ -324,9 +326,9 @@ struct Basics {
 }
 
 impl Basics {
-    fn new(storage: &Storage, clock: Arc<dyn Clock>) -> Self {
+    fn new(storage: &Storage, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let guards = PluginGuards::new(Arc::clone(&clock));
-        Self { storage: storage.clone(), clock, entropy: Arc::new(SystemEntropy), wakes: Arc::default(), guards }
+        Self { storage: storage.clone(), clock, entropy, wakes: Arc::default(), guards }
     }
 
     fn accounts(&self, master_key: &MasterKey) -> Accounts {
@@ -335,14 +337,20 @@ impl Basics {
     }
 
     /// What keeps media and looks at it.
-    fn media_room(&self, settings: &HostSettings, guarded: &GuardedClient) -> Result<Arc<MediaRoom>, std::io::Error> {
+    fn media_room(
+        &self,
+        data_dir: &Path,
+        master_key: &MasterKey,
+        media: &MediaSetup,
+        fetch: impl Fetch + 'static,
+    ) -> Result<Arc<MediaRoom>, std::io::Error> {
         Ok(Arc::new(MediaRoom::new(MediaParts {
-            files: BlobFiles::open(&settings.data_dir, self.storage.clone())?,
+            files: BlobFiles::open(data_dir, self.storage.clone())?,
             storage: self.storage.clone(),
-            inspector: Inspector::new(settings.media.program.clone(), settings.media.ffmpeg.clone()),
-            fetch: Arc::new(guarded.clone()),
-            links: Links::new(settings.master_key.derive(LINK_KEY_PURPOSE)),
-            settings: settings.media.settings,
+            inspector: Inspector::new(media.program.clone(), media.ffmpeg.clone()),
+            fetch: Arc::new(fetch),
+            links: Links::new(master_key.derive(LINK_KEY_PURPOSE)),
+            settings: media.settings,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
         })))
@@ -354,6 +362,10 @@ impl Basics {
         intake.with_media(Arc::clone(media) as _).with_guards(self.guards.for_intake())
     }
 
+    fn fetches(&self, guarded: &GuardedClient) -> Arc<dyn FetchVerbs> {
+        Arc::new(Fetches::new(guarded, Arc::clone(&self.clock)))
+    }
+
     fn verbs(
         &self,
         accounts: &Accounts,
@@ -361,7 +373,7 @@ impl Basics {
         sessions: &Arc<Sessions>,
         media: &Arc<MediaRoom>,
         downloads: &Arc<Downloads>,
-        guarded: &GuardedClient,
+        fetches: Arc<dyn FetchVerbs>,
     ) -> Arc<HostVerbs> {
         Arc::new(HostVerbs {
             storage: self.storage.clone(),
@@ -371,7 +383,7 @@ impl Basics {
             media: Arc::clone(media),
             downloads: Arc::clone(downloads),
             guards: Arc::clone(&self.guards),
-            fetches: Fetches::new(guarded, Arc::clone(&self.clock)),
+            fetches,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             webhooks: OnceLock::new(),
@@ -401,6 +413,17 @@ impl Basics {
 
     fn metrics_page(&self, metrics: Arc<Metrics>, sessions: &Arc<Sessions>) -> Arc<MetricsPage> {
         Arc::new(MetricsPage::new(metrics, self.storage.clone(), Arc::clone(sessions), Arc::clone(&self.clock)))
+    }
+
+    fn responder_worker(&self, intake: Intake, plugins: &Arc<Plugins>) -> ResponderWorker {
+        ResponderWorker {
+            storage: self.storage.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
+            intake,
+            responders: Arc::clone(plugins) as _,
+        }
     }
 
     fn media_worker(&self, downloads: &Arc<Downloads>) -> MediaWorker {
@@ -461,15 +484,8 @@ fn start_workers(
     media: Arc<MediaRoom>,
     fetcher: MediaWorker,
 ) -> Vec<JoinHandle<()>> {
-    let Basics { storage, clock, entropy, wakes, .. } = basics;
-    let responders = ResponderWorker {
-        storage: storage.clone(),
-        clock: Arc::clone(&clock),
-        entropy,
-        wakes: Arc::clone(&wakes),
-        intake,
-        responders: Arc::clone(plugins) as _,
-    };
+    let responders = basics.responder_worker(intake, plugins);
+    let Basics { storage, clock, wakes, .. } = basics;
     let timers = ScheduleWorker { storage, clock, wakes };
     vec![
         tokio::spawn(async move { responders.run().await }),

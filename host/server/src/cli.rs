@@ -35,6 +35,8 @@ const QR_NOTICES_MAX: usize = 16;
 const LOG_VARIABLE: &str = "SWITCHBOARD_LOG";
 /// What is logged unless that says otherwise.
 const LOG_DEFAULT: &str = "info,wasmtime=warn,cranelift=warn,whatsapp_rust=error,wacore=error";
+/// The same for commands that say themselves what there is to say.
+const LOG_OF_TOOLS: &str = "off";
 /// The levels of a log filter.
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -62,7 +64,7 @@ enum Command {
     DefaultConfig,
     /// Draw a new master key and seal every secret anew. The host must not run.
     RotateMasterKey(RotateArguments),
-    /// Plugins: new, build, check, deploy, versions, rollback, logs, inspect.
+    /// Plugins: new, build, check, test, deploy, versions, rollback, logs, inspect, runs, release, drop, grants.
     Plugin(PluginArguments),
     /// Compile a component from standard input to standard output; the host starts this itself.
     #[command(hide = true)]
@@ -145,7 +147,8 @@ pub fn main() -> ExitCode {
     if let Command::InspectMedia { words } = &arguments.command {
         return switchboard_media::child::main(words);
     }
-    if let Err(why) = start_log(std::env::var(LOG_VARIABLE)) {
+    let default = if matches!(arguments.command, Command::Plugin(_)) { LOG_OF_TOOLS } else { LOG_DEFAULT };
+    if let Err(why) = start_log(std::env::var(LOG_VARIABLE), default) {
         return fail(&why);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -181,8 +184,8 @@ pub(crate) fn say(line: &str) {
 ///
 /// # Errors
 /// When that is no filter.
-fn start_log(given: Result<String, std::env::VarError>) -> Result<(), String> {
-    let filter = log_filter(given)?;
+fn start_log(given: Result<String, std::env::VarError>, default: &str) -> Result<(), String> {
+    let filter = log_filter(given, default)?;
     let colours = std::io::stderr().is_terminal();
     // A log that was set up before stays.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).try_init();
@@ -191,10 +194,10 @@ fn start_log(given: Result<String, std::env::VarError>) -> Result<(), String> {
 
 /// What is logged. A part of a filter that is neither a level nor says what it is a level of was meant to be one: taken for the
 /// name of a module, as the library does, it would silence everything else.
-fn log_filter(given: Result<String, std::env::VarError>) -> Result<EnvFilter, String> {
+fn log_filter(given: Result<String, std::env::VarError>, default: &str) -> Result<EnvFilter, String> {
     let text = match given {
         Ok(text) if !text.trim().is_empty() => text,
-        Ok(_) | Err(std::env::VarError::NotPresent) => return Ok(EnvFilter::new(LOG_DEFAULT)),
+        Ok(_) | Err(std::env::VarError::NotPresent) => return Ok(EnvFilter::new(default)),
         Err(error) => return Err(format!("{LOG_VARIABLE}: {error}")),
     };
     let wrong = |part: &str, why: &str| {
@@ -477,11 +480,11 @@ mod tests {
     fn a_log_filter_is_a_list_of_levels_and_anything_else_is_an_error_that_names_it() {
         for good in ["", "info", "DEBUG", "off", "info,wasmtime=warn", "warn, switchboard::http=trace", "[span{a=1}]=debug"]
         {
-            assert!(log_filter(Ok(good.to_owned())).is_ok(), "{good}");
+            assert!(log_filter(Ok(good.to_owned()), LOG_DEFAULT).is_ok(), "{good}");
         }
-        assert!(log_filter(Err(VarError::NotPresent)).is_ok());
+        assert!(log_filter(Err(VarError::NotPresent), LOG_DEFAULT).is_ok());
         for (bad, named) in [("inof", "\"inof\""), ("info,verbose", "\"verbose\""), ("info,", "\"\""), ("a=b", "\"a=b\"")] {
-            let refused = log_filter(Ok(bad.to_owned())).unwrap_err();
+            let refused = log_filter(Ok(bad.to_owned()), LOG_DEFAULT).unwrap_err();
             assert!(refused.starts_with(&format!("SWITCHBOARD_LOG: {named} is no")), "{refused}");
         }
     }

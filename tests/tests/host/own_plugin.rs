@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use switchboard_tests::account::{phone, shows, write};
-use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::process::Command;
 
@@ -12,7 +11,7 @@ const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";
 
 /// Runs a command of the shipped command line; its exit code, and what it prints as JSON.
-async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &[&str]) -> (i32, Value) {
+pub(crate) async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &[&str]) -> (i32, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_host-under-test"));
     let output = command.arg("plugin").args(words).arg("--json").envs(environment.iter().copied()).current_dir(folder);
     let output = output.output().await.unwrap();
@@ -31,6 +30,34 @@ async fn a_new_project_in_rust_builds_passes_its_test_and_answers_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_project_in_javascript_builds_passes_its_test_and_answers_as_it_is() {
     answers_as_it_is("javascript", &[&["npm", "install"], &["npm", "test"]]).await;
+}
+
+/// What the TypeScript compiler finds wrong with a project, as an editor would.
+#[cfg(feature = "toolchains")]
+async fn type_faults(project: &Path) -> String {
+    let tsc = concat!(env!("CARGO_MANIFEST_DIR"), "/guests-js/node_modules/.bin/tsc");
+    let checked = Command::new(tsc).args(["-p", "jsconfig.json"]).current_dir(project).output().await.unwrap();
+    String::from_utf8(checked.stdout).unwrap()
+}
+
+#[cfg(feature = "toolchains")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_editor_knows_the_types_of_the_contract_in_a_new_project_in_javascript() {
+    let place = tempfile::tempdir().unwrap();
+    assert_eq!(plugin(place.path(), &[], &["new", "greeter", "--language", "javascript"]).await.0, 0);
+    let project = place.path().join("greeter");
+    assert_eq!(type_faults(&project).await, "");
+    let program = std::fs::read_to_string(project.join("plugin.js")).unwrap();
+    for (right, wrong, fault) in [
+        ("tag: \"send\"", "tag: \"sent\"", "TS2322"),
+        ("message.fromMe", "message.fromUs", "TS2339"),
+        ("write(\"info\"", "write(\"loud\"", "TS2345"),
+        ("eventKinds()", "eventKind()", "TS"),
+    ] {
+        std::fs::write(project.join("plugin.js"), program.replace(right, wrong)).unwrap();
+        let faults = type_faults(&project).await;
+        assert!(faults.contains("plugin.js") && faults.contains(fault), "{wrong}: {faults}");
+    }
 }
 
 /// Goes the way that README describes, with these commands for the project's own test.
@@ -53,6 +80,9 @@ async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
     let (exit, checked) = plugin(&project, &[], &["check"]).await;
     assert_eq!((exit, &checked["interfaces"], &checked["class"]), (0, &json!(["responder"]), &json!("small")), "{checked}");
     assert_eq!(checked["asked"]["send"], json!({ "per_minute": 60 }), "{checked}");
+    let (exit, tested) = plugin(&project, &[], &["test"]).await;
+    assert_eq!((exit, &tested["failed"]), (0, &json!(0)), "{tested}");
+    assert!(tested["passed"].as_u64() >= Some(2), "{tested}");
 
     let url = format!("http://{}", stage.host.address());
     let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
@@ -70,11 +100,9 @@ async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
     assert_eq!((exit, &shown["grants"]["fields"]), (0, &json!(["text"])), "{shown}");
     let (exit, refused) = plugin(&project, &host, &["rollback", "greeter"]).await;
     assert_eq!((exit, &refused["error"]["code"]), (1, &json!("nothing_before")), "{refused}");
-    let logged = until(PATIENCE, async || {
-        let (exit, logs) = plugin(&project, &host, &["logs", "greeter"]).await;
-        exit == 0 && logs["calls"][0]["log"][0]["message"] == "answering a text of 5 characters"
-    });
-    assert!(logged.await);
+    let (exit, logs) = plugin(&project, &host, &["logs", "greeter"]).await;
+    let line = &logs["calls"][0]["log"][0]["message"];
+    assert_eq!((exit, line), (0, &json!("answering a text of 5 characters")), "{logs}");
     stage.stop().await;
 }
 

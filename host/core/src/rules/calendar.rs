@@ -72,6 +72,60 @@ pub fn date(moment: Timestamp) -> (u64, u64, u64) {
     (year, month_of_year, day - first_day_of_month(month) + 1)
 }
 
+/// The moment that RFC 3339 writes so, such as `2025-06-15T17:06:40.5+02:00`, to the millisecond; `None` for what is no such
+/// text, or lies before 1970.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let (day, rest) = text.split_at_checked(10)?;
+    let (year, month, day) = match day.split('-').collect::<Vec<_>>().as_slice() {
+        [year, month, day] => (digits(year, 4)?, digits(month, 2)?, digits(day, 2)?),
+        _ => return None,
+    };
+    let (time, zone) = rest.strip_prefix(['T', 't', ' '])?.split_at_checked(8)?;
+    let (hour, minute, second) = match time.split(':').collect::<Vec<_>>().as_slice() {
+        [hour, minute, second] => (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?),
+        _ => return None,
+    };
+    let month = month.checked_sub(1).filter(|month| *month < MONTHS_OF_YEAR)?;
+    let years = year.checked_sub(FIRST_YEAR)?;
+    if !(1..=days_of_month(year, month)).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (fraction_ms, zone) = fraction(zone)?;
+    let days = first_day_of_month(years * MONTHS_OF_YEAR + month) + day - 1;
+    let local = days * DAY_MS + hour * 60 * MINUTE_MS + minute * MINUTE_MS + second * 1000 + fraction_ms;
+    let east_ms = i64::try_from(MINUTE_MS).ok()?.checked_mul(minutes_east(zone)?)?;
+    local.checked_add_signed(-east_ms).map(Timestamp)
+}
+
+/// A number of exactly `length` digits.
+fn digits(text: &str, length: usize) -> Option<u64> {
+    let plain = text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Milliseconds of what may follow the seconds, and what is behind that.
+fn fraction(text: &str) -> Option<(u64, &str)> {
+    let Some(rest) = text.strip_prefix('.') else { return Some((0, text)) };
+    let end = rest.find(|symbol: char| !symbol.is_ascii_digit())?;
+    let (fraction, zone) = rest.split_at_checked(end).filter(|(fraction, _)| !fraction.is_empty())?;
+    let ms = fraction.bytes().chain(*b"00").take(3).fold(0, |ms, digit| ms * 10 + u64::from(digit - b'0'));
+    Some((ms, zone))
+}
+
+fn minutes_east(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let (west, offset) = match zone.strip_prefix('-') {
+        Some(offset) => (true, offset),
+        None => (false, zone.strip_prefix('+')?),
+    };
+    let (hours, minutes) = offset.split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    let minutes = i64::try_from(hours * 60 + minutes).ok().filter(|_| hours < 24 && minutes < 60)?;
+    Some(if west { -minutes } else { minutes })
+}
+
 fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
@@ -145,6 +199,42 @@ mod tests {
         }
         assert_eq!(month(MARCH_2024 - 1).starts_at(), Timestamp(MARCH_2024 - 29 * DAY_MS));
         assert_eq!(month(MARCH_2100 - 1).starts_at(), Timestamp(MARCH_2100 - 28 * DAY_MS));
+    }
+
+    #[test]
+    fn a_moment_is_read_as_rfc_3339_writes_it() {
+        for (text, ms) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T23:59:59.999Z", MARCH_2000 - 1),
+            ("2024-03-01t00:00:00z", MARCH_2024),
+            ("2024-03-01 01:30:00+01:30", MARCH_2024),
+            ("2024-02-29T19:00:00.0-05:00", MARCH_2024),
+            ("2024-03-01T00:00:00.5Z", MARCH_2024 + 500),
+            ("2024-03-01T00:00:00.123987Z", MARCH_2024 + 123),
+        ] {
+            assert_eq!(moment(text), Some(Timestamp(ms)), "{text}");
+        }
+        for wrong in [
+            "",
+            "2024-03-01",
+            "2024-03-01T00:00:00",
+            "2024-03-01T00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-00-01T00:00:00Z",
+            "2024-03-00T00:00:00Z",
+            "2024-03-01T24:00:00Z",
+            "2024-03-01T00:00:60Z",
+            "2024-03-01T00:00:00.Z",
+            "2024-03-01T00:00:00+1:00",
+            "2024-03-01T00:00:00+24:00",
+            "+024-03-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+00:01",
+            "äöü4-03-01T00:00:00Z",
+        ] {
+            assert_eq!(moment(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod egress;
 pub mod ephemeral;
 pub mod event_filter;
 pub mod event_json;
+pub mod event_read;
 pub mod fact_json;
 pub mod grants;
 pub mod group_limits;

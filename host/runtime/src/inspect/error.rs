@@ -174,9 +174,11 @@ impl InspectError {
         };
         Some(match self {
             Self::Empty => "send the bytes of a component".to_owned(),
-            Self::NotWasm => "upload the .wasm file below target/wasm32-wasip2/release".to_owned(),
+            Self::NotWasm => "upload the .wasm file that the build made; of cargo it lies below target/wasm32-wasip2/release".to_owned(),
             Self::Precompiled => "upload the component itself and the host compiles it".to_owned(),
-            Self::CoreModule => format!("build with: {BUILD}"),
+            Self::CoreModule => {
+                format!("in Rust build with: {BUILD}; of other modules make a component first, as componentize-qjs and componentize-py do")
+            }
             Self::Truncated { .. } => "upload the whole file".to_owned(),
             Self::UnsupportedFeature { concurrency: true, .. } => {
                 "make exports and imports plain functions; with componentize-qjs build with --sync".to_owned()

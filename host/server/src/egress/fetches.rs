@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use switchboard_core::clock::Clock;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::rules::rate::Tally;
-use switchboard_runtime::verbs::{FETCH_ANSWER_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FetchAnswer, FetchError, FetchRequest};
+use switchboard_runtime::verbs::{
+    FETCH_ANSWER_BYTES_MAX, FETCH_HEADER_BYTES_MAX, FetchAnswer, FetchError, FetchRequest, FetchVerbs,
+};
 
 use super::{Answer, Broken, ExchangeLimits, GuardError, GuardedClient, GuardedRequest};
 
@@ -40,12 +43,11 @@ impl Fetches {
             ))
         })
     }
+}
 
-    /// Asks on behalf of `tenant`; the whole answer.
-    ///
-    /// # Errors
-    /// [`FetchError`] when there was none, or not all of it.
-    pub async fn fetch(&self, tenant: TenantId, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
+#[async_trait]
+impl FetchVerbs for Fetches {
+    async fn fetch(&self, tenant: TenantId, request: FetchRequest) -> Result<FetchAnswer, FetchError> {
         self.count(tenant)?;
         let FetchRequest { method, url, headers, body, timeout: wait } = request;
         let limits = ExchangeLimits {

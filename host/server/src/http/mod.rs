@@ -12,6 +12,7 @@ mod extract;
 mod forms;
 mod front_door;
 mod idempotency;
+mod in_process;
 mod input;
 mod limits;
 mod listener;
@@ -29,13 +30,15 @@ mod upload;
 
 pub(crate) use bodies::FilePlaces;
 pub(crate) use idempotency::OnceRuns;
+pub(crate) use in_process::ask;
 pub(crate) use streams::Streams;
 
 pub use front_door::{FrontDoor, SimControl, SimControlAnswer};
+pub use in_process::{LocalAnswer, LocalClientError};
 pub use limits::{HttpSettings, Limits};
 pub use listener::{Listener, ListenerError};
 #[cfg(feature = "sim")]
-pub use local_client::{LocalAnswer, LocalClient, LocalClientError};
+pub use local_client::LocalClient;
 pub use metrics::MetricsDoor;
 pub use mounts::{MountTable, RouteError};
 pub(crate) use mounts::{check_own_mounts, host_name};

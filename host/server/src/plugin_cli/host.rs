@@ -1,15 +1,16 @@
-//! What asks a host: deploy, versions, rollback, logs, inspect.
+//! What asks a host: deploy, versions, rollback, logs, inspect, runs, release, drop, grants.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::asking::{answer, no_answer};
 use super::project::component_or_built;
-use super::show::{call_words, logs_words, member, plugin_words, versions_words};
-use super::{Done, EXIT_DENIED, EXIT_REFUSED, Failed, HostArguments, print, read_component};
-use crate::egress::{ApiAnswer, ApiClient, ApiError, ApiRequest};
+use super::show::{call_words, grants_words, logs_words, member, plugin_words, runs_words, versions_words};
+use super::{Done, Failed, HostArguments, print, read_component};
+use crate::egress::ApiRequest;
 
 /// Longest line of a stream: one call with everything that is kept of it.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
@@ -40,6 +41,58 @@ pub(super) struct DeployArguments {
     /// What the version is.
     #[arg(long, default_value = "")]
     note: String,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+/// `plugin runs`.
+#[derive(Args)]
+pub(super) struct RunsArguments {
+    /// The plugin's name.
+    name: String,
+    /// Those that wait for their turn or their next try, in place of those that were set aside.
+    #[arg(long)]
+    waiting: bool,
+    /// How many, at most; 1 to 100.
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+/// `plugin release`.
+#[derive(Args)]
+pub(super) struct RunArguments {
+    /// The plugin's name.
+    name: String,
+    /// The run; every one that was set aside unless it is given.
+    run: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+/// `plugin drop`.
+#[derive(Args)]
+pub(super) struct DropArguments {
+    /// The plugin's name.
+    name: String,
+    /// The run.
+    run: String,
+    #[command(flatten)]
+    host: HostArguments,
+}
+
+/// `plugin grants`.
+#[derive(Args)]
+pub(super) struct GrantsArguments {
+    /// The plugin's name.
+    name: String,
+    /// Give the plugin what this file says, JSON, in place of what it has.
+    #[arg(long, value_name = "FILE", conflicts_with = "asked")]
+    set: Option<PathBuf>,
+    /// Give it all that its active version asks for; the newest one, which becomes active, while none is.
+    #[arg(long)]
+    asked: bool,
     #[command(flatten)]
     host: HostArguments,
 }
@@ -84,77 +137,6 @@ impl LogsArguments {
     }
 }
 
-impl HostArguments {
-    fn client(&self) -> Result<ApiClient, Failed> {
-        ApiClient::new(&self.url, &self.key).map_err(no_answer)
-    }
-
-    /// Whether no tenant is named, where the operator's key alone does not do.
-    fn as_its_owner(&self, done: &str) -> Result<(), Failed> {
-        let why = || format!("a plugin of a tenant is {done} with a key of that tenant, without --tenant");
-        if self.tenant.is_some() { Err(Failed::refused("tenant", why())) } else { Ok(()) }
-    }
-
-    /// `query`, with the tenant that is meant.
-    fn of_tenant(&self, mut query: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
-        query.extend(self.tenant.map(|tenant| ("tenant", tenant.to_string())));
-        query
-    }
-
-    async fn get(&self, path: &[&str], query: Vec<(&'static str, String)>) -> Result<Value, Failed> {
-        let query = self.of_tenant(query);
-        let asked = self.client()?.ask(ApiRequest { method: Method::GET, path, query: &query, body: None }).await;
-        answer(asked.map_err(no_answer)?).await
-    }
-
-    async fn post(
-        &self,
-        path: &[&str],
-        query: &[(&str, String)],
-        body: Option<(&'static str, Vec<u8>)>,
-    ) -> Result<Value, Failed> {
-        let body = body.map(|(content_type, body)| (content_type, body.into()));
-        let asked = self.client()?.ask(ApiRequest { method: Method::POST, path, query, body }).await;
-        answer(asked.map_err(no_answer)?).await
-    }
-}
-
-fn no_answer(error: ApiError) -> Failed {
-    match error {
-        ApiError::Address(_) => Failed::refused("address", error.to_string()),
-        other => Failed::unreachable(other.to_string()),
-    }
-}
-
-/// What a host answered, if it did what it was asked.
-async fn answer(answered: ApiAnswer) -> Result<Value, Failed> {
-    let status = answered.status;
-    let body = answered.body().await.map_err(no_answer)?;
-    let told: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    if (200..300).contains(&status) {
-        return Ok(told);
-    }
-    let exit = if matches!(status, 401 | 403) { EXIT_DENIED } else { EXIT_REFUSED };
-    let text = |member: &str| told.get(member).and_then(Value::as_str);
-    let mut words =
-        text("detail").or_else(|| text("title")).map_or_else(|| format!("the host answers {status}"), str::to_owned);
-    if let Some(code) = text("code") {
-        words = format!("{code}: {words}");
-    }
-    for fault in told.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        let of = |member: &str| fault.get(member).and_then(Value::as_str).unwrap_or_default();
-        words.push_str(&format!("\n  {} {}", of("pointer"), of("detail")));
-    }
-    for missing in told.get("missing").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        words.push_str(&format!("\n  {missing}"));
-    }
-    if text("code") == Some("grants_needed") {
-        words.push_str("\ngive them with: switchboard plugin deploy --grant");
-    }
-    let json = if told.is_null() { json!({ "status": status }) } else { told };
-    Err(Failed { exit, json, words })
-}
-
 /// The name that a component's file gives its plugin.
 fn name_of(component: &std::path::Path) -> Result<String, Failed> {
     let stem = component.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -174,7 +156,11 @@ pub(super) async fn deploy(arguments: &DeployArguments) -> Result<Done, Failed> 
     if !arguments.note.is_empty() {
         query.push(("note", arguments.note.clone()));
     }
-    let told = arguments.host.post(&["plugins"], &query, Some(("application/wasm", bytes))).await?;
+    let told = arguments.host.change(Method::POST, &["plugins"], &query, Some(("application/wasm", bytes))).await;
+    let told = told.map_err(|mut failed| {
+        failed.words = failed.words.replace("NAME", &name);
+        failed
+    })?;
     let version = member(member(&told, "uploaded"), "n");
     let words = match arguments.keep {
         true => format!("{name}: version {version} is kept; version {} is the active one", member(&told, "version")),
@@ -192,14 +178,69 @@ pub(super) async fn versions(arguments: &NamedArguments) -> Result<Done, Failed>
 pub(super) async fn roll_back(arguments: &NamedArguments) -> Result<Done, Failed> {
     let path = ["plugins", &arguments.name, "rollback"];
     arguments.host.as_its_owner("changed")?;
-    let told = arguments.host.post(&path, &[], None).await?;
+    let told = arguments.host.change(Method::POST, &path, &[], None).await?;
     let words = format!("{}: version {} is the active one", arguments.name, member(&told, "version"));
     Ok(Done::new(told, words))
 }
 
 pub(super) async fn inspect(arguments: &NamedArguments) -> Result<Done, Failed> {
-    let told = arguments.host.get(&["plugins", &arguments.name], Vec::new()).await?;
+    let mut told = arguments.host.get(&["plugins", &arguments.name], Vec::new()).await?;
+    if member(&told, "version") == 0 {
+        // What a kept version lacks is told by its grants: the plugin itself asks for nothing yet.
+        let grants = arguments.host.get(&["plugins", &arguments.name, "grants"], Vec::new()).await?;
+        if let Value::Object(told) = &mut told {
+            told.extend(["asked", "missing"].map(|name| (name.to_owned(), member(&grants, name).clone())));
+        }
+    }
     let words = plugin_words(&told);
+    Ok(Done::new(told, words))
+}
+
+pub(super) async fn runs(arguments: &RunsArguments) -> Result<Done, Failed> {
+    let state = if arguments.waiting { "waiting" } else { "parked" };
+    let query = vec![("state", state.to_owned()), ("limit", arguments.limit.to_string())];
+    let told = arguments.host.get(&["plugins", &arguments.name, "runs"], query).await?;
+    let words = runs_words(&told, state);
+    Ok(Done::new(told, words))
+}
+
+pub(super) async fn release(arguments: &RunArguments) -> Result<Done, Failed> {
+    let path = match &arguments.run {
+        Some(run) => vec!["plugins", &arguments.name, "runs", run, "release"],
+        None => vec!["plugins", &arguments.name, "runs", "release"],
+    };
+    let query = arguments.host.of_tenant(Vec::new());
+    let told = arguments.host.change(Method::POST, &path, &query, None).await?;
+    let words = format!("{}: {} released", arguments.name, member(&told, "released"));
+    Ok(Done::new(told, words))
+}
+
+pub(super) async fn drop_run(arguments: &DropArguments) -> Result<Done, Failed> {
+    let DropArguments { name, run, host } = arguments;
+    let query = host.of_tenant(Vec::new());
+    host.change(Method::DELETE, &["plugins", name, "runs", run], &query, None).await?;
+    Ok(Done::new(serde_json::json!({ "dropped": run }), format!("{name}: {run} is dropped")))
+}
+
+pub(super) async fn grants(arguments: &GrantsArguments) -> Result<Done, Failed> {
+    let GrantsArguments { name, set, asked, host } = arguments;
+    let path = ["plugins", name.as_str(), "grants"];
+    if let Some(file) = set {
+        host.as_its_owner("given grants")?;
+        let grants = read_component(file)?;
+        host.change(Method::PUT, &path, &[], Some(("application/json", grants))).await?;
+    } else if *asked {
+        host.as_its_owner("given grants")?;
+        // Saying yes is said of a version, which is the active one from then on.
+        let plugin = host.get(&["plugins", name], Vec::new()).await?;
+        let active = member(&plugin, "version");
+        let version = if active == 0 { member(&plugin, "latest") } else { active }.to_string();
+        let yes = br#"{"grants":"asked"}"#.to_vec();
+        let activate = ["plugins", name.as_str(), "versions", &version, "activate"];
+        host.change(Method::POST, &activate, &[], Some(("application/json", yes))).await?;
+    }
+    let told = host.get(&path, Vec::new()).await?;
+    let words = grants_words(name, &told);
     Ok(Done::new(told, words))
 }
 

@@ -1,13 +1,15 @@
 //! `switchboard plugin`: plugins from a new project to a live version, for people and, with `--json`, for programs.
 //!
 //! What a command finds goes to standard output; what went wrong to standard error. The exit code is 0 when it is done, 1 when
-//! the component or the host says no, 2 for a command line that cannot be taken, 3 when the host cannot be reached, and 4 when the
-//! key may not do it.
+//! the component or the host says no, 2 for a command line that cannot be taken, 3 when the host cannot be reached, 4 when the
+//! key may not do it, and 5 when a case of `plugin test` fails.
 
+mod asking;
 mod check;
 mod host;
 mod project;
 mod show;
+mod test;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,12 +18,16 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+/// The command line cannot be taken.
+const EXIT_USAGE: u8 = 2;
 /// Not done: the component or the host says no.
 const EXIT_REFUSED: u8 = 1;
 /// The host cannot be reached.
 const EXIT_UNREACHABLE: u8 = 3;
 /// The key may not do it.
 const EXIT_DENIED: u8 = 4;
+/// A plugin does not do what its cases expect.
+const EXIT_CASES_FAILED: u8 = 5;
 
 /// `switchboard plugin`.
 #[derive(Args)]
@@ -41,6 +47,8 @@ enum PluginCommand {
     Build(project::BuildArguments),
     /// Look at a component as a host would before it runs it. No host is asked.
     Check(check::CheckArguments),
+    /// Run the cases of a project (tests/*.json) on a host in memory: no network, and nothing is left behind.
+    Test(test::TestArguments),
     /// Upload a component, and make it the active version.
     Deploy(host::DeployArguments),
     /// List the versions of a plugin, newest first.
@@ -51,6 +59,14 @@ enum PluginCommand {
     Logs(host::LogsArguments),
     /// Show a plugin: its state, version, grants and configuration.
     Inspect(host::NamedArguments),
+    /// List runs of a responder that were set aside, with why; or those that wait.
+    Runs(host::RunsArguments),
+    /// Let a run that was set aside run anew, or all of them.
+    Release(host::RunArguments),
+    /// Drop a run that was set aside.
+    Drop(host::DropArguments),
+    /// Show what a plugin was given, what it asks for and what is missing; or give it.
+    Grants(host::GrantsArguments),
 }
 
 /// The host that is asked.
@@ -61,7 +77,7 @@ struct HostArguments {
     url: String,
     /// A key of kind tenant, or the operator's.
     #[arg(long, env = "SWITCHBOARD_KEY", hide_env_values = true)]
-    key: String,
+    key: Option<String>,
     /// The tenant whose plugins are meant; with the operator's key alone.
     #[arg(long)]
     tenant: Option<u64>,
@@ -74,11 +90,13 @@ struct Done {
     json: Value,
     /// For people.
     words: String,
+    /// 0, unless what was done shows a failure.
+    exit: u8,
 }
 
 impl Done {
     fn new(json: Value, words: impl Into<String>) -> Self {
-        Self { json, words: words.into() }
+        Self { json, words: words.into(), exit: 0 }
     }
 }
 
@@ -95,8 +113,9 @@ struct Failed {
 impl Failed {
     /// Refused for a reason of its own.
     fn refused(code: &str, words: impl Into<String>) -> Self {
-        let words = words.into();
-        Self { exit: EXIT_REFUSED, json: json!({ "code": code, "detail": words }), words }
+        let detail = words.into();
+        let words = format!("{code}: {detail}");
+        Self { exit: EXIT_REFUSED, json: json!({ "code": code, "detail": detail }), words }
     }
 
     fn unreachable(words: String) -> Self {
@@ -111,25 +130,31 @@ pub(crate) async fn run(arguments: PluginArguments) -> ExitCode {
         PluginCommand::New(arguments) => project::new(&arguments),
         PluginCommand::Build(arguments) => project::build(&arguments).await,
         PluginCommand::Check(arguments) => check::check(&arguments).await,
+        PluginCommand::Test(arguments) => test::test(&arguments).await,
         PluginCommand::Deploy(arguments) => host::deploy(&arguments).await,
         PluginCommand::Versions(arguments) => host::versions(&arguments).await,
         PluginCommand::Rollback(arguments) => host::roll_back(&arguments).await,
         PluginCommand::Logs(arguments) => host::logs(&arguments, json).await,
         PluginCommand::Inspect(arguments) => host::inspect(&arguments).await,
+        PluginCommand::Runs(arguments) => host::runs(&arguments).await,
+        PluginCommand::Release(arguments) => host::release(&arguments).await,
+        PluginCommand::Drop(arguments) => host::drop_run(&arguments).await,
+        PluginCommand::Grants(arguments) => host::grants(&arguments).await,
     };
     match ended {
-        Ok(done) if json => print(&done.json.to_string()),
-        Ok(done) => print(&done.words),
+        Ok(done) => {
+            print(&if json { done.json.to_string() } else { done.words });
+            ExitCode::from(done.exit)
+        }
         Err(failed) => {
             if json {
                 print(&json!({ "error": failed.json }).to_string());
             }
             // Nothing can be done when nobody reads it.
             let _ = writeln!(std::io::stderr(), "switchboard plugin: {}", failed.words);
-            return ExitCode::from(failed.exit);
+            ExitCode::from(failed.exit)
         }
     }
-    ExitCode::SUCCESS
 }
 
 fn print(text: &str) {

@@ -12,6 +12,8 @@ use tokio::process::Command;
 use super::{Done, Failed};
 
 include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
+/// The contract as editors know it.
+const TYPES: &str = include_str!(concat!(env!("OUT_DIR"), "/plugin.d.ts"));
 
 /// Most characters of a project's name: as of a plugin's.
 const NAME_CHARS_MAX: usize = 64;
@@ -31,6 +33,7 @@ license = "MIT OR Apache-2.0"
 publish = false
 
 [dependencies]
+log = "0.4"
 serde = { version = "1", features = ["derive", "rc"] }
 serde_json = "1"
 time = { version = "0.3", default-features = false, features = ["formatting", "parsing", "std"] }
@@ -83,18 +86,25 @@ impl Language {
     }
 }
 
+/// Cases of what the projects do, in any language.
+const CASES: &str = include_str!("../../templates/tests.json.txt");
 const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml.txt")),
     ("src/lib.rs", include_str!("../../templates/rust/lib.rs.txt")),
+    ("tests/answers.json", CASES),
+    ("tests/config.json", include_str!("../../templates/rust/config.json.txt")),
     ("README.md", include_str!("../../templates/rust/README.md.txt")),
     (".gitignore", "/target\n"),
     ("sdk/guest-sdk/Cargo.toml", SDK_MANIFEST),
 ];
 const JAVASCRIPT: &[(&str, &str)] = &[
     ("package.json", include_str!("../../templates/javascript/package.json.txt")),
+    ("jsconfig.json", include_str!("../../templates/javascript/jsconfig.json.txt")),
+    ("sdk/types/plugin.d.ts", TYPES),
     ("plugin.js", include_str!("../../templates/javascript/plugin.js.txt")),
     ("answer.js", include_str!("../../templates/javascript/answer.js.txt")),
     ("answer.test.js", include_str!("../../templates/javascript/answer.test.js.txt")),
+    ("tests/answers.json", CASES),
     ("grants.json", include_str!("../../templates/javascript/grants.json.txt")),
     ("README.md", include_str!("../../templates/javascript/README.md.txt")),
     (".gitignore", "/build\n/node_modules\n"),
@@ -142,7 +152,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<Done, Failed> {
     }
     let shown = folder.display().to_string();
     let words = format!(
-        "{shown} is made\n\n  cd {shown}\n  {first}\n  switchboard plugin build\n  export SWITCHBOARD_URL=http://127.0.0.1:8080 SWITCHBOARD_KEY=<a tenant's key>\n  switchboard plugin deploy --grant"
+        "{shown} is made\n\n  cd {shown}\n  {first}\n  switchboard plugin build\n  switchboard plugin test\n  export SWITCHBOARD_URL=http://127.0.0.1:8080 SWITCHBOARD_KEY=<a tenant's key>\n  switchboard plugin deploy --grant"
     );
     Ok(Done::new(json!({ "name": name, "folder": shown, "files": files.len() }), words))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use switchboard_core::clock::Timestamp;
-use switchboard_core::rules::calendar::date;
+use switchboard_core::rules::event_json::iso_8601;
 
 /// A member of what a host told; `null` when it did not tell it.
 pub(super) fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
@@ -14,14 +14,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 }
 
 fn moment(value: &Value, member: &str) -> String {
-    value.get(member).and_then(Value::as_u64).map_or_else(|| "never".to_owned(), iso8601)
-}
-
-/// `at_ms` as ISO 8601 in UTC.
-fn iso8601(at_ms: u64) -> String {
-    let ((year, month, day), of_day) = (date(Timestamp(at_ms)), at_ms % 86_400_000);
-    let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", of_day % 1_000)
+    value.get(member).and_then(Value::as_u64).map_or_else(|| "never".to_owned(), |at_ms| iso_8601(Timestamp(at_ms)))
 }
 
 fn words_of<'a>(value: &'a Value, member: &str) -> Vec<&'a str> {
@@ -46,14 +39,14 @@ pub(super) fn versions_words(told: &Value) -> String {
 
 /// A plugin.
 pub(super) fn plugin_words(told: &Value) -> String {
+    let (version, latest) = (member(told, "version"), member(told, "latest"));
+    let version = match version.as_u64() {
+        Some(0) => format!("none is active; the newest that is kept is {latest}"),
+        _ => format!("{version} of {latest}, since {}", moment(told, "activated_at")),
+    };
     let mut lines = vec![
         format!("{}: {}", text(told, "name"), text(told, "state")),
-        format!(
-            "  version     {} of {}, since {}",
-            member(told, "version"),
-            member(told, "latest"),
-            moment(told, "activated_at")
-        ),
+        format!("  version     {version}"),
         format!("  sha256      {}", text(told, "sha256")),
         format!("  bytes       {}", member(told, "bytes")),
         format!("  interfaces  {}", words_of(told, "interfaces").join(", ")),
@@ -67,6 +60,40 @@ pub(super) fn plugin_words(told: &Value) -> String {
         lines.push(format!("  not granted {missing}"));
     }
     lines.join("\n")
+}
+
+/// What a plugin was given, what it asks for, and what is missing.
+pub(super) fn grants_words(name: &str, told: &Value) -> String {
+    let mut lines = vec![
+        format!("{name}:"),
+        format!("  granted  {}", member(told, "granted")),
+        format!("  asked    {}", member(told, "asked")),
+    ];
+    let missing = words_of(told, "missing");
+    if !missing.is_empty() {
+        lines.extend(missing.iter().map(|missing| format!("  missing  {missing}")));
+        lines.push(format!("say yes to all of it with: switchboard plugin grants {name} --asked"));
+    }
+    lines.join("\n")
+}
+
+/// Runs that were set aside, or that wait.
+pub(super) fn runs_words(told: &Value, state: &str) -> String {
+    let mut lines = Vec::new();
+    for run in member(told, "runs").as_array().into_iter().flatten() {
+        let due = member(run, "due_at").as_u64().map(|at| format!("  next {}", iso_8601(Timestamp(at)))).unwrap_or_default();
+        lines.push(format!(
+            "{}  {} of {}  {} tries{due}",
+            text(run, "id"),
+            text(run, "event_type"),
+            moment(run, "event_at"),
+            member(run, "tries"),
+        ));
+        if let Some(why) = member(run, "last_error").as_str() {
+            lines.push(format!("    {why}"));
+        }
+    }
+    if lines.is_empty() { format!("no runs are {state}") } else { lines.join("\n") }
 }
 
 /// One call, with what it logged below it.
@@ -125,5 +152,24 @@ mod tests {
         ];
         assert_eq!(call_words(&call), lines.join("\n"));
         assert_eq!(logs_words(&json!({ "calls": [] })), "no calls are remembered");
+    }
+
+    #[test]
+    fn a_plugin_without_an_active_version_shows_what_is_kept_and_what_is_missing() {
+        let words =
+            plugin_words(&json!({ "name": "x", "state": "stopped", "version": 0, "latest": 3, "missing": ["send"] }));
+        assert!(words.contains("none is active; the newest that is kept is 3") && words.contains("not granted send"));
+        let grants = grants_words("x", &json!({ "granted": {}, "asked": { "kv_bytes": 1 }, "missing": ["kv_bytes"] }));
+        assert!(grants.ends_with("switchboard plugin grants x --asked"), "{grants}");
+    }
+
+    #[test]
+    fn a_run_is_shown_with_its_last_error() {
+        let run = json!({
+            "id": "run_1_1:x_7", "event_type": "message.received", "event_at": 0, "tries": 8, "last_error": "no", "due_at": null,
+        });
+        let line = "run_1_1:x_7  message.received of 1970-01-01T00:00:00.000Z  8 tries";
+        assert_eq!(runs_words(&json!({ "runs": [run] }), "parked"), format!("{line}\n    no"));
+        assert_eq!(runs_words(&json!({ "runs": [] }), "waiting"), "no runs are waiting");
     }
 }

@@ -14,7 +14,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{CallEnd, LineLevel, LoggedCall, LoggedLine, within_bounds};
 use switchboard_core::storage::Storage;
 use switchboard_runtime::{CallReport, Called, LogLevel, LogLine, Outcome};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{ActivePlugin, RESPONDER_INTERFACE};
 
@@ -144,11 +144,19 @@ struct Gathered {
 }
 
 /// Calls that wait to be written down.
-#[derive(Default)]
 pub(crate) struct CallLog {
     gathered: Mutex<Gathered>,
     more: Notify,
     written: watch::Sender<()>,
+    /// Whose turn it is to write: what two write together may be forgotten too early.
+    turn: Semaphore,
+}
+
+impl Default for CallLog {
+    fn default() -> Self {
+        let (gathered, more, written) = (Mutex::default(), Notify::new(), watch::Sender::default());
+        Self { gathered, more, written, turn: Semaphore::new(1) }
+    }
 }
 
 impl CallLog {
@@ -180,11 +188,16 @@ impl CallLog {
         }
     }
 
-    /// Writes down what is gathered.
+    /// Writes down what is gathered. When it returns, every call that had ended before can be read.
     pub(crate) async fn flush(&self, storage: &Storage) {
+        // It is never closed.
+        let _turn = self.turn.acquire().await;
         let gathered = self.gathered.lock().map(|mut gathered| std::mem::take(&mut *gathered)).unwrap_or_default();
         if gathered.left_out > 0 {
             tracing::warn!(calls = gathered.left_out, "calls of plugins are not remembered: there were too many at once");
+        }
+        if gathered.calls.is_empty() {
+            return;
         }
         for ((owner, plugin), calls) in gathered.calls {
             for calls in calls.chunks(COMMIT_MAX) {

@@ -41,6 +41,11 @@ impl Plugins {
         Ok(())
     }
 
+    /// There is nothing to bring back: from now on what is installed is asked.
+    pub(crate) fn begin_empty(&self) {
+        self.restored.store(true, Ordering::Release);
+    }
+
     /// Installs a carried plugin whose component this host did not have before. Else the operator's choice of a version stays.
     async fn restore_carried(&self, shared: Shared) -> Result<(), InstallError> {
         let (owner, name) = (TenantId::OPERATOR, shared.name);

@@ -27,8 +27,8 @@ use switchboard_core::rules::quota::{Reached, Scope, Standing};
 use switchboard_core::rules::session_settings::{SettingError, fetches_media, sends, watched};
 use switchboard_core::storage::{BatchProgress, Storage, StorageError};
 use switchboard_runtime::verbs::{
-    AccountInfo, AccountKey, BatchOutcome, LimitStanding, LinkCode, NewAccountKey, NewBatch, NewMessage, NewSession,
-    NewSettings, QrCode, VerbError, Verbs,
+    AccountInfo, AccountKey, BatchOutcome, FetchVerbs, LimitStanding, LinkCode, NewAccountKey, NewBatch, NewMessage,
+    NewSession, NewSettings, QrCode, VerbError, Verbs,
 };
 
 mod account;
@@ -42,7 +42,6 @@ mod webhooks;
 mod wishes;
 
 use crate::accounts::{Accounts, KeyMode, KeyWish, NAME_CHARS_MAX};
-use crate::egress::Fetches;
 use crate::guards::PluginGuards;
 use crate::media::{Downloads, MediaRoom};
 use crate::qr;
@@ -66,7 +65,7 @@ pub(crate) struct HostVerbs {
     pub(crate) media: Arc<MediaRoom>,
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) guards: Arc<PluginGuards>,
-    pub(crate) fetches: Fetches,
+    pub(crate) fetches: Arc<dyn FetchVerbs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Set when the host starts: they need the plugins, which need the verbs.

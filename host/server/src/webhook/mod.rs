@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::entropy::Entropy;
-use switchboard_core::flow::delivery_worker::DeliveryWorker;
+use switchboard_core::flow::delivery_worker::{DeliveryWorker, Shaper};
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{SessionId, TenantId, WebhookId, draw_public_number};
@@ -120,8 +120,7 @@ impl Webhooks {
     /// The worker that delivers to them; it has to be run.
     pub fn deliverer(&self, plugins: &Arc<Plugins>) -> Arc<DeliveryWorker> {
         let poster = GuardedPoster { client: self.guarded.clone(), clock: Arc::clone(&self.clock) };
-        let shaper =
-            FormatShaper { storage: self.storage.clone(), plugins: Arc::clone(plugins), clock: Arc::clone(&self.clock) };
+        let shaper = self.shaper(plugins);
         Arc::new(DeliveryWorker::new(
             self.storage.clone(),
             Arc::clone(&self.clock),
@@ -130,6 +129,11 @@ impl Webhooks {
             Arc::new(poster),
             Arc::new(shaper),
         ))
+    }
+
+    /// What turns events into what endpoints get.
+    pub(crate) fn shaper(&self, plugins: &Arc<Plugins>) -> impl Shaper + use<> {
+        FormatShaper { storage: self.storage.clone(), plugins: Arc::clone(plugins), clock: Arc::clone(&self.clock) }
     }
 
     /// Makes an endpoint. The text is the new secret, shown this once; none for ed25519, whose public key is in the record.

@@ -58,7 +58,25 @@ impl HttpClient for EgressHttp {
     }
 }
 
+/// HTTP where there is no network.
+struct NoHttp;
+
+/// What whoever asks for the network is told where there is none.
+const NO_NETWORK: &str = "there is no network here";
+
+#[async_trait]
+impl HttpClient for NoHttp {
+    async fn execute(&self, _: HttpRequest) -> anyhow::Result<HttpResponse> {
+        Err(anyhow::anyhow!(NO_NETWORK))
+    }
+}
+
 impl WhatsAppNetwork {
+    /// None: whoever connects is refused.
+    pub(crate) fn none() -> Self {
+        Self { url: Some(String::new()), http: Arc::new(NoHttp), version: Some((0, 0, 0)) }
+    }
+
     /// The real network.
     #[cfg(not(feature = "sim"))]
     pub fn real(egress: Egress) -> Self {
@@ -79,7 +97,11 @@ impl WhatsAppNetwork {
     /// confirmation that nobody answers; by default the next message would wait until the other side's kernel has said that it
     /// arrived, which takes a round trip or 40 ms.
     pub(super) async fn dial(&self) -> anyhow::Result<(Arc<dyn Transport>, Receiver<TransportEvent>)> {
-        let uri: Uri = self.url.as_deref().unwrap_or(WHATSAPP_WEB_WS_URL).parse()?;
+        let url = self.url.as_deref().unwrap_or(WHATSAPP_WEB_WS_URL);
+        if url.is_empty() {
+            return Err(anyhow::anyhow!(NO_NETWORK));
+        }
+        let uri: Uri = url.parse()?;
         let host = uri.host().ok_or_else(|| anyhow::anyhow!("{uri} names no host"))?;
         let (connector, port) = match uri.scheme_str() {
             Some("wss") => (default_tls_connector(), 443),

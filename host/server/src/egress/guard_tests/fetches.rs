@@ -2,7 +2,7 @@
 
 use switchboard_core::clock::{Clock, ManualClock, Timestamp};
 use switchboard_core::records::id::TenantId;
-use switchboard_runtime::verbs::{FETCH_ANSWER_BYTES_MAX, FetchError, FetchRequest};
+use switchboard_runtime::verbs::{FETCH_ANSWER_BYTES_MAX, FetchError, FetchRequest, FetchVerbs};
 
 use super::server::Then;
 use super::*;

@@ -76,6 +76,8 @@ impl FrontDoor {
         let owner = self.plugins_read(&call).await?.owner;
         let plugin = self.storage.plugin(owner, call.param(0)).await?.ok_or_else(no_plugin)?;
         let query = wanted(&call.query())?;
+        // Whoever asks right after a call finds it.
+        self.plugins.call_log().flush(&self.storage).await;
         let calls = self.storage.logged_calls(owner, &plugin.name, &query).await?;
         let full = calls.len() == query.limit && query.after.is_none();
         let next = calls.last().filter(|last| full && last.n > 1).map(|last| last.n.to_string());

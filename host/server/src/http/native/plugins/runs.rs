@@ -58,7 +58,8 @@ impl Asked {
 }
 
 fn not_parked() -> Problem {
-    let why = "the run was not set aside: it waits for its turn or its next try";
+    let why = "the run was not set aside: it waits for its turn or its next try, which comes by itself; when it has failed often \
+               enough it is set aside, and can be released or dropped then";
     Problem::new(StatusCode::CONFLICT, why).with("code", "not_parked")
 }
 
