@@ -107,7 +107,7 @@ impl Town {
             // How often the plugin was called, and when a session was last on line, is its owner's own doing.
             let plain = |mut value: Value| {
                 if let Some(fields) = value.as_object_mut() {
-                    fields.retain(|name, _| !matches!(name.as_str(), "calls" | "updated_at" | "last_active_at"));
+                    fields.retain(|name, _| !matches!(name.as_str(), "calls" | "last_us" | "updated_at" | "last_active_at"));
                 }
                 value
             };
