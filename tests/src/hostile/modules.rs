@@ -278,7 +278,8 @@ pub(super) const MEMORY: &[Case] = &[
     case(
         "answers_with_a_lone_surrogate__traps",
         having!(
-            more: "(data (i32.const 2048) \"\\01\\00\\00\\00\\b8\\0b\\00\\00\\01\\00\\00\\00\") (data (i32.const 3000) \"\\00\\d8\")",
+            more: "(data (i32.const 1056) \"m\\00e\\00s\\00s\\00a\\00g\\00e\\00.\\00r\\00e\\00c\\00e\\00i\\00v\\00e\\00d\\00\")
+                   (data (i32.const 2048) \"\\01\\00\\00\\00\\b8\\0b\\00\\00\\01\\00\\00\\00\") (data (i32.const 3000) \"\\00\\d8\")",
             encoding: StringEncoding::UTF16
         ),
         "",
