@@ -187,7 +187,7 @@ async fn extension_points() {
 }
 
 fn caller(tenant: TenantId) -> Principal {
-    Principal { tenant, key: KeyId(1), kind: KeyKind::Tenant, session: None, scopes: Vec::new(), test: false }
+    Principal { tenant, key: KeyId(1), kind: KeyKind::Tenant, session: None, scopes: Vec::new(), test: false, acting: None }
 }
 
 /// From the first byte of an upload that nobody has seen before to the answer that says it is live.
