@@ -437,7 +437,7 @@ impl Basics {
     }
 
     fn keeper(&self, retention: Retention) -> Housekeeper {
-        Housekeeper { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention }
+        Housekeeper { storage: self.storage.clone(), clock: Arc::clone(&self.clock), retention, began: self.clock.now() }
     }
 
     fn plugins(&self, runtime: Runtime, metrics: &Arc<Metrics>, master_key: &MasterKey) -> Arc<Plugins> {

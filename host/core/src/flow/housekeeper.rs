@@ -71,6 +71,8 @@ pub struct Housekeeper {
     pub clock: Arc<dyn Clock>,
     /// How long and how much of the event log.
     pub retention: Retention,
+    /// When the host began to work on the storage: what was under way before is broken off.
+    pub began: Timestamp,
 }
 
 impl Housekeeper {
@@ -98,7 +100,7 @@ impl Housekeeper {
     /// When storage fails.
     pub async fn round(&self, chore: Chore) -> Result<usize, StorageError> {
         if chore == Chore::Leftovers {
-            return self.storage.finish_old_cleanups(self.clock.now()).await;
+            return self.storage.finish_old_cleanups(self.began, self.clock.now()).await;
         }
         let mut removed = 0;
         let mut owners: Vec<TenantId> = self.storage.tenants().await?.iter().map(|tenant| tenant.id).collect();

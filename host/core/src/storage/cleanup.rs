@@ -119,9 +119,9 @@ impl Leftover {
         batch.delete(self.key());
     }
 
-    /// Whether an upload may be under way that goes on with what is left.
-    fn may_be_used(&self, now: Timestamp) -> bool {
-        matches!(self, Self::Artifact { at, .. } if now < at.plus(UPLOAD_TIME_MAX))
+    /// Whether an upload may be under way that goes on with what is left: none is that began before the host did.
+    fn may_be_used(&self, began: Timestamp, now: Timestamp) -> bool {
+        matches!(self, Self::Artifact { at, .. } if *at >= began && now < at.plus(UPLOAD_TIME_MAX))
     }
 
     /// Writes the note into the batch that deletes.
@@ -164,15 +164,16 @@ impl Storage {
         Ok(finished)
     }
 
-    /// The same while uploads go on: components that one may be storing now are passed over.
+    /// The same while uploads go on: components that one may be storing now are passed over. `began` is when the host began to
+    /// work on this storage.
     ///
     /// # Errors
     /// When the engine fails or a record is damaged.
-    pub async fn finish_old_cleanups(&self, now: Timestamp) -> Result<usize, StorageError> {
+    pub async fn finish_old_cleanups(&self, began: Timestamp, now: Timestamp) -> Result<usize, StorageError> {
         let (mut finished, mut range) = (0, KeyRange::prefix(&keys::cleanups(), 1));
         while let Some((note, value)) = self.engine.range(&range).await?.pop() {
             range = range.after(&note);
-            if !decode::<Leftover>(&note, &value)?.may_be_used(now) {
+            if !decode::<Leftover>(&note, &value)?.may_be_used(began, now) {
                 self.finish_cleanup_at(&note).await?;
                 finished += 1;
             }

@@ -220,7 +220,8 @@ async fn of_a_thousand_at_once_exactly_the_limit_is_accepted_also_after_a_restar
 async fn counts_of_days_long_past_are_swept() {
     let host = host_with("starter", &[], json!(null)).await;
     let retention = Retention { events_age: DAY * 30, events_bytes_max: u64::MAX };
-    let keeper = Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention };
+    let keeper =
+        Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention, began: host.clock.now() };
     let sweep = async || {
         tokio::select! {
             swept = keeper.round(Chore::Counts) => swept.unwrap(),
