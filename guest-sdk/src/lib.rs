@@ -189,6 +189,32 @@ macro_rules! grants {
     };
 }
 
+/// Asks for the plugin's instance to be kept between the requests that its router handles, for each tenant one or several: what lies in
+/// its memory is still there then, and a request takes less time. Without it, each request has an instance of its own.
+///
+/// An instance only ever works for one tenant, under one configuration and the same grants; requests of different keys of that tenant
+/// may come to the same one. It may be gone at any moment, and others may work beside it: what must last belongs into `kv`. It is given
+/// up when a call fails, when it has more than a quarter of the memory that a call may have, and after 1,000 calls. Calls of all other
+/// interfaces have fresh instances.
+///
+/// ```no_run
+/// switchboard_guest_sdk::keep_instance!();
+/// # fn main() {}
+/// ```
+///
+/// Once in a plugin.
+#[macro_export]
+macro_rules! keep_instance {
+    () => {
+        const _: () = {
+            // A custom section: it is no part of an instance's memory.
+            #[used]
+            #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "switchboard-instance"))]
+            static KEPT: [u8; 4] = *b"kept";
+        };
+    };
+}
+
 /// Exports a type as the component's `streamer`.
 #[macro_export]
 macro_rules! export_streamer {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use switchboard_runtime::{GRANTS_SECTION, add_section};
+use switchboard_runtime::{GRANTS_SECTION, INSTANCE_KEPT, INSTANCE_SECTION, add_section};
 
 /// What the misbehaving router answers to what it does not serve.
 const REFUSAL: &[u8; 9] = b"not found";
@@ -24,6 +24,13 @@ pub fn stamped(path: &str, n: u16) -> Vec<u8> {
 pub fn asking(path: &str, wish: &serde_json::Value) -> Vec<u8> {
     let mut component = std::fs::read(Path::new(path)).unwrap();
     add_section(&mut component, GRANTS_SECTION, wish.to_string().as_bytes());
+    component
+}
+
+/// A component that asks for its instances to be kept.
+pub fn keeping(path: &str) -> Vec<u8> {
+    let mut component = std::fs::read(Path::new(path)).unwrap();
+    add_section(&mut component, INSTANCE_SECTION, INSTANCE_KEPT);
     component
 }
 

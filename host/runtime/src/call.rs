@@ -20,6 +20,7 @@ use crate::masks::Masks;
 use crate::outcome::{CallReport, Limit, Outcome};
 use crate::runtime::CallContext;
 use crate::verbs::Verbs;
+use crate::wasi::CallClock;
 
 /// A limit that was broken, as the error that ends the guest.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +51,20 @@ pub(crate) struct CallState {
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
+    /// Calls that the store has served, this one included.
+    pub(crate) calls: u32,
+    /// Ticks that the guest has computed.
+    ticks: u64,
     memory: MemoryMeter,
     table: ResourceTable,
+    clock: CallClock,
     wasi: WasiCtx,
 }
 
 impl CallState {
     pub(crate) fn new(context: &CallContext, verbs: Option<Arc<dyn Verbs>>, limits: Arc<CallLimits>) -> Self {
         let log = LogBuffer::new(limits.log_bytes_max);
+        let clock = CallClock::new(context.now_ms);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles_max);
         Self {
@@ -71,7 +78,8 @@ impl CallState {
             verbs,
             memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },
             figures: Arc::clone(&context.figures),
-            wasi: crate::wasi::empty_context(&log, context.now_ms),
+            wasi: crate::wasi::empty_context(&log, &clock),
+            clock,
             limits,
             log,
             keeping: Keeping::default(),
@@ -79,12 +87,31 @@ impl CallState {
             fetching: Fetching::default(),
             host_calls: 0,
             parked: false,
+            calls: 1,
+            ticks: 0,
             table,
         }
     }
-}
 
-impl CallState {
+    /// Begins another call for the same tenant, under the same configuration, grants and limits.
+    fn renew(&mut self, context: &CallContext) {
+        self.principal = context.principal.clone();
+        self.now_ms = context.now_ms;
+        self.once = context.once.clone();
+        self.keeping = Keeping::default();
+        self.masks = Masks::default();
+        self.fetching = Fetching::default();
+        self.log.renew();
+        self.clock.set(context.now_ms);
+        (self.host_calls, self.parked, self.ticks) = (0, false, 0);
+        self.calls += 1;
+    }
+
+    /// Linear memory that the guest has now.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.used
+    }
+
     /// What the run that this call is read and wrote.
     pub(crate) fn take_effects(&mut self) -> KvEffects {
         match std::mem::take(&mut self.keeping) {
@@ -160,19 +187,25 @@ pub(crate) fn fresh_store(engine: &Engine, state: CallState) -> Store<CallState>
     store.set_max_component_handles(limits.handles_max);
     let cpu_ms = u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX);
     let ticks_max = cpu_ms.div_ceil(u64::try_from(EPOCH_TICK.as_millis()).unwrap_or(1)).max(1);
-    let mut ticks = 0;
     store.set_epoch_deadline(1);
     // One tick at a time: the guest gives way to its neighbours at each.
     store.epoch_deadline_callback(move |mut store| {
-        if !std::mem::take(&mut store.data_mut().parked) {
-            ticks += 1;
+        let state = store.data_mut();
+        if !std::mem::take(&mut state.parked) {
+            state.ticks += 1;
         }
-        if ticks > ticks_max {
+        if state.ticks > ticks_max {
             return Err(Breach(Limit::Cpu, format!("computed longer than {cpu_ms} ms")).into());
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
     });
     store
+}
+
+/// Arms the deadlines of a store that was kept, for its next call.
+pub(crate) fn renew_store(store: &mut Store<CallState>, context: &CallContext) {
+    store.data_mut().renew(context);
+    store.set_epoch_deadline(1);
 }
 
 /// What a guest in Rust writes before what it says of a panic.

@@ -14,6 +14,7 @@ use crate::compile::{CompileError, CompileLimits};
 use crate::engine::{EpochThread, class_engine};
 use crate::imports;
 use crate::inspect::{Inspection, inspect};
+use crate::kept::KeptInstances;
 use crate::limits::CallLimits;
 use crate::no_http;
 use crate::runtime::RuntimeError;
@@ -23,6 +24,12 @@ use crate::shares::{Own, PerTenant, places_of_one, within_a_call};
 const SMALL_PLACES: u32 = 64;
 /// The same of large ones.
 const LARGE_PLACES: u32 = 8;
+/// Instances of small components that are kept, unless it is set.
+const SMALL_KEPT: u32 = 64;
+/// The same of large ones.
+const LARGE_KEPT: u32 = 8;
+/// Which part of the memory that a call may have an instance may have to be kept: all of them hold it for as long as they are.
+const PART_OF_MEMORY: usize = 4;
 /// Components that wait to be compiled, unless it is set.
 const COMPILES_WAITING_MAX: usize = 16;
 
@@ -31,6 +38,8 @@ const COMPILES_WAITING_MAX: usize = 16;
 pub struct ClassSettings {
     /// Calls that run at once.
     pub places: u32,
+    /// Instances that are kept between calls, of plugins that ask for it; 0 keeps none.
+    pub kept_max: u32,
     /// Limits of one call.
     pub limits: CallLimits,
     /// Limits of one compilation.
@@ -43,13 +52,15 @@ impl ClassSettings {
     /// Those of small components.
     pub fn small() -> Self {
         let (limits, compile) = (CallLimits::default(), CompileLimits::default());
-        Self { places: SMALL_PLACES, limits, compile, compiles_waiting_max: COMPILES_WAITING_MAX }
+        let compiles_waiting_max = COMPILES_WAITING_MAX;
+        Self { places: SMALL_PLACES, kept_max: SMALL_KEPT, limits, compile, compiles_waiting_max }
     }
 
     /// Those of large components.
     pub fn large() -> Self {
         let (limits, compile) = (CallLimits::large(), CompileLimits::large());
-        Self { places: LARGE_PLACES, limits, compile, compiles_waiting_max: COMPILES_WAITING_MAX }
+        let compiles_waiting_max = COMPILES_WAITING_MAX;
+        Self { places: LARGE_PLACES, kept_max: LARGE_KEPT, limits, compile, compiles_waiting_max }
     }
 }
 
@@ -60,6 +71,7 @@ pub(crate) struct ClassRoom {
     pub(crate) limits: Arc<CallLimits>,
     pub(crate) compile: CompileLimits,
     pub(crate) queue: CompileQueue,
+    pub(crate) kept: Arc<KeptInstances>,
     places: Semaphore,
     /// As many of them as one tenant may have.
     of_tenants: PerTenant<Semaphore>,
@@ -75,10 +87,12 @@ pub(crate) struct Place<'a> {
 
 impl ClassRoom {
     pub(crate) fn open(settings: ClassSettings) -> Result<Self, RuntimeError> {
-        let engine = class_engine(settings.places, &settings.limits)?;
+        let engine = class_engine(settings.places.saturating_add(settings.kept_max), &settings.limits)?;
+        let kept_max = usize::try_from(settings.kept_max).unwrap_or_default();
         let places = usize::try_from(settings.places).unwrap_or(1);
         Ok(Self {
             linker: imports::link(&engine)?,
+            kept: Arc::new(KeptInstances::new(kept_max, settings.limits.memory_bytes_max / PART_OF_MEMORY)),
             limits: Arc::new(settings.limits),
             compile: settings.compile,
             queue: CompileQueue::new(settings.compiles_waiting_max),

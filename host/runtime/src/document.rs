@@ -7,6 +7,7 @@ use switchboard_core::rules::grants::read_asked;
 use wasmparser::{Parser, Payload};
 
 use crate::inspect::InspectError;
+use crate::log::short_words;
 
 /// The custom section that a router has its document in; of the component itself or of a module in it.
 pub const OPENAPI_SECTION: &str = "switchboard-openapi";
@@ -18,6 +19,25 @@ pub const GRANTS_SECTION: &str = "switchboard-grants";
 pub const GRANTS_BYTES_MAX: usize = 16 * 1024;
 /// The versions of OpenAPI that are taken.
 const VERSIONS: &str = "3.1.";
+
+/// The custom section in which a component asks for its instances to be kept between requests; it says `kept`.
+pub const INSTANCE_SECTION: &str = "switchboard-instance";
+/// What that section says.
+pub const INSTANCE_KEPT: &[u8] = b"kept";
+
+/// Whether a component asks for its instances to be kept.
+///
+/// # Errors
+/// [`InspectError::BadDeclaration`] when it says anything else, or says it several times.
+pub(crate) fn keeps_instance(component: &[u8]) -> Result<bool, InspectError> {
+    let Some(bytes) = only_section(component, INSTANCE_SECTION)? else { return Ok(false) };
+    if bytes != INSTANCE_KEPT {
+        let said = short_words(&String::from_utf8_lossy(bytes.get(..bytes.len().min(20)).unwrap_or_default()));
+        let why = format!("it says {said:?}; \"kept\" is expected");
+        return Err(InspectError::BadDeclaration { what: format!("a section {INSTANCE_SECTION}"), why });
+    }
+    Ok(true)
+}
 
 /// The document of a component, if it carries one.
 ///
@@ -146,6 +166,10 @@ mod tests {
         let unknown = refused(br#"{"telephone":true}"#);
         assert!(unknown.contains(GRANTS_SECTION) && unknown.contains("`telephone`"), "{unknown}");
         assert!(refused(&vec![b' '; GRANTS_BYTES_MAX + 1]).contains("16385 bytes; the limit is 16384"));
+        assert_eq!(keeps_instance(&component(&[(INSTANCE_SECTION, b"kept")])), Ok(true));
+        assert_eq!(keeps_instance(&component(&[(GRANTS_SECTION, wish)])), Ok(false));
+        let other = keeps_instance(&component(&[(INSTANCE_SECTION, b"for ever")])).unwrap_err().to_string();
+        assert!(other.contains("\"for ever\"") && other.contains("\"kept\" is expected"), "{other}");
         let several = asked(&component(&[(GRANTS_SECTION, wish), (GRANTS_SECTION, wish)])).unwrap_err();
         assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
     }

@@ -36,7 +36,7 @@ pub(crate) fn compile_config() -> Config {
     config
 }
 
-/// The engine that calls of one size class run on, with `places` calls at once.
+/// The engine that calls of one size class run on, with `places` instances at once.
 pub(crate) fn class_engine(places: u32, limits: &CallLimits) -> wasmtime::Result<Engine> {
     let mut config = compile_config();
     config.max_wasm_stack(limits.stack_bytes_max).async_stack_size(limits.stack_bytes_max.saturating_add(HOST_STACK_BYTES));

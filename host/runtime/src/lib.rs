@@ -16,6 +16,7 @@ mod engine;
 mod imports;
 mod inspect;
 mod judge;
+mod kept;
 mod limits;
 mod log;
 mod masks;
@@ -35,7 +36,9 @@ mod wasi;
 pub use classes::ClassSettings;
 pub use compile::{CompileError, CompileLimits, Compiler, compile_from_stdin};
 pub use configure::ConfigFault;
-pub use document::{GRANTS_BYTES_MAX, GRANTS_SECTION, OPENAPI_BYTES_MAX, OPENAPI_SECTION, add_section};
+pub use document::{
+    GRANTS_BYTES_MAX, GRANTS_SECTION, INSTANCE_KEPT, INSTANCE_SECTION, OPENAPI_BYTES_MAX, OPENAPI_SECTION, add_section,
+};
 pub use inspect::{INTERFACES, InspectError, Inspection, ItemName, Owner, SMALL_BYTES_MAX, Sizes, inspect};
 pub use judge::Verdict;
 pub use limits::CallLimits;

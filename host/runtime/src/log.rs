@@ -58,6 +58,13 @@ impl LogBuffer {
         }
     }
 
+    /// Begins the log of another call.
+    pub(crate) fn renew(&self) {
+        if let Ok(mut kept) = self.lines.lock() {
+            *kept = Lines::default();
+        }
+    }
+
     /// What was kept, and how many lines were dropped.
     pub(crate) fn take(&self) -> (Vec<LogLine>, u64) {
         self.lines.lock().map(|mut kept| (std::mem::take(&mut kept.lines), kept.dropped)).unwrap_or_default()

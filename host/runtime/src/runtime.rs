@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -25,7 +26,7 @@ use crate::bindings::subscriber_world::SubscriberPluginPre;
 use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
-use crate::call::{CallState, fresh_store, read_ending, report, with_panic};
+use crate::call::{CallState, fresh_store, read_ending, renew_store, report, with_panic};
 use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
 use crate::compile::{CodeCache, CompileError, Compiler};
 use crate::configure::ConfigFault;
@@ -34,6 +35,7 @@ use crate::declarations::checked_routes;
 use crate::document;
 use crate::imports::{Fetching, Keeping};
 use crate::inspect::{InspectError, Inspection, Owner};
+use crate::kept::{ForWhom, Keeps, Kept};
 use crate::limits::CallLimits;
 use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
@@ -96,6 +98,7 @@ pub struct LoadedPlugin {
     pub asked: Grants,
     /// What it finds wrong with the configuration that it was loaded with.
     pub config_faults: Vec<ConfigFault>,
+    keeps: Option<Keeps>,
     router: Option<RouterPluginPre<CallState>>,
     pub(crate) responder: Option<ResponderPluginPre<CallState>>,
     pub(crate) subscriber: Option<SubscriberPluginPre<CallState>>,
@@ -105,6 +108,13 @@ pub struct LoadedPlugin {
     pub(crate) template: Option<TemplatePluginPre<CallState>>,
     pub(crate) sender: Option<SenderRoutePluginPre<CallState>>,
     pub(crate) configurable: Option<ConfigurablePluginPre<CallState>>,
+}
+
+impl LoadedPlugin {
+    /// Whether it asks for an instance of each tenant to be kept between requests.
+    pub fn keeps_instance(&self) -> bool {
+        self.keeps.is_some()
+    }
 }
 
 impl std::fmt::Debug for LoadedPlugin {
@@ -141,6 +151,8 @@ pub struct Runtime {
     /// Bytes of an answer, in either class.
     output_bytes_max: usize,
     processors: Processors,
+    /// How many plugins were loaded.
+    loaded: AtomicU64,
     compiler: Compiler,
     cache: CodeCache,
     verbs: Option<Arc<dyn Verbs>>,
@@ -170,6 +182,7 @@ impl Runtime {
             small,
             large,
             processors: Processors::new(),
+            loaded: AtomicU64::new(0),
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
             verbs,
@@ -224,6 +237,8 @@ impl Runtime {
         let sender = if has("sender-route") { Some(SenderRoutePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let subscriber = if subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let configurable = if configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
+        let keeps = document::keeps_instance(bytes)?
+            .then(|| Keeps { loaded: self.loaded.fetch_add(1, Ordering::Relaxed), room: Arc::clone(&room.kept) });
         let mut plugin = LoadedPlugin {
             sha256,
             bytes: bytes.len(),
@@ -235,6 +250,7 @@ impl Runtime {
             openapi: document::openapi(bytes)?,
             asked: document::asked(bytes)?,
             config_faults: Vec::new(),
+            keeps,
             router,
             responder,
             subscriber,
@@ -274,16 +290,27 @@ impl Runtime {
         Ok(())
     }
 
-    /// Calls `router.handle`.
+    /// Calls `router.handle`, in an instance that was kept if the plugin asks for that.
     pub async fn handle(&self, plugin: &LoadedPlugin, context: &CallContext, request: &Request) -> Called<Response> {
         let Some(pre) = &plugin.router else { return not_served("router") };
         let request = wit_request(request);
+        let kept = plugin.keeps.as_ref().map(|keeps| (&keeps.room, ForWhom::new(keeps.loaded, context)));
+        let take = || kept.as_ref().and_then(|(room, whom)| room.take(whom)).map(|kept| (kept.store, kept.router));
+        let put = |store, router| {
+            if let Some((room, whom)) = &kept {
+                room.put(whom.clone(), Kept { store, router });
+            }
+        };
         let called = self
-            .call(plugin.class, context, async |store| {
+            .call_in(plugin.class, context, take, put, async |store, router| {
                 store.data_mut().keeping = Keeping::AtOnce;
                 store.data_mut().fetching = Fetching::Request(0);
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_router().call_handle(store, &request).await
+                let router = match router {
+                    Some(router) => router,
+                    None => pre.instantiate_async(&mut *store).await?,
+                };
+                let answer = router.switchboard_plugin_router().call_handle(store, &request).await?;
+                Ok((answer, router))
             })
             .await;
         self.checked_response(called, context, plugin.streamer.is_some())
@@ -322,26 +349,50 @@ impl Runtime {
         context: &CallContext,
         call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Called<T> {
+        let call = async |store: &mut Store<CallState>, _: Option<()>| Ok((call(store).await?, ()));
+        self.call_in(class, context, || None, |_, ()| (), call).await
+    }
+
+    /// The same in a store that there is already, if `take` has one, with whatever `put` was given beside it. A store whose call
+    /// was answered goes to `put`; all others are dropped. The tenant is charged for that as well.
+    async fn call_in<T, I>(
+        &self,
+        class: SizeClass,
+        context: &CallContext,
+        take: impl FnOnce() -> Option<(Store<CallState>, I)>,
+        put: impl FnOnce(Store<CallState>, I),
+        call: impl AsyncFnOnce(&mut Store<CallState>, Option<I>) -> wasmtime::Result<(T, I)>,
+    ) -> Called<T> {
         let room = self.room(class);
         let Some(_place) = room.place(context.tenant).await else {
             let why = format!("no free place within {} ms", room.limits.queue.as_millis());
             return Called { outcome: Outcome::LimitExceeded(Limit::Queue, why), report: CallReport::default() };
         };
-        let (verbs, limits) = (self.verbs.clone(), room.limits_for(&context.figures));
-        let state = CallState::new(context, verbs, Arc::clone(&limits));
-        let mut store = fresh_store(&room.engine, state);
+        let limits = room.limits_for(&context.figures);
         let begun = Instant::now();
-        let call = self.processors.share(context.tenant, call(&mut store));
-        let outcome = match tokio::time::timeout(limits.wall, call).await {
-            Ok(ended) => read_ending(ended, &limits),
-            Err(_) => {
-                let why = format!("took longer than {} ms", limits.wall.as_millis());
-                Outcome::LimitExceeded(Limit::Wall, why)
-            }
+        let whole = async {
+            let (mut store, instance) = match take() {
+                Some((mut store, instance)) => {
+                    renew_store(&mut store, context);
+                    (store, Some(instance))
+                }
+                None => (fresh_store(&room.engine, CallState::new(context, self.verbs.clone(), Arc::clone(&limits))), None),
+            };
+            let outcome = match tokio::time::timeout_at(begun + limits.wall, call(&mut store, instance)).await {
+                Ok(ended) => read_ending(ended, &limits),
+                Err(_) => {
+                    let why = format!("took longer than {} ms", limits.wall.as_millis());
+                    Outcome::LimitExceeded(Limit::Wall, why)
+                }
+            };
+            let report = report(&store, begun.elapsed());
+            let outcome = with_panic(outcome, &report.log);
+            Called { outcome, report }.and_then(|(answer, instance)| {
+                put(store, instance);
+                Outcome::Reply(answer)
+            })
         };
-        let took: Duration = begun.elapsed();
-        let report = report(&store, took);
-        Called { outcome: with_panic(outcome, &report.log), report }
+        self.processors.share(context.tenant, whole).await
     }
 
     fn core_response(response: wit_router::Response, limit: usize, streams: bool) -> Outcome<Response> {

@@ -1,6 +1,8 @@
 //! WASI p2, linked with nothing in it: no files, no environment, no sockets, coarse clocks; output goes to the plugin's log.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,12 +18,12 @@ const CLOCK_STEP: Duration = Duration::from_millis(1);
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// A context that grants nothing.
-pub(crate) fn empty_context(log: &LogBuffer, now_ms: u64) -> WasiCtx {
+pub(crate) fn empty_context(log: &LogBuffer, clock: &CallClock) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder
         .stdout(LogPipe { log: log.clone(), level: LogLevel::Info })
         .stderr(LogPipe { log: log.clone(), level: LogLevel::Warn })
-        .wall_clock(StandingClock(Duration::from_millis(now_ms)))
+        .wall_clock(clock.clone())
         .monotonic_clock(CoarseClock(tokio::time::Instant::now()))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
@@ -30,20 +32,32 @@ pub(crate) fn empty_context(log: &LogBuffer, now_ms: u64) -> WasiCtx {
     builder.build()
 }
 
-/// The time of day at which the call began: the same as its input says.
-struct StandingClock(Duration);
+/// The time of day at which the call began: the same as its input says. Milliseconds since 1970.
+#[derive(Clone)]
+pub(crate) struct CallClock(Arc<AtomicU64>);
 
-impl HostWallClock for StandingClock {
+impl CallClock {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(now_ms)))
+    }
+
+    /// Another call begins.
+    pub(crate) fn set(&self, now_ms: u64) {
+        self.0.store(now_ms, Ordering::Relaxed);
+    }
+}
+
+impl HostWallClock for CallClock {
     fn resolution(&self) -> Duration {
         CLOCK_STEP
     }
 
     fn now(&self) -> Duration {
-        self.0
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 }
 
-/// Time since the call began, in coarse steps.
+/// Time since the instance began, in coarse steps.
 struct CoarseClock(tokio::time::Instant);
 
 impl HostMonotonicClock for CoarseClock {

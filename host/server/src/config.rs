@@ -114,6 +114,8 @@ impl Default for HttpConfig {
 pub struct PluginConfig {
     /// Calls of small plugins that run at once, 1 to 1000.
     pub places: u32,
+    /// Instances of small plugins that are kept between requests, 0 to 1000; plugins have to ask for it.
+    pub kept: u32,
     /// How long one call may compute, 10 to 60000 ms.
     pub cpu_ms: u64,
     /// How long one call may take, what it waits for included, 1 to 300 s.
@@ -134,6 +136,8 @@ pub struct PluginConfig {
 pub struct LargePluginConfig {
     /// Their calls that run at once, 1 to 100.
     pub places: u32,
+    /// Their instances that are kept between requests, 0 to 100; plugins have to ask for it.
+    pub kept: u32,
     /// How long one call may compute, 10 to 60000 ms.
     pub cpu_ms: u64,
     /// How long one call may take, what it waits for included, 1 to 300 s.
@@ -156,12 +160,14 @@ impl PluginConfig {
             let host_call = wall * 4 / 5;
             let limits = CallLimits { cpu, wall, host_call, memory_bytes_max, ..settings.limits };
             let compile = CompileLimits { wait: Duration::from_secs(compile_seconds), ..settings.compile };
-            ClassSettings { places, limits, compile, compiles_waiting_max: waiting }
+            ClassSettings { places, limits, compile, compiles_waiting_max: waiting, ..settings }
         };
-        let Self { places, cpu_ms, wall_seconds, memory_mib, compile_seconds, .. } = *self;
-        let small = class(ClassSettings::small(), places, cpu_ms, wall_seconds, memory_mib, compile_seconds);
-        let LargePluginConfig { places, cpu_ms, wall_seconds, memory_mib, compile_seconds } = self.large;
-        (small, class(ClassSettings::large(), places, cpu_ms, wall_seconds, memory_mib, compile_seconds))
+        let Self { places, kept, cpu_ms, wall_seconds, memory_mib, compile_seconds, .. } = *self;
+        let settings = ClassSettings { kept_max: kept, ..ClassSettings::small() };
+        let small = class(settings, places, cpu_ms, wall_seconds, memory_mib, compile_seconds);
+        let LargePluginConfig { places, kept, cpu_ms, wall_seconds, memory_mib, compile_seconds } = self.large;
+        let settings = ClassSettings { kept_max: kept, ..ClassSettings::large() };
+        (small, class(settings, places, cpu_ms, wall_seconds, memory_mib, compile_seconds))
     }
 }
 
@@ -263,9 +269,10 @@ impl Default for Config {
 
 impl Default for PluginConfig {
     fn default() -> Self {
-        let ClassSettings { places, limits, compile, compiles_waiting_max } = ClassSettings::small();
+        let ClassSettings { places, kept_max, limits, compile, compiles_waiting_max } = ClassSettings::small();
         Self {
             places,
+            kept: kept_max,
             cpu_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX),
             wall_seconds: limits.wall.as_secs(),
             memory_mib: mib(limits.memory_bytes_max),
@@ -278,9 +285,10 @@ impl Default for PluginConfig {
 
 impl Default for LargePluginConfig {
     fn default() -> Self {
-        let ClassSettings { places, limits, compile, .. } = ClassSettings::large();
+        let ClassSettings { places, kept_max, limits, compile, .. } = ClassSettings::large();
         Self {
             places,
+            kept: kept_max,
             cpu_ms: u64::try_from(limits.cpu.as_millis()).unwrap_or(u64::MAX),
             wall_seconds: limits.wall.as_secs(),
             memory_mib: mib(limits.memory_bytes_max),
@@ -345,15 +353,17 @@ impl Config {
     }
 
     /// Every number that has a range, with it.
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 20] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 22] {
         [
             ("plugins.places", self.plugins.places.into(), 1..=1000),
+            ("plugins.kept", self.plugins.kept.into(), 0..=1000),
             ("plugins.cpu_ms", self.plugins.cpu_ms, 10..=60_000),
             ("plugins.wall_seconds", self.plugins.wall_seconds, 1..=300),
             ("plugins.memory_mib", self.plugins.memory_mib.into(), 1..=1024),
             ("plugins.compile_seconds", self.plugins.compile_seconds, 1..=3600),
             ("plugins.compiles_waiting", self.plugins.compiles_waiting.into(), 1..=1000),
             ("plugins.large.places", self.plugins.large.places.into(), 1..=100),
+            ("plugins.large.kept", self.plugins.large.kept.into(), 0..=100),
             ("plugins.large.cpu_ms", self.plugins.large.cpu_ms, 10..=60_000),
             ("plugins.large.wall_seconds", self.plugins.large.wall_seconds, 1..=300),
             ("plugins.large.memory_mib", self.plugins.large.memory_mib.into(), 16..=2048),
@@ -432,11 +442,13 @@ mod tests {
     #[test]
     fn each_size_class_has_its_limits_and_its_keys() {
         let (small, large) = PluginConfig::default().classes();
-        assert_eq!((small.places, &small.limits), (64, &CallLimits::default()));
-        assert_eq!((large.places, &large.limits), (8, &CallLimits::large()));
-        let text = "[plugins]\nplaces = 3\n[plugins.large]\nplaces = 1\nmemory_mib = 128\nwall_seconds = 60";
+        assert_eq!((small.places, small.kept_max, &small.limits), (64, 64, &CallLimits::default()));
+        assert_eq!((large.places, large.kept_max, &large.limits), (8, 8, &CallLimits::large()));
+        let text =
+            "[plugins]\nplaces = 3\nkept = 0\n[plugins.large]\nkept = 1\nplaces = 1\nmemory_mib = 128\nwall_seconds = 60";
         let (small, large) = toml::from_str::<Config>(text).unwrap().plugins.classes();
-        assert_eq!((small.places, small.limits.memory_bytes_max), (3, 64 << 20));
+        assert_eq!((small.places, small.kept_max, small.limits.memory_bytes_max), (3, 0, 64 << 20));
+        assert_eq!(large.kept_max, 1);
         assert_eq!((large.places, large.limits.memory_bytes_max, large.limits.host_call.as_secs()), (1, 128 << 20, 48));
         for unknown in ["[plugins.small]\nplaces = 1", "[plugins.large]\nplace = 1", "[plugins]\nmemory_mb = 1"] {
             assert!(toml::from_str::<Config>(unknown).is_err(), "{unknown}");

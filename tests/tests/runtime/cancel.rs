@@ -10,7 +10,7 @@ use tokio::task::coop::unconstrained;
 use crate::stage::{Stage, principal, settings};
 
 /// Polls once; whether that ended it.
-async fn ends_when_polled(future: &mut Pin<Box<impl Future>>) -> bool {
+pub async fn ends_when_polled(future: &mut Pin<Box<impl Future>>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }
 

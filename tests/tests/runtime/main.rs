@@ -5,6 +5,7 @@ mod cancel;
 mod guards;
 mod hostile;
 mod http;
+mod kept;
 mod kv;
 mod refusals;
 mod router;

@@ -131,11 +131,15 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new(settings: RuntimeSettings) -> Self {
+        Self::with(settings, &component(env!("GUEST_HOSTILE"))).await
+    }
+
+    /// The same with this component.
+    pub async fn with(settings: RuntimeSettings, component: &[u8]) -> Self {
         let verbs = Arc::new(FakeVerbs::default());
         let shared: Arc<dyn Verbs> = verbs.clone();
         let runtime = Runtime::new(settings, shared).unwrap();
-        let bytes = component(env!("GUEST_HOSTILE"));
-        let plugin = runtime.load(&bytes, Owner::Tenant, &context(None, "{}")).await.unwrap();
+        let plugin = runtime.load(component, Owner::Tenant, &context(None, "{}")).await.unwrap();
         Self { runtime, plugin, verbs }
     }
 
@@ -154,18 +158,23 @@ impl Stage {
 
     /// Lets the router answer a request.
     pub async fn ask(&self, method: &str, path: &str, principal: Option<Principal>, body: &[u8]) -> Called<Response> {
+        self.ask_in(&context(principal, "{}"), method, path, body).await
+    }
+
+    /// The same for a call like this.
+    pub async fn ask_in(&self, context: &CallContext, method: &str, path: &str, body: &[u8]) -> Called<Response> {
         let route = self.plugin.routes.iter().position(|route| route.method == method && route.path == path).unwrap();
         let request = Request {
             route: u32::try_from(route).unwrap(),
             method: method.to_owned(),
             path: path.to_owned(),
             body: body.to_vec(),
-            principal: principal.clone(),
+            principal: context.principal.clone(),
             request_id: "request-1".to_owned(),
-            now_ms: NOW_MS,
+            now_ms: context.now_ms,
             ..Request::default()
         };
-        self.runtime.handle(&self.plugin, &context(principal, "{}"), &request).await
+        self.runtime.handle(&self.plugin, context, &request).await
     }
 
     /// The runtime still answers, in a store that nobody used before.

@@ -12,9 +12,10 @@ use crate::{Hostile, outside};
 
 type Handler = fn(&Request) -> Response;
 
-const ROUTES: [(&str, &str, Handler); 11] = [
+const ROUTES: [(&str, &str, Handler); 12] = [
     ("POST", "/echo", echo),
     ("POST", "/fetch", outside::fetch),
+    ("POST", "/remember", remember),
     ("GET", "/whoami", whoami),
     ("GET", "/connect", connect),
     ("GET", "/chatty", chatty),
@@ -116,6 +117,15 @@ fn text(status: u16, text: &str) -> Response {
 
 fn echo(request: &Request) -> Response {
     Response { status: 200, headers: vec![], body: ResponseBody::Bytes(request.body.clone()) }
+}
+
+/// Says how often this instance was asked, and by which clock; the body says how many MiB it is to hold from now on.
+fn remember(request: &Request) -> Response {
+    let mib: usize = String::from_utf8_lossy(&request.body).parse().unwrap_or_default();
+    Box::leak(vec![1_u8; mib * MIB].into_boxed_slice());
+    let (count, clock) = (misdeeds::count(), std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
+    println!("asked {count} times");
+    http::json(200, &json!([count, clock.unwrap_or_default().as_millis()]))
 }
 
 fn whoami(request: &Request) -> Response {

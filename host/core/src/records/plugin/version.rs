@@ -17,6 +17,9 @@ pub struct Declared {
     /// Where it runs.
     #[serde(default)]
     pub class: SizeClass,
+    /// Whether its instances are kept between requests.
+    #[serde(default)]
+    pub keeps_instance: bool,
 }
 
 /// A component that was uploaded for a plugin.

@@ -38,6 +38,7 @@ pub(super) fn version_json(version: &PluginVersion, plugin: &Plugin) -> Value {
         "uploaded_by": version.uploaded_by, "note": version.note, "active": version.sha256 == plugin.sha256,
         "activated_at": version.activated_at, "class": version.declared.class, "interfaces": version.declared.interfaces,
         "event_types": version.declared.event_kinds, "asked": version.asked, "load_ms": version.load_ms,
+        "keeps_instance": version.declared.keeps_instance,
     })
 }
 
