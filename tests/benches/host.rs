@@ -8,6 +8,8 @@ mod load;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use switchboard::http::LocalClient;
 use switchboard_core::flow::responder_worker::RunTry;
@@ -16,6 +18,7 @@ use switchboard_core::records::id::{KeyId, SessionId, TenantId};
 use switchboard_runtime::CallContext;
 use switchboard_runtime::types::{Refusal, RefusedRequest, Request as PluginRequest};
 use switchboard_tests::account::{Account, phone};
+use switchboard_tests::components::keeping;
 use switchboard_tests::patience::{PATIENCE, pause, until};
 use switchboard_tests::process::Process;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
@@ -108,20 +111,34 @@ async fn http_rates() {
     let session = account.linked(stage.control(), "S", "491510000001").await;
     phone(stage.control(), ADMIN_KEY, "491520000001").await;
     let (bare, host) = (bare_hyper().await, stage.host.address());
-    let (mut hello, mut reads, mut sends) = (0.0_f64, 0.0_f64, 0.0_f64);
-    // Interleaved: a noisy neighbour hurts all three alike.
+    keep_instances(&stage).await;
+    let (mut hello, mut reads, mut sends, mut kept_reads, mut kept_sends) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
+    // Interleaved: a noisy neighbour hurts all alike.
     for _ in 0..ROUNDS {
         let key = session.key.clone();
         hello = hello.max(rate(bare, || request("GET", "/", "", "")).await);
         reads = reads.max(rate(host, move || request("GET", "/api/v1/status", &key, "")).await);
         let key = session.key.clone();
+        kept_reads = kept_reads.max(rate(host, move || request("GET", "/kept/status", &key, "")).await);
         let body = json!({ "to": "491520000001", "text": "How fast is this accepted?" }).to_string();
+        let (key, kept_key, kept_body) = (session.key.clone(), session.key.clone(), body.clone());
         sends = sends.max(rate(host, move || request("POST", "/api/v1/send-message", &key, &body)).await);
+        kept_sends = kept_sends.max(rate(host, move || request("POST", "/kept/send-message", &kept_key, &kept_body)).await);
     }
     say("bare hyper hello, 64 connections", format!("{hello:.0} requests/s"));
-    say("authenticated reads", format!("{reads:.0} requests/s, {:.2} of bare hyper", reads / hello));
-    say("authenticated durable sends", format!("{sends:.0} requests/s, {:.2} of bare hyper", sends / hello));
+    say("authenticated reads, fresh stores", format!("{reads:.0} requests/s, {:.2} of bare hyper", reads / hello));
+    say("the same, kept instances", format!("{kept_reads:.0} requests/s, {:.2} of bare hyper", kept_reads / hello));
+    say("authenticated durable sends, fresh stores", format!("{sends:.0} requests/s, {:.2} of bare hyper", sends / hello));
+    say("the same, kept instances", format!("{kept_sends:.0} requests/s, {:.2} of bare hyper", kept_sends / hello));
     stage.stop().await;
+}
+
+/// Serves the dialect below `/kept` as well, by a component that asks for its instances to be kept.
+async fn keep_instances(stage: &Stage) {
+    let component_base64 = STANDARD.encode(keeping(env!("PLUGIN_WASENDER")));
+    let wish = json!({ "name": "kept", "component_base64": component_base64, "mounts": [{ "prefix": "/kept" }] });
+    let made = stage.http().json("POST", "/switchboard/v1/plugins", Some(ADMIN_KEY), Some(&wish)).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
 }
 
 async fn memory_per_session() {

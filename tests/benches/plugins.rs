@@ -28,7 +28,7 @@ use switchboard_runtime::{
     CallContext, ClassSettings, Compiler, GivenTemplate, LoadedPlugin, Matter, Owner, Runtime, RuntimeSettings,
 };
 use switchboard_tests::account::Account;
-use switchboard_tests::components::stamped;
+use switchboard_tests::components::{keeping, stamped};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::time::Instant;
 
@@ -291,25 +291,31 @@ async fn many_artifacts() {
 /// Requests per second of one rule behind HTTP, beside bare hyper and workerd.
 async fn one_rule() {
     let stage = Stage::start().await;
-    let component_base64 = STANDARD.encode(std::fs::read(Path::new(RULE)).unwrap());
-    let wish = json!({ "name": "rule", "component_base64": component_base64, "mounts": [{ "prefix": "/rule" }] });
-    let made = stage.http().json("POST", "/switchboard/v1/plugins", Some(ADMIN_KEY), Some(&wish)).await.unwrap();
-    assert_eq!(made.status, 201, "{made:?}");
+    for (name, component) in [("rule", std::fs::read(RULE).unwrap()), ("kept", keeping(RULE))] {
+        let (component_base64, prefix) = (STANDARD.encode(component), format!("/{name}"));
+        let wish = json!({ "name": name, "component_base64": component_base64, "mounts": [{ "prefix": prefix }] });
+        let made = stage.http().json("POST", "/switchboard/v1/plugins", Some(ADMIN_KEY), Some(&wish)).await.unwrap();
+        assert_eq!(made.status, 201, "{made:?}");
+    }
     let workerd = std::env::var_os("BENCH_WORKERD").map(|program| Workerd::start(Path::new(&program)));
     let (bare, body) = (bare_hyper().await, json!({ "text": "What are your HOURS?" }).to_string());
-    let (mut hello, mut ours, mut theirs) = (0.0_f64, 0.0_f64, 0.0_f64);
+    let (mut hello, mut fresh, mut kept, mut theirs) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
     // Interleaved: a noisy neighbour hurts all alike.
     for _ in 0..ROUNDS {
-        let (hello_body, our_body, their_body) = (body.clone(), body.clone(), body.clone());
+        let (hello_body, fresh_body, kept_body, their_body) = (body.clone(), body.clone(), body.clone(), body.clone());
         hello = hello.max(rate(bare, move || request("POST", "/", "", &hello_body)).await);
-        ours = ours.max(rate(stage.host.address(), move || request("POST", "/rule/answer", "", &our_body)).await);
+        fresh = fresh.max(rate(stage.host.address(), move || request("POST", "/rule/answer", "", &fresh_body)).await);
+        kept = kept.max(rate(stage.host.address(), move || request("POST", "/kept/answer", "", &kept_body)).await);
         if let Some(workerd) = &workerd {
             theirs = theirs.max(rate(workerd.address, move || request("POST", "/answer", "", &their_body)).await);
         }
     }
-    say("one rule in Rust, fresh store", format!("{ours:.0} requests/s, {:.2} of bare hyper", ours / hello));
+    say("one rule in Rust, fresh store", format!("{fresh:.0} requests/s, {:.2} of bare hyper", fresh / hello));
+    say("one rule in Rust, kept instance", format!("{kept:.0} requests/s, {:.2} of bare hyper", kept / hello));
     if workerd.is_some() {
-        say("the same rule in JavaScript in workerd", format!("{theirs:.0} requests/s; ours is {:.2} of it", ours / theirs));
+        let (fresh, kept) = (fresh / theirs, kept / theirs);
+        let figure = format!("{theirs:.0} requests/s; ours is {fresh:.2} of it fresh, {kept:.2} kept");
+        say("the same rule in JavaScript in workerd", figure);
     }
     stage.stop().await;
 }
