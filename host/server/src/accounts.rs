@@ -191,6 +191,7 @@ impl Accounts {
                 limits: limits.clone(),
                 created_at: self.clock.now(),
                 apis_off: Default::default(),
+                hosts: Default::default(),
             };
             match self.storage.create_tenant(&tenant).await {
                 Err(StorageError::Conflict) => {}

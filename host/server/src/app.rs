@@ -34,7 +34,8 @@ use crate::config::PluginConfig;
 use crate::egress::{Fetches, GuardError, GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
 use crate::http::{
-    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, SimControl, Streams,
+    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, OwnHosts, SimControl,
+    Streams,
 };
 use crate::key_usage::KeyUsage;
 use crate::links::{self, LinkKeys};
@@ -196,6 +197,7 @@ impl Host {
             sim: settings.sim,
             media: Arc::clone(&media),
             downloads: Arc::clone(&downloads),
+            own_hosts: OwnHosts::load(&storage).await?,
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),

@@ -441,3 +441,64 @@ async fn a_router_of_ones_own_knows_where_it_is_and_has_neither_streams_nor_link
     assert_eq!(ask(&format!("/link/{}", session.id)).await, (403, "denied".to_owned()));
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
+    let stage = Stage::start().await;
+    let (account, other) = (stage.account("A").await, stage.account("B").await);
+    keeper(&account, "keeper").await;
+    let approve = async |account: &Account, hosts: Value, key: &str| {
+        let path = format!("/switchboard/v1/tenants/{}", account.tenant);
+        account.http.json("PATCH", &path, Some(key), Some(&json!({ "hosts": hosts }))).await.unwrap()
+    };
+    let asked = async |host: &str, path: &str, key: Option<&str>| {
+        let mut headers = vec![("host", host.to_owned()), ("content-type", "application/json".to_owned())];
+        headers.extend(key.map(|key| ("authorization", format!("Bearer {key}"))));
+        let answer = account.http.exchange("POST", path, &headers, b"[]".to_vec()).await.unwrap();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let own_place = format!("/t/{}/keeper/open/acts", account.tenant);
+    assert_eq!(asked("hooks.shop.example", "/keeper/open/acts", None).await.0, 404);
+    assert_eq!(approve(&account, json!(["hooks.shop.example"]), &account.tenant_key).await.status, 401);
+    let approved = approve(&account, json!(["Hooks.Shop.example.", "b.example"]), ADMIN_KEY).await;
+    assert_eq!((approved.status, &approved.json()["hosts"]), (200, &json!(["b.example", "hooks.shop.example"])));
+    for host in ["hooks.shop.example", "HOOKS.shop.example:8443", "b.example"] {
+        assert_eq!(asked(host, "/keeper/open/acts", None).await, (200, String::new()), "{host}");
+        assert_eq!(asked(host, "/keeper/acts", Some(&account.tenant_key)).await.0, 200, "{host}");
+        let foreign = asked(host, "/keeper/acts", Some(&other.tenant_key)).await;
+        assert!(foreign.0 == 400 && foreign.1.contains("Unauthorized"), "{foreign:?}");
+        // Nothing else of the shared APIs is there, and what is the host's is.
+        assert_eq!(asked(host, "/api/v1/send-message", Some(&account.tenant_key)).await.0, 404, "{host}");
+        assert_eq!(asked(host, &own_place, None).await.0, 200);
+        assert_eq!(asked(host, "/switchboard/v1/tenants", Some(ADMIN_KEY)).await.0, 400, "a name is missing");
+    }
+    for (hosts, status) in [(json!(["b.example"]), 409), (json!(["a b"]), 422), (json!(vec!["a.example"; 17]), 422)] {
+        let refused = approve(&other, hosts, ADMIN_KEY).await;
+        assert_eq!(refused.status, status, "{refused:?}");
+    }
+    // Where a plugin of the operator's is bound, no tenant is.
+    let component_base64 = STANDARD.encode(std::fs::read(KEEPER).unwrap());
+    let mounts = json!([{ "prefix": "/shared", "host": "c.example" }]);
+    let wish = json!({ "name": "shared", "component_base64": component_base64, "mounts": mounts });
+    let made = account.http.json("POST", PLUGINS, Some(ADMIN_KEY), Some(&wish)).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
+    let refused = approve(&other, json!(["c.example"]), ADMIN_KEY).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (409, &json!("host_taken")), "{refused:?}");
+
+    // What was approved lasts, and what was taken back does not.
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    let asked = async |host: &str| {
+        let headers = [("host", host.to_owned())];
+        account.http.exchange("POST", "/keeper/open/acts", &headers, b"[]".to_vec()).await.unwrap().status
+    };
+    assert_eq!((asked("b.example").await, asked("hooks.shop.example").await), (200, 200));
+    assert_eq!(approve(&account, json!(["b.example"]), ADMIN_KEY).await.status, 200);
+    assert_eq!((asked("b.example").await, asked("hooks.shop.example").await), (200, 404));
+    assert_eq!(approve(&other_at(&stage, other), json!(["hooks.shop.example"]), ADMIN_KEY).await.status, 200);
+    stage.stop().await;
+}
+
+fn other_at(stage: &Stage, account: Account) -> Account {
+    Account { http: stage.http(), ..account }
+}

@@ -28,6 +28,9 @@ pub struct Tenant {
     /// The operator's APIs, by name, that it has switched off for itself.
     #[serde(default)]
     pub apis_off: BTreeSet<String>,
+    /// Host names, in lower case, that the operator approved for its own routers.
+    #[serde(default)]
+    pub hosts: BTreeSet<String>,
 }
 
 /// What a key is for.

@@ -145,6 +145,7 @@ mod tests {
             limits: limits.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
             created_at: Timestamp(0),
             apis_off: BTreeSet::new(),
+            hosts: BTreeSet::new(),
         }
     }
 

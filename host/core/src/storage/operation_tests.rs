@@ -121,6 +121,7 @@ fn tenant(id: TenantId, name: &str) -> Tenant {
         limits: BTreeMap::new(),
         created_at: NOW,
         apis_off: Default::default(),
+        hosts: Default::default(),
     }
 }
 

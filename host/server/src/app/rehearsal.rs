@@ -22,7 +22,7 @@ use crate::accounts::Accounts;
 use crate::blobs::Incoming;
 use crate::egress::{GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
-use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, Streams};
+use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, OwnHosts, Streams};
 use crate::media::{Downloads, Fetch, FetchError, Fetched, MediaSettings};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
@@ -100,6 +100,7 @@ impl Rehearsal {
             sim: None,
             media,
             downloads,
+            own_hosts: OwnHosts::load(&storage).await?,
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),

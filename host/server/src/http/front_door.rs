@@ -15,6 +15,7 @@ use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
+use switchboard_core::records::plugin::own_place;
 use switchboard_core::storage::Storage;
 use switchboard_runtime::CallContext;
 use switchboard_runtime::types as plugin;
@@ -26,6 +27,7 @@ use super::input;
 use super::limits::{Client, Limits, presents_credential, show_standing};
 use super::listener::Answers;
 use super::mounts::{Found, Lookup};
+use super::own_hosts::OwnHosts;
 use super::own_routes::{busy, is_own};
 use super::problem::{Answer, Problem, json as json_answer, whole};
 use super::streams::Streams;
@@ -82,6 +84,8 @@ pub struct FrontDoor {
     pub downloads: Arc<Downloads>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Host names of tenants.
+    pub(crate) own_hosts: OwnHosts,
     /// What the host does for callers.
     pub(crate) verbs: Arc<HostVerbs>,
     /// Says when a tenant has new events.
@@ -160,9 +164,14 @@ impl FrontDoor {
     }
 
     async fn dialect(&self, request: Request<Incoming>, request_id: &str, client: Client) -> Answer {
+        let (host, mut path) = (input::host(request.uri(), request.headers()), request.uri().path().to_owned());
+        // On a host name of its own, everything that is not the host's is the tenant's.
+        if let Some(tenant) = host.as_deref().and_then(|host| self.own_hosts.owner(host)).filter(|_| !is_own(&path)) {
+            path.insert_str(0, &own_place(tenant));
+        }
         let refused = plugin::RefusedRequest {
             method: request.method().as_str().to_owned(),
-            path: request.uri().path().to_owned(),
+            path,
             request_id: request_id.to_owned(),
             now_ms: self.clock.now().0,
         };
@@ -171,7 +180,6 @@ impl FrontDoor {
         if is_own(&refused.path) {
             return self.own_route(request, &refused, client, &generation).await;
         }
-        let host = input::host(request.uri(), request.headers());
         match generation.mounts.look_up(host.as_deref(), &refused.method, &refused.path) {
             Lookup::Found(found) => {
                 let plugin = found.plugin;

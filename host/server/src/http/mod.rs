@@ -3,7 +3,7 @@
 //! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
 //! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `places` what each tenant has
-//! under way, `own_routes` are the routers of tenants, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
+//! under way, `own_routes` are the routers of tenants, `own_hosts` their host names, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
 
 mod admission;
 mod bodies;
@@ -22,6 +22,7 @@ mod media_links;
 mod metrics;
 mod mounts;
 mod native;
+mod own_hosts;
 mod own_routes;
 mod places;
 mod problem;
@@ -31,6 +32,7 @@ mod upload;
 pub(crate) use bodies::FilePlaces;
 pub(crate) use idempotency::OnceRuns;
 pub(crate) use in_process::ask;
+pub(crate) use own_hosts::OwnHosts;
 pub(crate) use streams::Streams;
 
 pub use front_door::{FrontDoor, SimControl, SimControlAnswer};

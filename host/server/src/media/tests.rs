@@ -85,6 +85,7 @@ impl Stage {
                 limits: [(LIMIT_BYTES.to_owned(), 100), (LIMIT_DAYS.to_owned(), 2)].into(),
                 created_at: NOW,
                 apis_off: Default::default(),
+                hosts: Default::default(),
             };
             storage.create_tenant(&tenant).await.unwrap();
         }

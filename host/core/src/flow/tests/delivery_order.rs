@@ -98,6 +98,7 @@ async fn a_receiver_that_never_answers_delays_no_other_endpoint_and_no_other_ten
         limits: std::collections::BTreeMap::new(),
         created_at: Timestamp(0),
         apis_off: Default::default(),
+        hosts: Default::default(),
     };
     host.storage.create_tenant(&tenant).await.unwrap();
     let receiver = Receiver::that(|post, _| (!post.url.ends_with("50001")).then(|| answer(200)));

@@ -28,6 +28,7 @@ fn tenant(plan: &str, limits: &[(&str, u64)]) -> Tenant {
         limits: limits.iter().map(|(name, max)| ((*name).to_owned(), *max)).collect(),
         created_at: Timestamp(0),
         apis_off: Default::default(),
+        hosts: Default::default(),
     }
 }
 

@@ -475,6 +475,7 @@ async fn what_was_owed_before_a_restart_is_served_at_the_start() {
         limits: std::collections::BTreeMap::new(),
         created_at: Timestamp(0),
         apis_off: Default::default(),
+        hosts: Default::default(),
     };
     host.storage.create_tenant(&tenant).await.unwrap();
     let responders = FakeResponders::that(|event, _| number_of(event));
@@ -498,6 +499,7 @@ async fn host_with_limit(limit: &str, max: u64) -> Host {
         limits: [(limit.to_owned(), max)].into(),
         created_at: Timestamp(0),
         apis_off: Default::default(),
+        hosts: Default::default(),
     };
     host.storage.create_tenant(&tenant).await.unwrap();
     host

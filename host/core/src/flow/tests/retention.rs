@@ -19,6 +19,7 @@ fn tenant(created_at: Timestamp) -> Tenant {
         limits: std::collections::BTreeMap::new(),
         created_at,
         apis_off: Default::default(),
+        hosts: Default::default(),
     }
 }
 

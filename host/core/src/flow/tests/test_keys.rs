@@ -64,6 +64,7 @@ impl Host {
             limits,
             created_at: Timestamp(0),
             apis_off: std::collections::BTreeSet::new(),
+            hosts: std::collections::BTreeSet::new(),
         };
         self.storage.create_tenant(&tenant).await.unwrap();
     }

@@ -301,6 +301,7 @@ fn tenant(n: u64) -> Tenant {
         limits: BTreeMap::new(),
         created_at: at(n),
         apis_off: Default::default(),
+        hosts: Default::default(),
     }
 }
 

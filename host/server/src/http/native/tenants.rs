@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use switchboard_core::records::account::{ApiKey, Tenant};
 use switchboard_core::records::id::{KeyId, TenantId};
+use switchboard_core::records::plugin::Plugin;
 
 use super::super::front_door::FrontDoor;
 use super::super::problem::{Problem, json as json_answer};
@@ -44,12 +45,15 @@ struct TenantChange {
     plan: Option<String>,
     #[serde(default)]
     limits: Option<BTreeMap<String, u64>>,
+    /// All host names of its own routers.
+    #[serde(default)]
+    hosts: Option<Vec<String>>,
 }
 
 fn tenant_json(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id, "name": tenant.name, "active": tenant.active, "plan": tenant.plan,
-        "limits": tenant.limits, "created_at": tenant.created_at,
+        "limits": tenant.limits, "hosts": tenant.hosts, "created_at": tenant.created_at,
     })
 }
 
@@ -99,6 +103,10 @@ impl FrontDoor {
             check_plan(plan)?;
         }
         change.limits.as_ref().map_or(Ok(()), check_limits)?;
+        let _turn = self.own_hosts.turn().await;
+        let shared = self.plugins.of(TenantId::OPERATOR);
+        let shared: Vec<&Plugin> = shared.iter().map(|plugin| &plugin.record).collect();
+        let hosts = change.hosts.map(|wished| self.own_hosts.judge(id, &wished, &shared)).transpose()?;
         let apply = |tenant: &mut Tenant| {
             tenant.active = change.active.unwrap_or(tenant.active);
             if let Some(plan) = &change.plan {
@@ -107,8 +115,12 @@ impl FrontDoor {
             if let Some(limits) = &change.limits {
                 tenant.limits.clone_from(limits);
             }
+            if let Some(hosts) = &hosts {
+                tenant.hosts.clone_from(hosts);
+            }
         };
         let tenant = self.storage.change_tenant(id, apply).await?.ok_or_else(|| no_tenant(id))?;
+        self.own_hosts.changed(&tenant);
         self.plugins.tenant_changed(id).await?;
         Ok(json_answer(StatusCode::OK, &tenant_json(&tenant)))
     }

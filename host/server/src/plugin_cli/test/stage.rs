@@ -139,6 +139,7 @@ impl Stage {
             limits: Default::default(),
             created_at: self.now(),
             apis_off: Default::default(),
+            hosts: Default::default(),
         };
         self.host.storage.create_tenant(&tenant).await.map_err(NoStage::case)?;
         let one = [GivenSession { id: SESSION, name: None, phone_number: None, state: None, settings: Default::default() }];
