@@ -15,6 +15,8 @@ pub(crate) const KNOWN: &[Known] = &[
     texts("begin", CHOICES_MAX, WORD_CHARS_MAX).required(),
     text("first", WORD_CHARS_MAX).required(),
     whole("forget_after_minutes", 1, 43_200),
+    // The host reads it: responders are told in this order.
+    whole("order", 0, 1_000_000),
     objects(
         "screens",
         SCREENS_MAX,

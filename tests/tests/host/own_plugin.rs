@@ -60,6 +60,47 @@ async fn an_editor_knows_the_types_of_the_contract_in_a_new_project_in_javascrip
     }
 }
 
+/// A project in JavaScript serves what its `package.json` says, with instances that are kept.
+#[cfg(feature = "toolchains")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_in_javascript_exports_what_its_package_says() {
+    let (stage, place) = (Stage::start().await, tempfile::tempdir().unwrap());
+    let account = stage.account("Shop").await;
+    assert_eq!(plugin(place.path(), &[], &["new", "counting", "--language", "javascript"]).await.0, 0);
+    let project = place.path().join("counting");
+    let mut package: Value = serde_json::from_slice(&std::fs::read(project.join("package.json")).unwrap()).unwrap();
+    package["switchboard"] = json!({ "exports": ["router", "configurable"], "keepInstance": true });
+    std::fs::write(project.join("package.json"), package.to_string()).unwrap();
+    std::fs::write(project.join("plugin.js"), include_str!("../../guests-js/counting.js")).unwrap();
+    std::fs::write(project.join("grants.json"), "{}").unwrap();
+    assert_eq!(type_faults(&project).await, "");
+    let (exit, built) = plugin(&project, &[], &["build"]).await;
+    assert_eq!(exit, 0, "{built}");
+    let (exit, checked) = plugin(&project, &[], &["check"]).await;
+    assert_eq!((exit, &checked["interfaces"]), (0, &json!(["router"])), "{checked}");
+    assert_eq!((&checked["keeps_instance"], &checked["routes"]), (&json!(true), &json!(["GET /count"])), "{checked}");
+
+    let url = format!("http://{}", stage.host.address());
+    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
+    let (exit, deployed) = plugin(&project, &host, &["deploy"]).await;
+    assert_eq!((exit, &deployed["state"]), (0, &json!("active")), "{deployed}");
+    let count = async || {
+        let path = format!("/t/{}/counting/count", account.tenant);
+        let answer = account.http.json("GET", &path, None, None).await.unwrap();
+        String::from_utf8(answer.body).unwrap()
+    };
+    assert_eq!([count().await, count().await, count().await], ["1", "2", "3"]);
+    let configure = async |config: Value| {
+        let path = "/switchboard/v1/plugins/counting/config";
+        account.http.json("PUT", path, Some(&account.tenant_key), Some(&config)).await.unwrap()
+    };
+    let refused = configure(json!({ "from": "two" })).await;
+    assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/from")), "{refused:?}");
+    assert_eq!(configure(json!({ "from": 40 })).await.status, 200);
+    assert_eq!([count().await, count().await], ["41", "42"], "another configuration is another instance");
+    stage.stop().await;
+}
+
 /// Goes the way that README describes, with these commands for the project's own test.
 async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
     let stage = Stage::start().await;

@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use switchboard_runtime::{GRANTS_SECTION, add_section};
+use switchboard_runtime::{GRANTS_SECTION, INSTANCE_KEPT, INSTANCE_SECTION, add_section};
 use tokio::process::Command;
 
 use super::{Done, Failed};
@@ -19,9 +20,13 @@ const TYPES: &str = include_str!(concat!(env!("OUT_DIR"), "/plugin.d.ts"));
 const NAME_CHARS_MAX: usize = 64;
 /// The target that components are built for.
 const TARGET: &str = "wasm32-wasip2";
-/// Where a project has the contract, and the world that it is built for.
+/// Where a project has the contract.
 const CONTRACT: &str = "sdk/wit/since_v0.1.0";
-const WORLD: &str = "responder-plugin";
+/// The world that a project in JavaScript is built for, beside the contract.
+const WORLD: &str = "project";
+/// What a component can export; each has a world of its own.
+const INTERFACES: [&str; 9] =
+    ["router", "streamer", "responder", "subscriber", "auth-policy", "template", "webhook", "sender-route", "configurable"];
 
 /// What the SDK's own manifest says where it stands alone.
 const SDK_MANIFEST: &str = r#"# The SDK for plugin authors, as `switchboard plugin new` brings it along.
@@ -187,15 +192,32 @@ async fn build_javascript(folder: &Path) -> Result<(), Failed> {
     if !program.exists() {
         ran("npm", &["install", "--no-audit", "--no-fund"], folder).await?;
     }
-    let component = javascript_component(folder)?;
-    if let Some(parent) = component.parent() {
-        std::fs::create_dir_all(parent).map_err(io_failed(parent))?;
-    }
+    let (component, package) = (javascript_component(folder)?, read_package(folder)?.switchboard);
+    let contract = folder.join("build/wit");
+    write_world(&folder.join(CONTRACT), &contract, &package.exports)?;
     let output = component.strip_prefix(folder).unwrap_or(&component).display().to_string();
     // Hosts run components that do not wait for several things at once.
-    let words = ["--sync", "--wit", CONTRACT, "--world", WORLD, "--js", "plugin.js", "--output", &output];
+    let words = ["--sync", "--wit", "build/wit", "--world", WORLD, "--js", "plugin.js", "--output", &output];
     ran(&program.display().to_string(), &words, folder).await?;
+    if package.keep_instance {
+        add_to(&component, INSTANCE_SECTION, INSTANCE_KEPT)?;
+    }
     ask_for(folder, &component)
+}
+
+/// The contract, and beside it a world of everything that a project exports.
+fn write_world(contract: &Path, folder: &Path, exports: &[String]) -> Result<(), Failed> {
+    std::fs::create_dir_all(folder).map_err(io_failed(folder))?;
+    for entry in std::fs::read_dir(contract).map_err(io_failed(contract))? {
+        let from = entry.map_err(io_failed(contract))?.path();
+        if let Some(name) = from.file_name() {
+            std::fs::copy(&from, folder.join(name)).map_err(io_failed(&from))?;
+        }
+    }
+    let included: String = exports.iter().map(|interface| format!("    include {interface}-plugin;\n")).collect();
+    let world = folder.join("project.wit");
+    std::fs::write(&world, format!("package switchboard:plugin@0.1.0;\n\nworld {WORLD} {{\n{included}}}\n"))
+        .map_err(io_failed(&world))
 }
 
 /// Adds what the project asks for in `grants.json`, if it does, to its component.
@@ -204,9 +226,13 @@ fn ask_for(folder: &Path, component: &Path) -> Result<(), Failed> {
     if !asked.is_file() {
         return Ok(());
     }
-    let asked = std::fs::read(&asked).map_err(io_failed(&asked))?;
+    add_to(component, GRANTS_SECTION, &std::fs::read(&asked).map_err(io_failed(&asked))?)
+}
+
+/// Adds a section to a component.
+fn add_to(component: &Path, section: &str, content: &[u8]) -> Result<(), Failed> {
     let mut bytes = std::fs::read(component).map_err(io_failed(component))?;
-    add_section(&mut bytes, GRANTS_SECTION, &asked);
+    add_section(&mut bytes, section, content);
     std::fs::write(component, bytes).map_err(io_failed(component))
 }
 
@@ -263,15 +289,49 @@ fn rust_component(folder: &Path) -> Result<PathBuf, Failed> {
 }
 
 fn javascript_component(folder: &Path) -> Result<PathBuf, Failed> {
+    let package = read_package(folder)?.name;
+    // A name may have a scope in front.
+    let name = package.rsplit('/').next().unwrap_or(&package);
+    Ok(folder.join("build").join(format!("{name}.wasm")))
+}
+
+/// What `package.json` says of a plugin.
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    #[serde(default)]
+    switchboard: OfPlugin,
+}
+
+/// Its member `switchboard`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+struct OfPlugin {
+    /// The interfaces that it exports.
+    exports: Vec<String>,
+    /// Whether its router asks for its instances to be kept.
+    keep_instance: bool,
+}
+
+impl Default for OfPlugin {
+    fn default() -> Self {
+        Self { exports: vec!["responder".to_owned()], keep_instance: false }
+    }
+}
+
+fn read_package(folder: &Path) -> Result<Package, Failed> {
     let manifest = folder.join("package.json");
     let text = std::fs::read(&manifest).map_err(io_failed(&manifest))?;
-    let read: Value = serde_json::from_slice(&text)
-        .map_err(|error| Failed::refused("manifest", format!("{}: {error}", manifest.display())))?;
-    let package = read.get("name").and_then(Value::as_str);
-    let package = package.ok_or_else(|| Failed::refused("manifest", "package.json names no package"))?;
-    // A name may have a scope in front.
-    let name = package.rsplit('/').next().unwrap_or(package);
-    Ok(folder.join("build").join(format!("{name}.wasm")))
+    let wrong = |why: String| Failed::refused("manifest", format!("{}: {why}", manifest.display()));
+    let package: Package = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    if package.switchboard.exports.is_empty() {
+        return Err(wrong("switchboard.exports is empty; a plugin exports something".to_owned()));
+    }
+    let unknown = package.switchboard.exports.iter().find(|name| !INTERFACES.contains(&name.as_str()));
+    match unknown {
+        Some(name) => Err(wrong(format!("switchboard.exports has {name:?}; there are {}", INTERFACES.join(", ")))),
+        None => Ok(package),
+    }
 }
 
 /// What the project says of itself, to check it against the workspace.
@@ -325,5 +385,31 @@ mod tests {
         let project = place.path().join("greeter");
         assert!(project.join("sdk/wit/since_v0.1.0/worlds.wit").is_file() && !project.join("sdk/guest-sdk").exists());
         assert_eq!(javascript_component(&project).unwrap(), project.join("build/greeter.wasm"));
+        let worlds = std::fs::read_to_string(project.join("sdk/wit/since_v0.1.0/worlds.wit")).unwrap();
+        for interface in INTERFACES {
+            assert!(worlds.contains(&format!("world {interface}-plugin {{")), "{interface}");
+        }
+        assert_eq!(worlds.matches("-plugin {").count(), INTERFACES.len(), "a world for each");
+    }
+
+    #[test]
+    fn a_package_says_what_it_exports_and_is_told_what_it_cannot() {
+        let place = tempfile::tempdir().unwrap();
+        let read = |package: Value| {
+            std::fs::write(place.path().join("package.json"), package.to_string()).unwrap();
+            read_package(place.path()).map(|package| (package.switchboard.exports, package.switchboard.keep_instance))
+        };
+        assert_eq!(read(json!({ "name": "a" })).unwrap(), (vec!["responder".to_owned()], false));
+        let both = json!({ "name": "a", "switchboard": { "exports": ["router", "configurable"], "keepInstance": true } });
+        assert_eq!(read(both).unwrap(), (vec!["router".to_owned(), "configurable".to_owned()], true));
+        for (switchboard, why) in [
+            (json!({ "exports": ["telepath"] }), "\"telepath\"; there are router"),
+            (json!({ "exports": [] }), "is empty"),
+            (json!({ "export": ["router"] }), "unknown field `export`"),
+        ] {
+            let refused = read(json!({ "name": "a", "switchboard": switchboard })).unwrap_err().json;
+            assert_eq!(refused["code"], "manifest");
+            assert!(refused["detail"].as_str().unwrap().contains(why), "{refused}");
+        }
     }
 }
