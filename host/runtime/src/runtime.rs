@@ -14,31 +14,21 @@ use switchboard_core::rules::plugin_plan::PluginFigures;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
-use crate::bindings::configurable_world::ConfigurablePluginPre;
-use crate::bindings::responder_world::ResponderPluginPre;
-use crate::bindings::router_world::RouterPluginPre;
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
-use crate::bindings::sender_route_world::SenderRoutePluginPre;
-use crate::bindings::streamer_world::StreamerPluginPre;
-use crate::bindings::subscriber_world::SubscriberPluginPre;
-use crate::bindings::template_world::TemplatePluginPre;
-use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::bodies;
 use crate::call::{CallState, fresh_store, read_ending, renew_store, report, with_panic};
 use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
-use crate::compile::{CodeCache, CompileError, Compiler};
+use crate::compile::{CodeCache, CompileError, Compiler, NewCode};
 use crate::configure::ConfigFault;
 use crate::convert;
 use crate::declarations::checked_routes;
-use crate::document;
 use crate::imports::{Fetching, Keeping};
-use crate::inspect::{InspectError, Inspection, Owner};
+use crate::inspect::{InspectError, Owner};
 use crate::kept::{ForWhom, Keeps, Kept};
 use crate::limits::CallLimits;
-use crate::log::short_words;
 use crate::outcome::{CallReport, Called, Limit, Outcome};
 use crate::shares::Processors;
+use crate::shelf::{LinkedComponent, Shelf};
 use crate::stream;
 use crate::types::{Refusal, RefusedRequest, Request, Response, Route, UnauthorizedWhy};
 use crate::verbs::Verbs;
@@ -75,45 +65,19 @@ impl From<wasmtime::Error> for RuntimeError {
     }
 }
 
-/// A component that passed inspection and its trial, ready to be called.
+/// A component that passed inspection and its trial, ready to be called. What it is for everybody who loads it is its
+/// [`LinkedComponent`].
 pub struct LoadedPlugin {
-    /// Hexadecimal SHA-256 of the component.
-    pub sha256: String,
-    /// Its size.
-    pub bytes: usize,
-    /// Where it runs.
-    pub class: SizeClass,
-    /// The interfaces that it serves.
-    pub interfaces: Vec<String>,
+    pub(crate) linked: Arc<LinkedComponent>,
     /// The routes that its router declares.
     pub routes: Vec<Route>,
     /// The event kinds that its responder asked for, and families of them.
     pub event_kinds: Vec<String>,
     /// What it wants of those.
     pub narrowing: Arc<Narrowing>,
-    /// The OpenAPI document of its router, if it carries one; paths are those of `routes`.
-    pub openapi: Option<serde_json::Map<String, serde_json::Value>>,
-    /// What it asks to be given.
-    pub asked: Grants,
     /// What it finds wrong with the configuration that it was loaded with.
     pub config_faults: Vec<ConfigFault>,
     keeps: Option<Keeps>,
-    router: Option<RouterPluginPre<CallState>>,
-    pub(crate) responder: Option<ResponderPluginPre<CallState>>,
-    pub(crate) subscriber: Option<SubscriberPluginPre<CallState>>,
-    pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
-    pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
-    pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
-    pub(crate) template: Option<TemplatePluginPre<CallState>>,
-    pub(crate) sender: Option<SenderRoutePluginPre<CallState>>,
-    pub(crate) configurable: Option<ConfigurablePluginPre<CallState>>,
-}
-
-impl LoadedPlugin {
-    /// Whether it asks for an instance of each tenant to be kept between requests.
-    pub fn keeps_instance(&self) -> bool {
-        self.keeps.is_some()
-    }
 }
 
 impl std::fmt::Debug for LoadedPlugin {
@@ -154,6 +118,7 @@ pub struct Runtime {
     loaded: AtomicU64,
     compiler: Compiler,
     cache: CodeCache,
+    shelf: Shelf,
     verbs: Option<Arc<dyn Verbs>>,
 }
 
@@ -184,6 +149,7 @@ impl Runtime {
             loaded: AtomicU64::new(0),
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
+            shelf: Shelf::default(),
             verbs,
         })
     }
@@ -213,52 +179,23 @@ impl Runtime {
     /// [`CompileError::Refused`] and [`CompileError::Misconfigured`] with the reason for its owner, [`CompileError::Busy`] when
     /// too many wait to be compiled; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
-        let inspection = inspect_aside(bytes).await?;
-        inspection.permit(owner)?;
-        let Inspection { interfaces, configurable, subscriber, sizes, .. } = inspection;
-        let class = sizes.class(&self.small.limits, &self.large.limits)?;
-        let room = self.room(class);
         let sha256 = hex::encode(Sha256::digest(bytes));
-        let (component, new_code) = self.cache.load(room, &self.compiler, &sha256, bytes).await?;
-        // What inspection cannot tell: functions of WASI.
-        let wrong = |error: wasmtime::Error| {
-            let why = short_words(&format!("{error:#}"));
-            InspectError::WrongType { interface: String::new(), why }
+        let (linked, new_code) = match self.shelf.find(&sha256) {
+            Some(linked) => (linked, None),
+            None => self.link(sha256, bytes, owner).await?,
         };
-        let pre = room.instantiate_pre(&component).map_err(wrong)?;
-        let has = |name: &str| interfaces.iter().any(|interface| interface == name);
-        let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let streamer = if has("streamer") { Some(StreamerPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let template = if has("template") { Some(TemplatePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let sender = if has("sender-route") { Some(SenderRoutePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let subscriber = if subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
-        let configurable = if configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
-        let keeps = document::keeps_instance(bytes)?
+        linked.inspection.permit(owner)?;
+        let room = self.room(linked.class);
+        let keeps = linked
+            .keeps_instance
             .then(|| Keeps { loaded: self.loaded.fetch_add(1, Ordering::Relaxed), room: Arc::clone(&room.kept) });
         let mut plugin = LoadedPlugin {
-            sha256,
-            bytes: bytes.len(),
-            class,
-            interfaces,
+            linked,
             routes: Vec::new(),
             event_kinds: Vec::new(),
             narrowing: Arc::default(),
-            openapi: document::openapi(bytes)?,
-            asked: document::asked(bytes)?,
             config_faults: Vec::new(),
             keeps,
-            router,
-            responder,
-            subscriber,
-            streamer,
-            webhook,
-            policy,
-            template,
-            sender,
-            configurable,
         };
         plugin.config_faults = self.check_config(&plugin, context).await?;
         match self.ask_declarations(&mut plugin, context).await {
@@ -270,6 +207,22 @@ impl Runtime {
             self.cache.keep(&room.engine, &plugin.sha256, code).await;
         }
         Ok(plugin)
+    }
+
+    /// Inspects, compiles and links a component that nobody uses yet; with its code, if that was not kept.
+    async fn link(
+        &self,
+        sha256: String,
+        bytes: &[u8],
+        owner: Owner,
+    ) -> Result<(Arc<LinkedComponent>, Option<NewCode>), CompileError> {
+        let inspection = inspect_aside(bytes).await?;
+        inspection.permit(owner)?;
+        let class = inspection.sizes.class(&self.small.limits, &self.large.limits)?;
+        let room = self.room(class);
+        let (component, new_code) = self.cache.load(room, &self.compiler, &sha256, bytes).await?;
+        let linked = LinkedComponent::link(room, (sha256, bytes), (inspection, class), &component)?;
+        Ok((self.shelf.put(linked), new_code))
     }
 
     /// The trial: the plugin is instantiated and says what it serves.

@@ -52,7 +52,7 @@ async fn a_component_is_compiled_once() {
     assert_not_trusted(load_kept(folder.path(), KEY, IMPORTS_KEYS).await);
     let compiled = load(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
     let kept = load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
-    assert_eq!((kept.sha256, kept.routes), (compiled.sha256, compiled.routes));
+    assert_eq!((&kept.sha256, &kept.routes), (&compiled.sha256, &compiled.routes));
 }
 
 #[tokio::test]
@@ -152,4 +152,30 @@ fn one_component_can_be_loaded_several_times_at_once() {
             thread.join().unwrap().unwrap();
         }
     });
+}
+
+#[tokio::test]
+async fn who_loads_what_is_in_use_shares_its_code_and_has_a_trial_of_its_own() {
+    let mut settings = settings(1);
+    let folder = tempfile::tempdir().unwrap();
+    settings.cache_folder = Some(folder.path().to_owned());
+    let runtime = runtime(settings);
+    let load = async |owner, config: &str| runtime.load(&component(AUTO_REPLY), owner, &context(None, config)).await;
+    let first = load(Owner::Operator, r#"{"replies":[]}"#).await.unwrap();
+    // What is in use needs no file and no compiler.
+    std::fs::remove_file(kept_file(folder.path(), &first)).unwrap();
+    let second = load(Owner::Tenant, r#"{"replies":7}"#).await.unwrap();
+    assert_eq!((first.config_faults.len(), &second.sha256), (0, &first.sha256));
+    assert!(!second.config_faults.is_empty(), "it is asked about its own configuration");
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was compiled");
+    // The last one takes it off the shelf: then it is compiled again.
+    drop((first, second));
+    load(Owner::Tenant, "{}").await.unwrap();
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_some());
+
+    // What only the operator may upload is refused to a tenant, in use or not.
+    let operators = runtime.load(&component(IMPORTS_KEYS), Owner::Operator, &context(None, "{}")).await.unwrap();
+    let tenants = runtime.load(&component(IMPORTS_KEYS), Owner::Tenant, &context(None, "{}")).await;
+    assert!(matches!(tenants, Err(CompileError::Refused(ref error)) if error.code() == "forbidden_import"), "{tenants:?}");
+    drop(operators);
 }

@@ -36,7 +36,7 @@ async fn count(stage: &Stage, context: &CallContext) -> u32 {
 #[tokio::test]
 async fn an_instance_is_kept_where_the_plugin_asks_for_it_and_nowhere_else() {
     let (keeping, fresh) = (stage(settings(1)).await, Stage::new(settings(1)).await);
-    assert!(keeping.plugin.keeps_instance() && !fresh.plugin.keeps_instance());
+    assert!(keeping.plugin.keeps_instance && !fresh.plugin.keeps_instance);
     for n in 1..=3 {
         assert_eq!(count(&keeping, &of_tenant(41)).await, n);
         assert_eq!(count(&fresh, &of_tenant(41)).await, 1);

@@ -93,7 +93,7 @@ fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
     let json = json!({
         "component": component, "bytes": bytes, "sha256": loaded.sha256, "class": loaded.class,
         "interfaces": loaded.interfaces, "event_types": loaded.event_kinds, "routes": routes, "asked": loaded.asked,
-        "ends_chain": loaded.narrowing.ends_chain, "keeps_instance": loaded.keeps_instance(),
+        "ends_chain": loaded.narrowing.ends_chain, "keeps_instance": loaded.keeps_instance,
     });
     let mut lines = vec![
         format!("{component}: a host takes it"),
@@ -107,7 +107,7 @@ fn told(component: &str, bytes: usize, loaded: &LoadedPlugin) -> Done {
         lines.push(format!("  events      {}{chain}", loaded.event_kinds.join(", ")));
     }
     if !routes.is_empty() {
-        let kept = if loaded.keeps_instance() { "; its instances are kept between requests" } else { "" };
+        let kept = if loaded.keeps_instance { "; its instances are kept between requests" } else { "" };
         lines.push(format!("  routes      {}{kept}", routes.join(", ")));
     }
     Done::new(json, lines.join("\n"))

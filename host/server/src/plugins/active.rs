@@ -36,8 +36,9 @@ struct Usage {
 
 impl ActivePlugin {
     /// The plugin of this record whose active version is `loaded`.
-    pub(super) fn new(record: Plugin, mut loaded: LoadedPlugin, figures: PluginFigures) -> Arc<Self> {
-        let openapi = loaded.openapi.take().map(|mut document| {
+    pub(super) fn new(record: Plugin, loaded: LoadedPlugin, figures: PluginFigures) -> Arc<Self> {
+        let document = loaded.openapi.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let openapi = document.map(|mut document: serde_json::Map<String, serde_json::Value>| {
             let servers = record.places().iter().map(|mount| json!({ "url": mount.url() })).collect();
             document.insert("servers".to_owned(), servers);
             Bytes::from(serde_json::Value::Object(document).to_string())

@@ -266,7 +266,7 @@ impl Plugins {
 /// What a component said of itself in its trial.
 pub(super) fn declared(loaded: &LoadedPlugin) -> Declared {
     let (interfaces, event_kinds) = (loaded.interfaces.clone(), loaded.event_kinds.clone());
-    Declared { interfaces, event_kinds, class: loaded.class, keeps_instance: loaded.keeps_instance() }
+    Declared { interfaces, event_kinds, class: loaded.class, keeps_instance: loaded.keeps_instance }
 }
 
 /// Whether a plugin can serve its routes: the operator's has to be mounted, and a tenant's takes no large bodies from anybody.

@@ -1,0 +1,143 @@
+//! Components that are linked and in use: whoever loads the same bytes again shares their code, and only the trial is made anew.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use switchboard_core::records::plugin::{Grants, SizeClass};
+use wasmtime::component::Component;
+
+use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
+use crate::bindings::configurable_world::ConfigurablePluginPre;
+use crate::bindings::responder_world::ResponderPluginPre;
+use crate::bindings::router_world::RouterPluginPre;
+use crate::bindings::sender_route_world::SenderRoutePluginPre;
+use crate::bindings::streamer_world::StreamerPluginPre;
+use crate::bindings::subscriber_world::SubscriberPluginPre;
+use crate::bindings::template_world::TemplatePluginPre;
+use crate::bindings::webhook_world::WebhookPluginPre;
+use crate::call::CallState;
+use crate::classes::ClassRoom;
+use crate::document;
+use crate::inspect::{InspectError, Inspection};
+use crate::log::short_words;
+use crate::runtime::LoadedPlugin;
+
+/// From how many names on the shelf looks for those that nobody uses any more.
+const SWEPT_FROM: usize = 64;
+
+/// What a component is, whoever loads it: found by inspection, compiled and linked.
+pub struct LinkedComponent {
+    /// Hexadecimal SHA-256 of the component.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: usize,
+    /// Where it runs.
+    pub class: SizeClass,
+    /// The interfaces that it serves.
+    pub interfaces: Vec<String>,
+    /// The OpenAPI document of its router, a JSON object, if it carries one; paths are those of its routes.
+    pub openapi: Option<String>,
+    /// What it asks to be given.
+    pub asked: Grants,
+    /// Whether it asks for its instances to be kept between requests.
+    pub keeps_instance: bool,
+    pub(crate) inspection: Inspection,
+    pub(crate) router: Option<RouterPluginPre<CallState>>,
+    pub(crate) responder: Option<ResponderPluginPre<CallState>>,
+    pub(crate) subscriber: Option<SubscriberPluginPre<CallState>>,
+    pub(crate) streamer: Option<StreamerPluginPre<CallState>>,
+    pub(crate) webhook: Option<WebhookPluginPre<CallState>>,
+    pub(crate) policy: Option<AuthPolicyPluginPre<CallState>>,
+    pub(crate) template: Option<TemplatePluginPre<CallState>>,
+    pub(crate) sender: Option<SenderRoutePluginPre<CallState>>,
+    pub(crate) configurable: Option<ConfigurablePluginPre<CallState>>,
+}
+
+impl LinkedComponent {
+    /// Links a component with what it can be given.
+    pub(crate) fn link(
+        room: &ClassRoom,
+        (sha256, bytes): (String, &[u8]),
+        (inspection, class): (Inspection, SizeClass),
+        component: &Component,
+    ) -> Result<Self, InspectError> {
+        // What inspection cannot tell: functions of WASI.
+        let wrong = |error: wasmtime::Error| {
+            let why = short_words(&format!("{error:#}"));
+            InspectError::WrongType { interface: String::new(), why }
+        };
+        let pre = room.instantiate_pre(component).map_err(wrong)?;
+        let interfaces = inspection.interfaces.clone();
+        let has = |name: &str| interfaces.iter().any(|interface| interface == name);
+        let router = if has("router") { Some(RouterPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let responder = if has("responder") { Some(ResponderPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let streamer = if has("streamer") { Some(StreamerPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let webhook = if has("webhook") { Some(WebhookPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let policy = if has("auth-policy") { Some(AuthPolicyPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let template = if has("template") { Some(TemplatePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let sender = if has("sender-route") { Some(SenderRoutePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let subscriber =
+            if inspection.subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
+        let configurable =
+            if inspection.configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
+        Ok(Self {
+            sha256,
+            bytes: bytes.len(),
+            class,
+            interfaces,
+            openapi: document::openapi(bytes)?.map(|document| serde_json::Value::Object(document).to_string()),
+            asked: document::asked(bytes)?,
+            keeps_instance: document::keeps_instance(bytes)?,
+            inspection,
+            router,
+            responder,
+            subscriber,
+            streamer,
+            webhook,
+            policy,
+            template,
+            sender,
+            configurable,
+        })
+    }
+}
+
+impl Deref for LoadedPlugin {
+    type Target = LinkedComponent;
+
+    fn deref(&self) -> &LinkedComponent {
+        &self.linked
+    }
+}
+
+/// Those that somebody uses, by their hash.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<Shelved>);
+
+#[derive(Default)]
+struct Shelved {
+    linked: HashMap<String, Weak<LinkedComponent>>,
+    /// How many names there may be before those of nobody are forgotten.
+    sweep_at: usize,
+}
+
+impl Shelf {
+    /// The component of this hash, if anybody uses it.
+    pub(crate) fn find(&self, sha256: &str) -> Option<Arc<LinkedComponent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).linked.get(sha256)?.upgrade()
+    }
+
+    /// Puts one there.
+    pub(crate) fn put(&self, linked: LinkedComponent) -> Arc<LinkedComponent> {
+        let mut shelved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelved.linked.len() >= shelved.sweep_at.max(SWEPT_FROM) {
+            shelved.linked.retain(|_, linked| linked.strong_count() > 0);
+            // So that each name is looked at a few times only, however many there are.
+            shelved.sweep_at = shelved.linked.len() * 2;
+        }
+        let linked = Arc::new(linked);
+        shelved.linked.insert(linked.sha256.clone(), Arc::downgrade(&linked));
+        linked
+    }
+}
