@@ -187,7 +187,7 @@ impl Ended {
     /// How an upload ended.
     pub fn of_upload(loaded: Result<LoadedPlugin, CompileError>) -> Self {
         let (how, why) = match loaded {
-            Ok(plugin) => ("is_taken".to_owned(), plugin.sha256),
+            Ok(plugin) => ("is_taken".to_owned(), plugin.sha256.clone()),
             Err(CompileError::Refused(error)) => (format!("is_refused_as_{}", error.code()), error.to_string()),
             Err(error) => ("is_the_hosts_fault".to_owned(), error.to_string()),
         };

@@ -144,7 +144,7 @@ fn one_component_can_be_loaded_several_times_at_once() {
     let load = || {
         let executor = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         ready.wait();
-        executor.block_on(runtime.load(&bytes, Owner::Operator, &context(None, "{}"))).map(|plugin| plugin.sha256)
+        executor.block_on(runtime.load(&bytes, Owner::Operator, &context(None, "{}"))).map(|plugin| plugin.sha256.clone())
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(load)).collect();

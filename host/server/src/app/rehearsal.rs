@@ -100,7 +100,7 @@ impl Rehearsal {
             sim: None,
             media,
             downloads,
-            own_hosts: OwnHosts::load(&storage).await?,
+            own_hosts: OwnHosts::default(),
             verbs,
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),

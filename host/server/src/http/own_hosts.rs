@@ -17,6 +17,7 @@ use super::problem::Problem;
 const HOSTS_MAX: usize = 16;
 
 /// Which host names are whose.
+#[derive(Default)]
 pub(crate) struct OwnHosts {
     owners: RwLock<HashMap<String, TenantId>>,
     /// One change at a time: no name may be approved for two.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use switchboard_runtime::{GRANTS_SECTION, INSTANCE_KEPT, INSTANCE_SECTION, add_section};
 use tokio::process::Command;
 
@@ -336,12 +336,14 @@ fn read_package(folder: &Path) -> Result<Package, Failed> {
 
 /// What the project says of itself, to check it against the workspace.
 #[cfg(test)]
-fn sdk_manifest() -> Value {
+fn sdk_manifest() -> serde_json::Value {
     serde_json::to_value(SDK_MANIFEST.parse::<toml::Table>().unwrap()).unwrap()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
