@@ -111,7 +111,7 @@ async fn http_rates() {
     let session = account.linked(stage.control(), "S", "491510000001").await;
     phone(stage.control(), ADMIN_KEY, "491520000001").await;
     let (bare, host) = (bare_hyper().await, stage.host.address());
-    keep_instances(&stage).await;
+    serve_without_pace(&stage).await;
     let (mut hello, mut reads, mut sends, mut kept_reads, mut kept_sends) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
     // Interleaved: a noisy neighbour hurts all alike.
     for _ in 0..ROUNDS {
@@ -133,12 +133,18 @@ async fn http_rates() {
     stage.stop().await;
 }
 
-/// Serves the dialect below `/kept` as well, by a component that asks for its instances to be kept.
-async fn keep_instances(stage: &Stage) {
+/// Serves the dialect below `/kept` as well, by a component that asks for its instances to be kept, and both without the pace that
+/// the dialect promises.
+async fn serve_without_pace(stage: &Stage) {
+    let (any, plugins) = (json!({ "messages_per_minute": null, "requests_per_minute": null }), "/switchboard/v1/plugins");
     let component_base64 = STANDARD.encode(keeping(env!("PLUGIN_WASENDER")));
-    let wish = json!({ "name": "kept", "component_base64": component_base64, "mounts": [{ "prefix": "/kept" }] });
-    let made = stage.http().json("POST", "/switchboard/v1/plugins", Some(ADMIN_KEY), Some(&wish)).await.unwrap();
+    let mounts = json!([{ "prefix": "/kept" }]);
+    let wish = json!({ "name": "kept", "component_base64": component_base64, "mounts": mounts, "config": any });
+    let made = stage.http().json("POST", plugins, Some(ADMIN_KEY), Some(&wish)).await.unwrap();
     assert_eq!(made.status, 201, "{made:?}");
+    let path = format!("{plugins}/wasender/config");
+    let set = stage.http().json("PUT", &path, Some(ADMIN_KEY), Some(&any)).await.unwrap();
+    assert_eq!(set.status, 200, "{set:?}");
 }
 
 async fn memory_per_session() {

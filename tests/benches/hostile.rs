@@ -19,6 +19,10 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+/// The one that the shipped program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NEIGHBOUR: TenantId = TenantId(8);
 /// How long one window is.
 const WINDOW: Duration = Duration::from_millis(300);

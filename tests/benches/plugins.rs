@@ -5,6 +5,8 @@
 //! distinct components are loaded at once (500 unless set), `BENCH_WORKERD` names the program workerd, if the rule in JavaScript
 //! is to be measured beside ours.
 
+#![recursion_limit = "256"]
+
 mod load;
 
 use std::path::{Path, PathBuf};

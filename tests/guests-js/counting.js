@@ -7,7 +7,11 @@ import { read } from "switchboard:plugin/config@0.1.0";
 /** @typedef {import("switchboard:plugin/router@0.1.0").Response} Response */
 /** @typedef {import("switchboard:plugin/configurable@0.1.0").Configurable} Configurable */
 
-let count = JSON.parse(read()).from ?? 0;
+/**
+ * What stands outside of functions runs when it is built, where there is no configuration.
+ * @type {number | undefined}
+ */
+let count;
 
 /**
  * @param {number} status
@@ -26,7 +30,7 @@ export const router = {
     return [{ method: "GET", path: "/count", credentials: [], body, rate: null }];
   },
   handle() {
-    count += 1;
+    count = (count ?? JSON.parse(read()).from ?? 0) + 1;
     return answer(200, String(count));
   },
   refuse(request) {

@@ -175,7 +175,7 @@ impl CodeCache {
 
     /// The component of this hash as it was compiled before, mapped from its file; on a thread that may be held up, for the file
     /// of a large one is read for a while.
-    async fn kept(&self, engine: &Engine, sha256: &str) -> Option<Component> {
+    pub(crate) async fn kept(&self, engine: &Engine, sha256: &str) -> Option<Component> {
         let name = Self::name(engine, sha256);
         let (path, key, engine) = (self.folder.as_ref()?.join(&name), self.key, engine.clone());
         tokio::task::spawn_blocking(move || map_kept(&path, &key, &name, &engine)).await.ok()?

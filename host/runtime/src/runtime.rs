@@ -205,6 +205,7 @@ impl Runtime {
         }
         if let Some(code) = new_code {
             self.cache.keep(&room.engine, &plugin.sha256, code).await;
+            self.map(&mut plugin, bytes).await?;
         }
         Ok(plugin)
     }
@@ -223,6 +224,16 @@ impl Runtime {
         let (component, new_code) = self.cache.load(room, &self.compiler, &sha256, bytes).await?;
         let linked = LinkedComponent::link(room, (sha256, bytes), (inspection, class), &component)?;
         Ok((self.shelf.put(linked), new_code))
+    }
+
+    /// Goes on with the code that was kept, if it was: what is mapped from a file needs memory only where it is used, and gives it
+    /// back when others need it.
+    async fn map(&self, plugin: &mut LoadedPlugin, bytes: &[u8]) -> Result<(), InspectError> {
+        let room = self.room(plugin.class);
+        let Some(component) = self.cache.kept(&room.engine, &plugin.sha256).await else { return Ok(()) };
+        let (name, found) = ((plugin.sha256.clone(), bytes), (plugin.inspection.clone(), plugin.class));
+        plugin.linked = self.shelf.put(LinkedComponent::link(room, name, found, &component)?);
+        Ok(())
     }
 
     /// The trial: the plugin is instantiated and says what it serves.

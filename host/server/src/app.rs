@@ -169,8 +169,7 @@ impl Host {
         let cache = (settings.data_dir.join("compiled"), settings.master_key.derive("switchboard compiled plugins v1"));
         let storage = Storage::open(&settings.data_dir.join(STORAGE_FILE), settings.master_key.clone()).await?;
         let listener = Listener::bind(settings.listen).await?;
-        let address = listener.address();
-        let metrics = Arc::<Metrics>::default();
+        let (address, metrics) = (listener.address(), Arc::<Metrics>::default());
         let guarded = GuardedClient::new(GuardSettings::new(settings.egress_allow.clone(), vec![address]))?;
 
         let basics = Basics::new(&storage, Arc::clone(&settings.clock), Arc::new(SystemEntropy));

@@ -18,6 +18,10 @@ use switchboard_core::records::id::SessionId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+/// The one that the shipped program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Connections that are kept while requests are counted.
 pub const CONNECTIONS: usize = 64;
 /// How long they are counted.

@@ -459,7 +459,7 @@ async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
     };
     let own_place = format!("/t/{}/keeper/open/acts", account.tenant);
     assert_eq!(asked("hooks.shop.example", "/keeper/open/acts", None).await.0, 404);
-    assert_eq!(approve(&account, json!(["hooks.shop.example"]), &account.tenant_key).await.status, 401);
+    assert_eq!(approve(&account, json!(["hooks.shop.example"]), &account.tenant_key).await.status, 403);
     let approved = approve(&account, json!(["Hooks.Shop.example.", "b.example"]), ADMIN_KEY).await;
     assert_eq!((approved.status, &approved.json()["hosts"]), (200, &json!(["b.example", "hooks.shop.example"])));
     for host in ["hooks.shop.example", "HOOKS.shop.example:8443", "b.example"] {
@@ -470,7 +470,7 @@ async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
         // Nothing else of the shared APIs is there, and what is the host's is.
         assert_eq!(asked(host, "/api/v1/send-message", Some(&account.tenant_key)).await.0, 404, "{host}");
         assert_eq!(asked(host, &own_place, None).await.0, 200);
-        assert_eq!(asked(host, "/switchboard/v1/tenants", Some(ADMIN_KEY)).await.0, 400, "a name is missing");
+        assert_eq!(asked(host, "/switchboard/v1/tenants", Some(ADMIN_KEY)).await.0, 422, "no tenant is in it");
     }
     for (hosts, status) in [(json!(["b.example"]), 409), (json!(["a b"]), 422), (json!(vec!["a.example"; 17]), 422)] {
         let refused = approve(&other, hosts, ADMIN_KEY).await;

@@ -24,6 +24,8 @@ const TARGET: &str = "wasm32-wasip2";
 const CONTRACT: &str = "sdk/wit/since_v0.1.0";
 /// The world that a project in JavaScript is built for, beside the contract.
 const WORLD: &str = "project";
+/// What only the operator's plugins may import.
+const OPERATORS_IMPORT: &str = "import keys;";
 /// What a component can export; each has a world of its own.
 const INTERFACES: [&str; 9] =
     ["router", "streamer", "responder", "subscriber", "auth-policy", "template", "webhook", "sender-route", "configurable"];
@@ -214,10 +216,27 @@ fn write_world(contract: &Path, folder: &Path, exports: &[String]) -> Result<(),
             std::fs::copy(&from, folder.join(name)).map_err(io_failed(&from))?;
         }
     }
-    let included: String = exports.iter().map(|interface| format!("    include {interface}-plugin;\n")).collect();
-    let world = folder.join("project.wit");
-    std::fs::write(&world, format!("package switchboard:plugin@0.1.0;\n\nworld {WORLD} {{\n{included}}}\n"))
-        .map_err(io_failed(&world))
+    let (worlds, world) = (folder.join("worlds.wit"), folder.join("project.wit"));
+    let known = std::fs::read_to_string(&worlds).map_err(io_failed(&worlds))?;
+    std::fs::write(&world, world_of(&known, exports)).map_err(io_failed(&world))
+}
+
+/// A world of everything that the worlds of these interfaces have, but for what only the operator's plugins may import: a component
+/// in JavaScript imports all that its world has, used or not.
+fn world_of(worlds: &str, exports: &[String]) -> String {
+    let mut items: Vec<&str> = Vec::new();
+    for interface in exports {
+        let begins = format!("world {interface}-plugin {{");
+        let body = worlds.split_once(&begins).and_then(|(_, rest)| rest.split_once('}')).map_or("", |(body, _)| body);
+        let is_item =
+            |line: &&str| (line.starts_with("import ") || line.starts_with("export ")) && *line != OPERATORS_IMPORT;
+        for item in body.lines().map(str::trim).filter(is_item) {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+    }
+    format!("package switchboard:plugin@0.1.0;\n\nworld {WORLD} {{\n    {}\n}}\n", items.join("\n    "))
 }
 
 /// Adds what the project asks for in `grants.json`, if it does, to its component.
@@ -392,6 +411,17 @@ mod tests {
             assert!(worlds.contains(&format!("world {interface}-plugin {{")), "{interface}");
         }
         assert_eq!(worlds.matches("-plugin {").count(), INTERFACES.len(), "a world for each");
+    }
+
+    #[test]
+    fn a_world_has_everything_once_and_nothing_that_is_the_operators() {
+        let worlds = "world router-plugin {\n    import log;\n    import keys;\n    export router;\n}\n\
+                      world template-plugin {\n    import log;\n    export template;\n}\n";
+        let world = world_of(worlds, &["router".to_owned(), "template".to_owned()]);
+        assert!(
+            world.ends_with("world project {\n    import log;\n    export router;\n    export template;\n}\n"),
+            "{world}"
+        );
     }
 
     #[test]
