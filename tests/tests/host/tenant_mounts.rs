@@ -479,7 +479,7 @@ async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
     // Where a plugin of the operator's is bound, no tenant is.
     let component_base64 = STANDARD.encode(std::fs::read(KEEPER).unwrap());
     let mounts = json!([{ "prefix": "/shared", "host": "c.example" }]);
-    let wish = json!({ "name": "shared", "component_base64": component_base64, "mounts": mounts });
+    let wish = json!({ "name": "shared", "component_base64": component_base64, "mounts": mounts, "grants": "asked" });
     let made = account.http.json("POST", PLUGINS, Some(ADMIN_KEY), Some(&wish)).await.unwrap();
     assert_eq!(made.status, 201, "{made:?}");
     let refused = approve(&other, json!(["c.example"]), ADMIN_KEY).await;
