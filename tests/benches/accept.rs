@@ -163,6 +163,7 @@ async fn prepare(storage: &Storage) {
         limits: std::collections::BTreeMap::new(),
         created_at: NOW,
         apis_off: Default::default(),
+        hosts: Default::default(),
     };
     storage.create_tenant(&tenant).await.unwrap();
     for id in 1..=SESSIONS_MAX {

@@ -99,7 +99,7 @@ impl CallState {
         self.now_ms = context.now_ms;
         self.once = context.once.clone();
         self.keeping = Keeping::default();
-        self.masks = Masks::default();
+        // What the guest read before it may still know: it stays masked.
         self.fetching = Fetching::default();
         self.log.renew();
         self.clock.set(context.now_ms);

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use switchboard_core::clock::Timestamp;
+use switchboard_core::records::id::TenantId;
 use switchboard_core::rules::plugin_plan::PluginFigures;
 use switchboard_runtime::{CallContext, Outcome, RuntimeSettings};
 use switchboard_tests::components::keeping;
 use tokio::task::coop::unconstrained;
 
 use crate::cancel::ends_when_polled;
+use crate::kv::install;
 use crate::stage::{NOW_MS, Stage, context, principal, settings};
 
 async fn stage(settings: RuntimeSettings) -> Stage {
@@ -85,6 +88,21 @@ async fn every_request_has_its_own_limits_and_clock() {
     for later in [0, 5_000, 60_000] {
         let now_ms = NOW_MS + later;
         assert_eq!(remembers(&stage, &CallContext { now_ms, ..of_tenant(41) }, "").await.1, now_ms);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_was_read_before_stays_masked() {
+    let (stage, secret) = (stage(settings(1)).await, "sk_live_0123456789");
+    let now = Timestamp(NOW_MS);
+    install(&stage.verbs.storage, &stage.plugin.sha256).await;
+    stage.verbs.storage.keep_plugin_secret(TenantId::OPERATOR, "guest", "API_KEY", secret, now).await.unwrap();
+    let granted = Arc::new(serde_json::from_str(r#"{"secrets":["API_KEY"]}"#).unwrap());
+    let context = CallContext { grants: granted, ..of_tenant(41) };
+    for (n, body) in [(1, "secret"), (2, ""), (3, "")] {
+        let report = stage.ask_in(&context, "POST", "/remember", body.as_bytes()).await.report;
+        let said: Vec<&str> = report.log.iter().map(|line| line.message.as_str()).collect();
+        assert_eq!(said, [format!("asked {n} times, ***")]);
     }
 }
 

@@ -28,6 +28,22 @@ pub struct Keeper {
     pub storage: Storage,
 }
 
+/// Keeps a version of the operator's plugin `guest`.
+pub async fn install(storage: &Storage, sha256: &str) {
+    let version = PluginVersion::new(sha256, 4, Timestamp(NOW_MS), Declared::default());
+    storage.put_artifact(TenantId::OPERATOR, &version.sha256, b"code", Timestamp(NOW_MS)).await.unwrap();
+    let (tenant, name) = (TenantId::OPERATOR, "guest");
+    let new = NewVersion {
+        tenant,
+        name,
+        version: &version,
+        subscription: None,
+        store_bytes_max: u64::MAX,
+        versions_max: VERSIONS_MAX,
+    };
+    storage.keep_version(&new, |_, _| ()).await.unwrap();
+}
+
 impl Keeper {
     pub async fn start() -> Self {
         let verbs = Arc::new(FakeVerbs::default());
@@ -38,18 +54,7 @@ impl Keeper {
         let runtime = Runtime::new(settings, shared).unwrap();
         let bytes = component(env!("GUEST_KEEPER"));
         let plugin = runtime.load(&bytes, Owner::Tenant, &context(None, "{}")).await.unwrap();
-        let version = PluginVersion::new(&plugin.sha256, 4, Timestamp(NOW_MS), Declared::default());
-        storage.put_artifact(TenantId::OPERATOR, &version.sha256, b"code", Timestamp(NOW_MS)).await.unwrap();
-        let (tenant, name) = (TenantId::OPERATOR, "guest");
-        let new = NewVersion {
-            tenant,
-            name,
-            version: &version,
-            subscription: None,
-            store_bytes_max: u64::MAX,
-            versions_max: VERSIONS_MAX,
-        };
-        storage.keep_version(&new, |_, _| ()).await.unwrap();
+        install(&storage, &plugin.sha256).await;
         Self { runtime, plugin, storage }
     }
 

@@ -1,11 +1,13 @@
 //! The router: does what the path says, and declares what the configuration says.
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
 use switchboard_guest_sdk::router::{
     Credential, FileKind, FileRule, FormRule, Guest, Refusal, RefusedRequest, Request, Response, ResponseBody, Route,
 };
 use switchboard_guest_sdk::types::{Field, HostError, KeyKind};
-use switchboard_guest_sdk::{config, http, sessions};
+use switchboard_guest_sdk::{config, http, secrets, sessions};
 
 use crate::misdeeds::{self, MIB};
 use crate::{Hostile, outside};
@@ -119,12 +121,17 @@ fn echo(request: &Request) -> Response {
     Response { status: 200, headers: vec![], body: ResponseBody::Bytes(request.body.clone()) }
 }
 
-/// Says how often this instance was asked, and by which clock; the body says how many MiB it is to hold from now on.
+/// Says how often this instance was asked, and by which clock; the body says how many MiB it is to hold from now on, or that it is
+/// to know a secret, of which it speaks whenever it is asked.
 fn remember(request: &Request) -> Response {
+    static SECRET: OnceLock<String> = OnceLock::new();
+    if request.body == b"secret" {
+        SECRET.get_or_init(|| secrets::get("API_KEY").unwrap_or_default());
+    }
     let mib: usize = String::from_utf8_lossy(&request.body).parse().unwrap_or_default();
     Box::leak(vec![1_u8; mib * MIB].into_boxed_slice());
     let (count, clock) = (misdeeds::count(), std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
-    println!("asked {count} times");
+    println!("asked {count} times{}", SECRET.get().map(|secret| format!(", {secret}")).unwrap_or_default());
     http::json(200, &json!([count, clock.unwrap_or_default().as_millis()]))
 }
 
