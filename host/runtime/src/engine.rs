@@ -31,6 +31,8 @@ pub(crate) fn compile_config() -> Config {
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
         .wasm_tail_call(false)
+        // Where in the component something broke is told to nobody: the map would be a good part of the code's size.
+        .generate_address_map(false)
         .async_stack_zeroing(true)
         .memory_reservation(MEMORY_RESERVATION_BYTES);
     config

@@ -472,7 +472,13 @@ async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
         assert_eq!(asked(host, &own_place, None).await.0, 200);
         assert_eq!(asked(host, "/switchboard/v1/tenants", Some(ADMIN_KEY)).await.0, 422, "no tenant is in it");
     }
-    for (hosts, status) in [(json!(["b.example"]), 409), (json!(["a b"]), 422), (json!(vec!["a.example"; 17]), 422)] {
+    for (hosts, status) in [
+        (json!(["b.example"]), 409),
+        (json!(["a b"]), 422),
+        (json!(["localhost"]), 422),
+        (json!(["127.0.0.1"]), 422),
+        (json!(vec!["a.example"; 17]), 422),
+    ] {
         let refused = approve(&other, hosts, ADMIN_KEY).await;
         assert_eq!(refused.status, status, "{refused:?}");
     }

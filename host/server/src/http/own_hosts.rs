@@ -61,6 +61,13 @@ impl OwnHosts {
         }
         let names = wished.iter().map(|name| host_name(name).map_err(|error| Problem::invalid("hosts", error.to_string())));
         let names: BTreeSet<String> = names.collect::<Result<_, _>>()?;
+        // Addresses and names without a domain are this host's own, by which everybody else reaches it.
+        let public =
+            |name: &&String| name.rsplit_once('.').is_some_and(|(_, last)| !last.bytes().all(|b| b.is_ascii_digit()));
+        if let Some(own) = names.iter().find(|name| !public(name)) {
+            let why = format!("{own:?} is no name in a domain; one such as hooks.shop.example is expected");
+            return Err(Problem::invalid("hosts", why));
+        }
         for name in &names {
             let taken =
                 |by: String| Problem::new(StatusCode::CONFLICT, format!("{name} is of {by}")).with("code", "host_taken");
