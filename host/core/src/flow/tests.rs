@@ -21,12 +21,14 @@ use super::intake::{Intake, IntakeError, SendWish};
 use super::wakes::Wakes;
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::entropy::{Entropy, SeededEntropy};
+use crate::flow::housekeeper::Housekeeper;
 use crate::records::account::{ApiKey, KeyKind};
 use crate::records::content::{Content, Extras};
 use crate::records::event::Incoming;
 use crate::records::id::{KeyId, SessionId, TenantId};
 use crate::records::message::{Message, Schedule};
 use crate::records::session::{Session, SessionState};
+use crate::rules::retention::Retention;
 use crate::storage::{MASTER_KEY_BYTES, MasterKey, NewKey, SendOutcome, SessionChange, Storage};
 
 const TENANT: TenantId = TenantId(7);
@@ -50,6 +52,11 @@ impl Host {
     /// A host with one session that is connected.
     async fn start() -> Self {
         Self::start_with_seed(1).await
+    }
+
+    /// The housekeeper of a host that begins now.
+    fn keeper(&self, retention: Retention) -> Housekeeper {
+        Housekeeper { storage: self.storage.clone(), clock: self.clock.clone(), retention, began: self.clock.now() }
     }
 
     async fn start_with_seed(seed: u64) -> Self {

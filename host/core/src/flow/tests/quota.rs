@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::flow::housekeeper::{Chore, Housekeeper};
+use crate::flow::housekeeper::Chore;
 use crate::flow::intake::BatchWish;
 use crate::records::account::Tenant;
 use crate::records::message::{ApiLimits, Schedule};
@@ -221,8 +221,7 @@ async fn of_a_thousand_at_once_exactly_the_limit_is_accepted_also_after_a_restar
 async fn counts_of_days_long_past_are_swept() {
     let host = host_with("starter", &[], json!(null)).await;
     let retention = Retention { events_age: DAY * 30, events_bytes_max: u64::MAX };
-    let keeper =
-        Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention, began: host.clock.now() };
+    let keeper = host.keeper(retention);
     let sweep = async || {
         tokio::select! {
             swept = keeper.round(Chore::Counts) => swept.unwrap(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::deliveries::Receiver;
 use super::*;
-use crate::flow::housekeeper::{Chore, Housekeeper};
+use crate::flow::housekeeper::Chore;
 use crate::records::account::Tenant;
 use crate::records::event::Fact;
 use crate::rules::retention::Retention;
@@ -31,8 +31,7 @@ async fn a_worker_removes_what_is_over_and_leaves_the_rest() {
     host.clock.advance(Duration::from_secs(86_400 + 1));
     host.storage.record_inbound(TENANT, SESSION, host.clock.now(), &[incoming("a", "NEW")]).await.unwrap();
     let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: u64::MAX };
-    let worker =
-        Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention, began: host.clock.now() };
+    let worker = host.keeper(retention);
     // It rests after a step that removed something: somebody has to move the clock on.
     let round = worker.round(Chore::Events);
     let removed = tokio::select! {
@@ -65,8 +64,7 @@ async fn a_round_is_done_at_the_start_and_others_follow_in_their_time() {
     let host = Host::start().await;
     host.storage.create_tenant(&tenant(host.clock.now())).await.unwrap();
     let retention = Retention { events_age: Duration::from_secs(86_400), events_bytes_max: u64::MAX };
-    let worker =
-        Housekeeper { storage: host.storage.clone(), clock: host.clock.clone(), retention, began: host.clock.now() };
+    let worker = host.keeper(retention);
     let written_by_the_next_device = async || {
         let device = host.storage.device(TENANT, SESSION);
         let mut batch = device.batch();

@@ -104,9 +104,12 @@ impl FrontDoor {
         }
         change.limits.as_ref().map_or(Ok(()), check_limits)?;
         let _turn = self.own_hosts.turn().await;
-        let shared = self.plugins.of(TenantId::OPERATOR);
-        let shared: Vec<&Plugin> = shared.iter().map(|plugin| &plugin.record).collect();
-        let hosts = change.hosts.map(|wished| self.own_hosts.judge(id, &wished, &shared)).transpose()?;
+        let judge = |wished: Vec<String>| {
+            let shared = self.plugins.of(TenantId::OPERATOR);
+            let shared: Vec<&Plugin> = shared.iter().map(|plugin| &plugin.record).collect();
+            self.own_hosts.judge(id, &wished, &shared)
+        };
+        let hosts = change.hosts.map(judge).transpose()?;
         let apply = |tenant: &mut Tenant| {
             tenant.active = change.active.unwrap_or(tenant.active);
             if let Some(plan) = &change.plan {
