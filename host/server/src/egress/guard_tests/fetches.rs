@@ -103,6 +103,25 @@ async fn an_answer_that_does_not_end_in_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_is_late_and_not_broken_however_long_nobody_looked() {
+    let (fetches, _) = fetches(&[RECEIVER], Answers::default());
+    let (server, url) = receiver(Reply::head(200, &[("content-length", "10")]).then(Then::Hang)).await;
+    let soon = Duration::from_millis(100);
+    let asked = tokio::spawn(async move { fetches.fetch(TENANT, FetchRequest { timeout: soon, ..request(url) }).await });
+    while server.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Until the head is read: the whole and its body have both begun.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    // This thread is the whole runtime, which wakes up when everything is long over.
+    let (_held, nothing) = std::sync::mpsc::channel::<()>();
+    assert!(nothing.recv_timeout(3 * soon).is_err());
+    assert_eq!(asked.await.unwrap(), Err(FetchError::TimedOut(soon)));
+}
+
+#[tokio::test]
 async fn a_tenant_asks_so_often_in_a_minute_and_another_is_not_held_up() {
     let (fetches, clock) = fetches(&[], Answers::default());
     let nowhere = || request("http://127.0.0.1:8080/");
