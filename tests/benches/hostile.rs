@@ -87,7 +87,7 @@ async fn measure() {
         (compile.wait, compile.address_bytes) = (COMPILE_WAIT, COMPILE_BYTES);
     }
     let (cache_folder, compiler) = (Some(folder.path().to_owned()), Compiler::InProcess);
-    let settings = RuntimeSettings { small, large, compiler, cache_folder, cache_key: [7; 32] };
+    let settings = RuntimeSettings { small, large, compiler, cache_folder, cache_key: [7; 32], remembered_max: 0 };
     // Those that live here are compiled before, however long it takes.
     open(settings.clone()).await;
     let compiler = Compiler::Child { program: env!("CARGO_BIN_EXE_host-under-test").into() };

@@ -214,9 +214,10 @@ async fn uploads() {
     stage.stop().await;
 }
 
-fn runtime_with(folder: Option<PathBuf>) -> Runtime {
+fn runtime_with(folder: Option<PathBuf>, remembered_max: usize) -> Runtime {
     let (small, large) = (ClassSettings::small(), ClassSettings { places: 1, ..ClassSettings::large() });
-    let settings = RuntimeSettings { small, large, compiler: Compiler::InProcess, cache_folder: folder, cache_key: [7; 32] };
+    let (compiler, cache_folder, cache_key) = (Compiler::InProcess, folder, [7; 32]);
+    let settings = RuntimeSettings { small, large, compiler, cache_folder, cache_key, remembered_max };
     Runtime::without_host(settings).unwrap()
 }
 
@@ -237,19 +238,28 @@ async fn load(runtime: &Runtime, component: &[u8], tenant: u64) -> LoadedPlugin 
     runtime.load(component, Owner::Tenant, &context(tenant)).await.unwrap()
 }
 
-/// Loads what was compiled before: inspected, read back, checked against its mark, linked and tried.
+/// Loads what was compiled before: from its file, which is inspected, read back, checked against its mark, linked and tried; and
+/// what was in use lately, by its hash, which is tried alone.
 async fn cached_loads() {
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = runtime_with(Some(folder.path().to_owned()));
     for (what, path) in [("118 KiB", env!("GUEST_POLICY")), ("205 KiB", AUTO_REPLY)] {
         let component = std::fs::read(path).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = runtime_with(Some(folder.path().to_owned()), 0);
         load(&runtime, &component, 1).await;
         let begun = Instant::now();
         for _ in 0..LOADS {
             load(&runtime, &component, 1).await;
         }
         let us = begun.elapsed().as_secs_f64() * 1e6 / f64::from(LOADS);
-        say(&format!("load of a compiled component of {what}, with inspection and trial"), format!("{us:.0} µs"));
+        say(&format!("load of {what} from its file, with inspection and trial"), format!("{us:.0} µs"));
+        let runtime = runtime_with(Some(folder.path().to_owned()), 1);
+        let sha256 = load(&runtime, &component, 1).await.sha256.clone();
+        let begun = Instant::now();
+        for _ in 0..LOADS {
+            runtime.load_known(&sha256, Owner::Tenant, &context(1)).await.unwrap().unwrap();
+        }
+        let us = begun.elapsed().as_secs_f64() * 1e6 / f64::from(LOADS);
+        say("load of the same that was in use lately, with trial", format!("{us:.0} µs"));
     }
 }
 
@@ -260,7 +270,7 @@ fn resident_kib() -> u64 {
 
 async fn idle_plugins() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = runtime_with(Some(folder.path().to_owned()));
+    let runtime = runtime_with(Some(folder.path().to_owned()), 0);
     let mut kept = vec![load(&runtime, &stamped(AUTO_REPLY, 0), 1).await];
     let before = resident_kib();
     for n in 1..=IDLE {
@@ -274,7 +284,7 @@ async fn idle_plugins() {
 async fn many_artifacts() {
     let count: u16 = std::env::var("BENCH_ARTIFACTS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
     let folder = tempfile::tempdir().unwrap();
-    let runtime = runtime_with(Some(folder.path().to_owned()));
+    let runtime = runtime_with(Some(folder.path().to_owned()), 0);
     let refused =
         RefusedRequest { method: "GET".to_owned(), path: "/x".to_owned(), request_id: "req_1".to_owned(), now_ms: 0 };
     let own_before = process_kib(std::process::id(), "RssAnon");

@@ -1,5 +1,8 @@
 //! One call: a fresh store with every limit switched on, and the reading of how it ended.
 
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use switchboard_core::records::account::Principal;
@@ -175,6 +178,18 @@ impl ResourceLimiter for MemoryMeter {
 
     fn memories(&self) -> usize {
         self.limits.memories_max
+    }
+}
+
+/// What a call does in its store: on whichever thread there is time for it.
+pub(crate) type InStore<'s, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 's>>;
+
+/// That whatever a call borrows (`'e`) outlives its store (`'s`): given to what makes an [`InStore`], which could not say it.
+pub(crate) struct Borrows<'s, 'e>(PhantomData<&'s &'e ()>);
+
+impl Borrows<'_, '_> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
     }
 }
 

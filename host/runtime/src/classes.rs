@@ -13,7 +13,6 @@ use crate::call::CallState;
 use crate::compile::{CompileError, CompileLimits};
 use crate::engine::{EpochThread, class_engine};
 use crate::imports;
-use crate::inspect::{Inspection, inspect};
 use crate::kept::KeptInstances;
 use crate::limits::CallLimits;
 use crate::no_http;
@@ -134,13 +133,6 @@ impl ClassRoom {
         let (of_tenant, place) = tokio::time::timeout(self.limits.queue, free).await.ok()??;
         Some(Place { _place: place, _of_tenant: of_tenant, _tenant: own })
     }
-}
-
-/// Inspects on a thread that may be held up: a large component takes a while.
-pub(crate) async fn inspect_aside(bytes: &[u8]) -> Result<Inspection, CompileError> {
-    let bytes = bytes.to_vec();
-    let inspected = tokio::task::spawn_blocking(move || inspect(&bytes)).await;
-    Ok(inspected.map_err(std::io::Error::other)??)
 }
 
 /// Whose turn it is to compile: one component at a time, since each may take as much memory as it is allowed.

@@ -34,9 +34,11 @@ impl Runtime {
     ) -> Result<Vec<ConfigFault>, InspectError> {
         let Some(pre) = &plugin.configurable else { return Ok(Vec::new()) };
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_configurable().call_check(store, &context.config).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_configurable().call_check(store, &context.config).await
+                })
             })
             .await;
         let faults = called.outcome.into_result().map_err(|why| InspectError::TrialFailed { call: "check", why })?;

@@ -25,34 +25,54 @@ pub const INSTANCE_SECTION: &str = "switchboard-instance";
 /// What that section says.
 pub const INSTANCE_KEPT: &[u8] = b"kept";
 
-/// Whether a component asks for its instances to be kept.
+/// What a component says in its sections.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Sections {
+    /// Its OpenAPI document, if it carries one.
+    pub(crate) openapi: Option<Map<String, Value>>,
+    /// What it asks to be given: nothing, if it does not say.
+    pub(crate) asked: Grants,
+    /// Whether it asks for its instances to be kept.
+    pub(crate) keeps_instance: bool,
+}
+
+/// Reads the sections of a component, its own and those of modules in it.
 ///
 /// # Errors
-/// [`InspectError::BadDeclaration`] when it says anything else, or says it several times.
-pub(crate) fn keeps_instance(component: &[u8]) -> Result<bool, InspectError> {
-    let Some(bytes) = only_section(component, INSTANCE_SECTION)? else { return Ok(false) };
-    if bytes != INSTANCE_KEPT {
-        let said = short_words(&String::from_utf8_lossy(bytes.get(..bytes.len().min(20)).unwrap_or_default()));
-        let why = format!("it says {said:?}; \"kept\" is expected");
-        return Err(InspectError::BadDeclaration { what: format!("a section {INSTANCE_SECTION}"), why });
+/// [`InspectError::BadDeclaration`] when one is too long, says what it cannot say, or is not the only one of its name.
+pub(crate) fn sections(component: &[u8]) -> Result<Sections, InspectError> {
+    let [mut document, mut grants, mut instance] = [None; 3];
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| InspectError::Invalid { why: error.message().to_owned() })?;
+        let Payload::CustomSection(section) = payload else { continue };
+        let found = match section.name() {
+            OPENAPI_SECTION => &mut document,
+            GRANTS_SECTION => &mut grants,
+            INSTANCE_SECTION => &mut instance,
+            _ => continue,
+        };
+        if found.replace(section.data()).is_some() {
+            let why = format!("there are several sections {}; one is allowed", section.name());
+            return Err(InspectError::BadDeclaration { what: "too much".to_owned(), why });
+        }
     }
-    Ok(true)
+    Ok(Sections {
+        openapi: document.map(read_document).transpose()?,
+        asked: grants.map(read_grants).transpose()?.unwrap_or_default(),
+        keeps_instance: instance.map(read_instance).transpose()?.is_some(),
+    })
 }
 
-/// The document of a component, if it carries one.
-///
-/// # Errors
-/// [`InspectError::BadDeclaration`] when it is too long, is no document of OpenAPI 3.1, or is not the only one.
-pub(crate) fn openapi(component: &[u8]) -> Result<Option<Map<String, Value>>, InspectError> {
-    only_section(component, OPENAPI_SECTION)?.map(read).transpose()
+fn read_instance(bytes: &[u8]) -> Result<(), InspectError> {
+    if bytes == INSTANCE_KEPT {
+        return Ok(());
+    }
+    let said = short_words(&String::from_utf8_lossy(bytes.get(..bytes.len().min(20)).unwrap_or_default()));
+    let why = format!("it says {said:?}; \"kept\" is expected");
+    Err(InspectError::BadDeclaration { what: format!("a section {INSTANCE_SECTION}"), why })
 }
 
-/// What a component asks to be given: nothing, if it does not say.
-///
-/// # Errors
-/// [`InspectError::BadDeclaration`] when it is too long, says what no grant is, or is not the only one.
-pub(crate) fn asked(component: &[u8]) -> Result<Grants, InspectError> {
-    let Some(bytes) = only_section(component, GRANTS_SECTION)? else { return Ok(Grants::default()) };
+fn read_grants(bytes: &[u8]) -> Result<Grants, InspectError> {
     let bad = |why| InspectError::BadDeclaration { what: format!("grants in the section {GRANTS_SECTION}"), why };
     if bytes.len() > GRANTS_BYTES_MAX {
         return Err(bad(format!("{} bytes; the limit is {GRANTS_BYTES_MAX}", bytes.len())));
@@ -83,21 +103,7 @@ fn leb128(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// The data of the custom section of this name, of the component itself or of a module in it.
-fn only_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, InspectError> {
-    let mut found = None;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload.map_err(|error| InspectError::Invalid { why: error.message().to_owned() })?;
-        let Payload::CustomSection(section) = payload else { continue };
-        if section.name() == name && found.replace(section.data()).is_some() {
-            let why = format!("there are several sections {name}; one is allowed");
-            return Err(InspectError::BadDeclaration { what: "too much".to_owned(), why });
-        }
-    }
-    Ok(found)
-}
-
-fn read(bytes: &[u8]) -> Result<Map<String, Value>, InspectError> {
+fn read_document(bytes: &[u8]) -> Result<Map<String, Value>, InspectError> {
     if bytes.len() > OPENAPI_BYTES_MAX {
         return Err(bad(format!("{} bytes; the limit is {OPENAPI_BYTES_MAX}", bytes.len())));
     }
@@ -134,15 +140,15 @@ mod tests {
     }
 
     fn refusal(document: &[u8]) -> String {
-        openapi(&component(&[(OPENAPI_SECTION, document)])).unwrap_err().to_string()
+        sections(&component(&[(OPENAPI_SECTION, document)])).unwrap_err().to_string()
     }
 
     #[test]
     fn the_document_in_the_section_of_its_name_is_found() {
         let document = br#"{"openapi":"3.1.1","paths":{"/send":{}}}"#;
-        let found = openapi(&component(&[("producers", b"?"), (OPENAPI_SECTION, document)])).unwrap().unwrap();
+        let found = sections(&component(&[("producers", b"?"), (OPENAPI_SECTION, document)])).unwrap().openapi.unwrap();
         assert_eq!(Value::Object(found), serde_json::from_slice::<Value>(document).unwrap());
-        assert_eq!(openapi(&component(&[("producers", b"?")])), Ok(None));
+        assert_eq!(sections(&component(&[("producers", b"?")])), Ok(Sections::default()));
     }
 
     #[test]
@@ -152,25 +158,24 @@ mod tests {
         assert!(refusal(br#"{"openapi":"3.1.0"}"#).contains("paths is no object"));
         assert!(refusal(&vec![b' '; OPENAPI_BYTES_MAX + 1]).contains("1048577 bytes; the limit is 1048576"));
         let document: (&str, &[u8]) = (OPENAPI_SECTION, br#"{"openapi":"3.1.0","paths":{}}"#);
-        let several = openapi(&component(&[document, document])).unwrap_err();
+        let several = sections(&component(&[document, document])).unwrap_err();
         assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
     }
 
     #[test]
     fn what_a_component_asks_for_is_found_and_read_strictly() {
         let wish = br#"{"sessions":"all","fields":["text"]}"#;
-        let found = asked(&component(&[("producers", b"?"), (GRANTS_SECTION, wish)])).unwrap();
+        let found = sections(&component(&[("producers", b"?"), (GRANTS_SECTION, wish)])).unwrap().asked;
         assert_eq!((found.sessions, found.fields.len()), (SessionGrant::All, 1));
-        assert_eq!(asked(&component(&[("producers", b"?")])), Ok(Grants::default()));
-        let refused = |wish: &[u8]| asked(&component(&[(GRANTS_SECTION, wish)])).unwrap_err().to_string();
+        let refused = |wish: &[u8]| sections(&component(&[(GRANTS_SECTION, wish)])).unwrap_err().to_string();
         let unknown = refused(br#"{"telephone":true}"#);
         assert!(unknown.contains(GRANTS_SECTION) && unknown.contains("`telephone`"), "{unknown}");
         assert!(refused(&vec![b' '; GRANTS_BYTES_MAX + 1]).contains("16385 bytes; the limit is 16384"));
-        assert_eq!(keeps_instance(&component(&[(INSTANCE_SECTION, b"kept")])), Ok(true));
-        assert_eq!(keeps_instance(&component(&[(GRANTS_SECTION, wish)])), Ok(false));
-        let other = keeps_instance(&component(&[(INSTANCE_SECTION, b"for ever")])).unwrap_err().to_string();
+        assert!(sections(&component(&[(INSTANCE_SECTION, b"kept")])).unwrap().keeps_instance);
+        assert!(!sections(&component(&[(GRANTS_SECTION, wish)])).unwrap().keeps_instance);
+        let other = sections(&component(&[(INSTANCE_SECTION, b"for ever")])).unwrap_err().to_string();
         assert!(other.contains("\"for ever\"") && other.contains("\"kept\" is expected"), "{other}");
-        let several = asked(&component(&[(GRANTS_SECTION, wish), (GRANTS_SECTION, wish)])).unwrap_err();
+        let several = sections(&component(&[(GRANTS_SECTION, wish), (GRANTS_SECTION, wish)])).unwrap_err();
         assert_eq!((several.code(), several.to_string().contains("several")), ("bad_declaration", true));
     }
 

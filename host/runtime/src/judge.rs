@@ -24,9 +24,11 @@ impl Runtime {
         let Some(pre) = &plugin.policy else { return not_served("auth-policy") };
         let question = wit_question(question);
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_auth_policy().call_judge(store, &question).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_auth_policy().call_judge(store, &question).await
+                })
             })
             .await;
         called.and_then(|verdict| match verdict {

@@ -17,6 +17,7 @@ mod imports;
 mod inspect;
 mod judge;
 mod kept;
+mod lane;
 mod limits;
 mod log;
 mod masks;

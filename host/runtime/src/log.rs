@@ -91,7 +91,10 @@ const WORDS_CHARS_MAX: usize = 1000;
 
 /// The first line of `words`, escaped and cut to a length that fits an answer.
 pub(crate) fn short_words(words: &str) -> String {
-    escaped(words.trim().lines().next().unwrap_or_default()).chars().take(WORDS_CHARS_MAX).collect()
+    // Escaping makes them no shorter, and they may be long.
+    let first = words.trim_start().lines().next().unwrap_or_default().trim_end();
+    let first = first.char_indices().nth(WORDS_CHARS_MAX).and_then(|(end, _)| first.get(..end)).unwrap_or(first);
+    escaped(first).chars().take(WORDS_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

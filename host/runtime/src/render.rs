@@ -55,9 +55,11 @@ impl Runtime {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let stored = template.wit();
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_template().call_check(store, &stored).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_template().call_check(store, &stored).await
+                })
             })
             .await;
         called.and_then(|checked| match checked {
@@ -81,9 +83,11 @@ impl Runtime {
         let Some(pre) = &plugin.template else { return not_served("template") };
         let (stored, call) = (template.wit(), convert::template(call));
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_template().call_render(store, &stored, &call).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_template().call_render(store, &stored, &call).await
+                })
             })
             .await;
         called.and_then(|rendered| match rendered {

@@ -30,9 +30,11 @@ impl Runtime {
         let failed = |call| move |why| InspectError::TrialFailed { call, why };
         if let Some(pre) = &plugin.responder {
             let called = self
-                .call(plugin.class, context, async |store| {
-                    let instance = pre.instantiate_async(&mut *store).await?;
-                    instance.switchboard_plugin_responder().call_event_kinds(store).await
+                .call(plugin.class, context, |store, _| {
+                    Box::pin(async move {
+                        let instance = pre.instantiate_async(&mut *store).await?;
+                        instance.switchboard_plugin_responder().call_event_kinds(store).await
+                    })
                 })
                 .await;
             let kinds = called.outcome.into_result().map_err(failed("event-kinds"))?;
@@ -40,9 +42,11 @@ impl Runtime {
         }
         if let Some(pre) = &plugin.subscriber {
             let called = self
-                .call(plugin.class, context, async |store| {
-                    let instance = pre.instantiate_async(&mut *store).await?;
-                    instance.switchboard_plugin_subscriber().call_subscribe(store).await
+                .call(plugin.class, context, |store, _| {
+                    Box::pin(async move {
+                        let instance = pre.instantiate_async(&mut *store).await?;
+                        instance.switchboard_plugin_subscriber().call_subscribe(store).await
+                    })
                 })
                 .await;
             let subscription = called.outcome.into_result().map_err(failed("subscribe"))?;
@@ -67,13 +71,15 @@ impl Runtime {
         let run = wit_responder::Run { run_id: run.id.to_owned(), attempt: run.attempt, now_ms: context.now_ms };
         let event = convert::event(event);
         let called = self
-            .call(plugin.class, context, async |store| {
-                store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
-                store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
-                let instance = pre.instantiate_async(&mut *store).await?;
-                let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
-                let commands = commands.map_err(|why| store.data().masks.masked(why));
-                Ok((commands, store.data_mut().take_effects()))
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    store.data_mut().keeping = Keeping::WithRun(KvEffects::default());
+                    store.data_mut().fetching = Fetching::Run(run.run_id.clone(), 0);
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    let commands = instance.switchboard_plugin_responder().call_respond(&mut *store, &run, &event).await?;
+                    let commands = commands.map_err(|why| store.data().masks.masked(why));
+                    Ok((commands, store.data_mut().take_effects()))
+                })
             })
             .await;
         called.and_then(|(commands, kv)| match commands {

@@ -16,8 +16,8 @@ use wasmtime::Store;
 
 use crate::bindings::router_world::exports::switchboard::plugin::router as wit_router;
 use crate::bodies;
-use crate::call::{CallState, fresh_store, read_ending, renew_store, report, with_panic};
-use crate::classes::{ClassRoom, ClassSettings, inspect_aside};
+use crate::call::{Borrows, CallState, InStore, fresh_store, read_ending, renew_store, report, with_panic};
+use crate::classes::{ClassRoom, ClassSettings};
 use crate::compile::{CodeCache, CompileError, Compiler, NewCode};
 use crate::configure::ConfigFault;
 use crate::convert;
@@ -46,6 +46,8 @@ pub struct RuntimeSettings {
     pub cache_folder: Option<PathBuf>,
     /// The key that marks compiled code as this host's own.
     pub cache_key: [u8; 32],
+    /// Components that stay ready when nobody uses them any more: those that were loaded last.
+    pub remembered_max: usize,
 }
 
 /// Why the runtime does not work: the host's fault, never a plugin's.
@@ -145,11 +147,11 @@ impl Runtime {
             output_bytes_max: small.limits.output_bytes_max,
             small,
             large,
-            processors: Processors::new(),
+            processors: Processors::new()?,
             loaded: AtomicU64::new(0),
             compiler: settings.compiler,
             cache: CodeCache::open(settings.cache_folder.as_deref(), settings.cache_key)?,
-            shelf: Shelf::default(),
+            shelf: Shelf::new(settings.remembered_max),
             verbs,
         })
     }
@@ -180,10 +182,39 @@ impl Runtime {
     /// too many wait to be compiled; else the host failed.
     pub async fn load(&self, bytes: &[u8], owner: Owner, context: &CallContext) -> Result<LoadedPlugin, CompileError> {
         let sha256 = hex::encode(Sha256::digest(bytes));
-        let (linked, new_code) = match self.shelf.find(&sha256) {
-            Some(linked) => (linked, None),
-            None => self.link(sha256, bytes, owner).await?,
-        };
+        if let Some(linked) = self.shelf.find(&sha256) {
+            return self.adopt(linked, owner, context).await;
+        }
+        let (linked, new_code) = self.link(sha256, bytes, owner).await?;
+        let mut plugin = self.adopt(linked, owner, context).await?;
+        if let Some(code) = new_code {
+            self.cache.keep(&self.room(plugin.class).engine, &plugin.sha256, code).await;
+            self.map(&mut plugin, bytes).await?;
+        }
+        Ok(plugin)
+    }
+
+    /// The same by its hash alone; `None` unless somebody uses it or did so lately.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub async fn load_known(
+        &self,
+        sha256: &str,
+        owner: Owner,
+        context: &CallContext,
+    ) -> Option<Result<LoadedPlugin, CompileError>> {
+        let linked = self.shelf.find(sha256)?;
+        Some(self.adopt(linked, owner, context).await)
+    }
+
+    /// Tries a component that is linked.
+    async fn adopt(
+        &self,
+        linked: Arc<LinkedComponent>,
+        owner: Owner,
+        context: &CallContext,
+    ) -> Result<LoadedPlugin, CompileError> {
         linked.inspection.permit(owner)?;
         let room = self.room(linked.class);
         let keeps = linked
@@ -200,14 +231,9 @@ impl Runtime {
         plugin.config_faults = self.check_config(&plugin, context).await?;
         match self.ask_declarations(&mut plugin, context).await {
             // What it trips over is the configuration, as it has said itself.
-            Err(_) if !plugin.config_faults.is_empty() => return Err(CompileError::Misconfigured(plugin.config_faults)),
-            declared => declared?,
+            Err(_) if !plugin.config_faults.is_empty() => Err(CompileError::Misconfigured(plugin.config_faults)),
+            declared => Ok(declared.map(|()| plugin)?),
         }
-        if let Some(code) = new_code {
-            self.cache.keep(&room.engine, &plugin.sha256, code).await;
-            self.map(&mut plugin, bytes).await?;
-        }
-        Ok(plugin)
     }
 
     /// Inspects, compiles and links a component that nobody uses yet; with its code, if that was not kept.
@@ -217,7 +243,7 @@ impl Runtime {
         bytes: &[u8],
         owner: Owner,
     ) -> Result<(Arc<LinkedComponent>, Option<NewCode>), CompileError> {
-        let inspection = inspect_aside(bytes).await?;
+        let inspection = self.processors.inspect(bytes).await?;
         inspection.permit(owner)?;
         let class = inspection.sizes.class(&self.small.limits, &self.large.limits)?;
         let room = self.room(class);
@@ -241,9 +267,11 @@ impl Runtime {
         let failed = |call| move |why| InspectError::TrialFailed { call, why };
         if let Some(pre) = &plugin.router {
             let called = self
-                .call(plugin.class, context, async |store| {
-                    let instance = pre.instantiate_async(&mut *store).await?;
-                    instance.switchboard_plugin_router().call_routes(store).await
+                .call(plugin.class, context, |store, _| {
+                    Box::pin(async move {
+                        let instance = pre.instantiate_async(&mut *store).await?;
+                        instance.switchboard_plugin_router().call_routes(store).await
+                    })
                 })
                 .await;
             let routes = called.outcome.into_result().map_err(failed("routes"))?;
@@ -265,15 +293,17 @@ impl Runtime {
             }
         };
         let called = self
-            .call_in(plugin.class, context, take, put, async |store, router| {
-                store.data_mut().keeping = Keeping::AtOnce;
-                store.data_mut().fetching = Fetching::Request(0);
-                let router = match router {
-                    Some(router) => router,
-                    None => pre.instantiate_async(&mut *store).await?,
-                };
-                let answer = router.switchboard_plugin_router().call_handle(store, &request).await?;
-                Ok((answer, router))
+            .call_in(plugin.class, context, take, put, |store, router, _| {
+                Box::pin(async move {
+                    store.data_mut().keeping = Keeping::AtOnce;
+                    store.data_mut().fetching = Fetching::Request(0);
+                    let router = match router {
+                        Some(router) => router,
+                        None => pre.instantiate_async(&mut *store).await?,
+                    };
+                    let answer = router.switchboard_plugin_router().call_handle(store, &request).await?;
+                    Ok((answer, router))
+                })
             })
             .await;
         self.checked_response(called, context, plugin.streamer.is_some())
@@ -296,9 +326,11 @@ impl Runtime {
         };
         let refusal = wit_refusal(refusal);
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_router().call_refuse(store, &request, &refusal).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_router().call_refuse(store, &request, &refusal).await
+                })
             })
             .await;
         // A refusal has nobody to whom anything could be told.
@@ -306,25 +338,31 @@ impl Runtime {
     }
 
     /// Makes one call, in a place of this class, in a fresh store and drops the store with it, however it ends.
-    pub(crate) async fn call<T>(
+    pub(crate) async fn call<'e, T: Send + 'e>(
         &self,
         class: SizeClass,
         context: &CallContext,
-        call: impl AsyncFnOnce(&mut Store<CallState>) -> wasmtime::Result<T>,
+        call: impl for<'s> FnOnce(&'s mut Store<CallState>, Borrows<'s, 'e>) -> InStore<'s, T> + Send + 'e,
     ) -> Called<T> {
-        let call = async |store: &mut Store<CallState>, _: Option<()>| Ok((call(store).await?, ()));
-        self.call_in(class, context, || None, |_, ()| (), call).await
+        self.call_in(
+            class,
+            context,
+            || None,
+            |_, ()| (),
+            |store, _, borrows| Box::pin(async move { Ok((call(store, borrows).await?, ())) }),
+        )
+        .await
     }
 
     /// The same in a store that there is already, if `take` has one, with whatever `put` was given beside it. A store whose call
     /// was answered goes to `put`; all others are dropped. The tenant is charged for that as well.
-    async fn call_in<T, I>(
+    async fn call_in<'e, T: Send, I: Send>(
         &self,
         class: SizeClass,
         context: &CallContext,
-        take: impl FnOnce() -> Option<(Store<CallState>, I)>,
-        put: impl FnOnce(Store<CallState>, I),
-        call: impl AsyncFnOnce(&mut Store<CallState>, Option<I>) -> wasmtime::Result<(T, I)>,
+        take: impl FnOnce() -> Option<(Store<CallState>, I)> + Send,
+        put: impl FnOnce(Store<CallState>, I) + Send,
+        call: impl for<'s> FnOnce(&'s mut Store<CallState>, Option<I>, Borrows<'s, 'e>) -> InStore<'s, (T, I)> + Send + 'e,
     ) -> Called<T> {
         let room = self.room(class);
         let Some(_place) = room.place(context.tenant).await else {
@@ -341,13 +379,14 @@ impl Runtime {
                 }
                 None => (fresh_store(&room.engine, CallState::new(context, self.verbs.clone(), Arc::clone(&limits))), None),
             };
-            let outcome = match tokio::time::timeout_at(begun + limits.wall, call(&mut store, instance)).await {
-                Ok(ended) => read_ending(ended, &limits),
-                Err(_) => {
-                    let why = format!("took longer than {} ms", limits.wall.as_millis());
-                    Outcome::LimitExceeded(Limit::Wall, why)
-                }
-            };
+            let outcome =
+                match tokio::time::timeout_at(begun + limits.wall, call(&mut store, instance, Borrows::new())).await {
+                    Ok(ended) => read_ending(ended, &limits),
+                    Err(_) => {
+                        let why = format!("took longer than {} ms", limits.wall.as_millis());
+                        Outcome::LimitExceeded(Limit::Wall, why)
+                    }
+                };
             let report = report(&store, begun.elapsed());
             let outcome = with_panic(outcome, &report.log);
             Called { outcome, report }.and_then(|(answer, instance)| {

@@ -23,9 +23,11 @@ impl Runtime {
         let Some(pre) = &plugin.sender else { return not_served("sender-route") };
         let question = wit_question(question, counter);
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_sender_route().call_choose(store, &question).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_sender_route().call_choose(store, &question).await
+                })
             })
             .await;
         called.and_then(|chosen| Outcome::Reply(chosen.map(|id| id.map(SessionId)).map_err(|why| short_words(&why))))

@@ -39,9 +39,11 @@ impl Runtime {
         let Some(pre) = &plugin.webhook else { return not_served("webhook") };
         let (event, about, endpoint) = (convert::event(matter.event), about(matter), endpoint(matter.endpoint));
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance.switchboard_plugin_webhook().call_shape(store, &event, &about, &endpoint).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    instance.switchboard_plugin_webhook().call_shape(store, &event, &about, &endpoint).await
+                })
             })
             .await;
         let outcome = match called.outcome {

@@ -1,20 +1,25 @@
 //! What the calls of one tenant leave to those of others: places, and time of processors.
 //!
-//! Of the places of a class one tenant has three quarters at most. Time is counted for each tenant that has calls under way: one
-//! that uses more than half of the processors goes on in turns, of which there are fewer than processors, and tenants that wait
-//! for one are served in the order in which they came. So a short call of a neighbour finds a processor that no long one holds.
+//! Of the places of a class one tenant has three quarters at most. Time is counted for each tenant: one that uses more than half of
+//! the processors goes on in turns, of which there are fewer than processors, and on threads that give way to all others; tenants
+//! that wait for a turn are served in the order in which they came. So a short call of a neighbour finds a processor that no long
+//! one holds.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use switchboard_core::records::id::TenantId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+
+use crate::compile::CompileError;
+use crate::inspect::{Inspection, inspect};
+use crate::lane::SlowLane;
 
 /// Computing beyond its part that a tenant may do before it takes turns.
 const DEBT_MAX: Duration = Duration::from_millis(20);
@@ -27,11 +32,21 @@ pub(crate) fn places_of_one(places: usize) -> usize {
     places.saturating_sub((places / 4).max(1)).max(1)
 }
 
-/// Something for each tenant that has calls under way.
+/// From how many tenants on those that nobody needs to remember are looked for.
+const SWEPT_FROM: usize = 64;
+
+/// Something for each tenant that has calls under way, or has left something that must be remembered.
 pub(crate) struct PerTenant<T> {
     make: Box<dyn Fn() -> T + Send + Sync>,
+    /// Whether nothing about it must be remembered.
+    forgettable: fn(&T) -> bool,
+    all: Mutex<All<T>>,
+}
+
+struct All<T> {
     /// With the number of those who use it.
-    all: Mutex<HashMap<TenantId, (Arc<T>, usize)>>,
+    of: HashMap<TenantId, (Arc<T>, usize)>,
+    sweep_at: usize,
 }
 
 /// One tenant's, until it is dropped.
@@ -42,13 +57,25 @@ pub(crate) struct Own<'a, T> {
 }
 
 impl<T> PerTenant<T> {
+    /// Made so, and forgotten with the last call.
     pub(crate) fn new(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        Self { make: Box::new(make), all: Mutex::default() }
+        Self::remembering(make, |_| true)
+    }
+
+    /// The same, and remembered after that until it is `forgettable`.
+    fn remembering(make: impl Fn() -> T + Send + Sync + 'static, forgettable: fn(&T) -> bool) -> Self {
+        let all = All { of: HashMap::new(), sweep_at: SWEPT_FROM };
+        Self { make: Box::new(make), forgettable, all: Mutex::new(all) }
     }
 
     pub(crate) fn of(&self, tenant: TenantId) -> Own<'_, T> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let (own, users) = all.entry(tenant).or_insert_with(|| (Arc::new((self.make)()), 0));
+        if all.of.len() >= all.sweep_at {
+            all.of.retain(|_, (own, users)| *users > 0 || !(self.forgettable)(own));
+            // So that each is looked at a few times only, however many there are.
+            all.sweep_at = SWEPT_FROM.max(all.of.len() * 2);
+        }
+        let (own, users) = all.of.entry(tenant).or_insert_with(|| (Arc::new((self.make)()), 0));
         *users += 1;
         Own { all: self, tenant, own: Arc::clone(own) }
     }
@@ -57,10 +84,10 @@ impl<T> PerTenant<T> {
 impl<T> Drop for Own<'_, T> {
     fn drop(&mut self) {
         let mut all = self.all.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, users)) = all.get_mut(&self.tenant) {
+        if let Some((own, users)) = all.of.get_mut(&self.tenant) {
             *users -= 1;
-            if *users == 0 {
-                all.remove(&self.tenant);
+            if *users == 0 && (self.all.forgettable)(own) {
+                all.of.remove(&self.tenant);
             }
         }
     }
@@ -95,9 +122,10 @@ impl Drop for Within {
 
 /// The processors, and who has used how much of them.
 pub(crate) struct Processors {
-    count: usize,
     /// Those who go on in turns.
     turns: Semaphore,
+    /// Where they do.
+    lane: Arc<SlowLane>,
     tenants: PerTenant<Tenant>,
 }
 
@@ -113,32 +141,46 @@ struct Tenant {
 struct Debt {
     owed: Duration,
     at: Instant,
+    /// Whether it has become too much and is not paid off yet.
+    in_turns: bool,
+    processors: u32,
 }
 
 impl Debt {
+    fn none(processors: usize) -> Self {
+        let processors = u32::try_from(processors).unwrap_or(1);
+        Self { owed: Duration::ZERO, at: Instant::now(), in_turns: false, processors }
+    }
+
     /// The same later: half of the processors pay it off.
-    fn at(self, now: Instant, processors: usize) -> Self {
-        let paid = now.saturating_duration_since(self.at).saturating_mul(u32::try_from(processors).unwrap_or(1)) / 2;
-        Self { owed: self.owed.saturating_sub(paid), at: now }
+    fn at(self, now: Instant) -> Self {
+        let paid = now.saturating_duration_since(self.at).saturating_mul(self.processors) / 2;
+        let owed = self.owed.saturating_sub(paid);
+        Self { owed, at: now, in_turns: self.in_turns && owed > Duration::ZERO, ..self }
+    }
+
+    /// With what was computed until now.
+    fn charged(self, begun: Instant, now: Instant) -> Self {
+        let paid = self.at(now);
+        let owed = paid.owed.saturating_add(now.saturating_duration_since(begun)).min(DEBT_KEPT_MAX);
+        Self { owed, in_turns: paid.in_turns || owed > DEBT_MAX, ..paid }
     }
 }
 
 impl Processors {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Self::of(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
     }
 
-    fn of(count: usize) -> Self {
+    fn of(count: usize) -> std::io::Result<Self> {
         let turns = count.saturating_sub(1).max(1);
-        let tenant = move || Tenant {
-            debt: Mutex::new(Debt { owed: Duration::ZERO, at: Instant::now() }),
-            line: Semaphore::new(turns),
-        };
-        Self { count, turns: Semaphore::new(turns), tenants: PerTenant::new(tenant) }
+        let tenant = move || Tenant { debt: Mutex::new(Debt::none(count)), line: Semaphore::new(turns) };
+        let tenants = PerTenant::remembering(tenant, |tenant| tenant.debt().at(Instant::now()).owed.is_zero());
+        Ok(Self { turns: Semaphore::new(turns), lane: Arc::new(SlowLane::new(turns + 1)?), tenants })
     }
 
     /// Runs a call of `tenant`, which gives way at each tick, and lets it go on in turns once its tenant has computed too much.
-    pub(crate) async fn share<F: Future>(&self, tenant: TenantId, call: F) -> F::Output {
+    pub(crate) async fn share<F: Future<Output: Send> + Send>(&self, tenant: TenantId, call: F) -> F::Output {
         // In the turn of the call that waits for this one: it goes on when that one does, and cannot wait for it.
         if within_a_call() {
             return call.await;
@@ -148,8 +190,13 @@ impl Processors {
         loop {
             let turn = self.turn(&tenant.own).await;
             let begun = Instant::now();
-            let step = poll_fn(|cx| Poll::Ready(Within::poll(call.as_mut(), cx))).await;
-            self.charge(&tenant.own, begun);
+            let step = poll_fn(|cx| {
+                let (call, waker) = (call.as_mut(), cx.waker());
+                let step = || Within::poll(call, &mut Context::from_waker(waker));
+                Poll::Ready(if turn.is_some() { self.lane.run(step) } else { step() })
+            });
+            let step = step.await;
+            tenant.own.charge(begun);
             drop(turn);
             if let Poll::Ready(output) = step {
                 return output;
@@ -160,27 +207,32 @@ impl Processors {
         }
     }
 
+    /// Inspects a component, which may take a while, where others come first.
+    pub(crate) async fn inspect(&self, bytes: &[u8]) -> Result<Inspection, CompileError> {
+        let (lane, bytes) = (Arc::clone(&self.lane), bytes.to_vec());
+        let inspected = tokio::task::spawn_blocking(move || lane.run(|| inspect(&bytes))).await;
+        Ok(inspected.map_err(std::io::Error::other)??)
+    }
+
     /// A turn, if this tenant needs one.
     async fn turn<'a>(&'a self, tenant: &'a Tenant) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)> {
-        if self.owed(tenant) <= DEBT_MAX {
+        if !tenant.debt().at(Instant::now()).in_turns {
             return None;
         }
         // Neither is ever closed.
         let own = tenant.line.acquire().await.ok()?;
         Some((own, self.turns.acquire().await.ok()?))
     }
+}
 
-    fn owed(&self, tenant: &Tenant) -> Duration {
-        let mut debt = tenant.debt.lock().unwrap_or_else(PoisonError::into_inner);
-        *debt = debt.at(Instant::now(), self.count);
-        debt.owed
+impl Tenant {
+    fn debt(&self) -> MutexGuard<'_, Debt> {
+        self.debt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn charge(&self, tenant: &Tenant, begun: Instant) {
-        let now = Instant::now();
-        let mut debt = tenant.debt.lock().unwrap_or_else(PoisonError::into_inner);
-        *debt = debt.at(now, self.count);
-        debt.owed = debt.owed.saturating_add(now.saturating_duration_since(begun)).min(DEBT_KEPT_MAX);
+    fn charge(&self, begun: Instant) {
+        let mut debt = self.debt();
+        *debt = debt.charged(begun, Instant::now());
     }
 }
 
@@ -212,27 +264,72 @@ mod tests {
         let third = all.of(HEAVY);
         assert_eq!(made.load(Ordering::Relaxed), 1);
         drop((second, third));
-        assert!(all.all.lock().unwrap().is_empty());
+        assert!(all.all.lock().unwrap().of.is_empty());
     }
 
     #[test]
     fn half_of_the_processors_pay_a_debt_off() {
         let at = Instant::now();
-        let debt = Debt { owed: Duration::from_millis(100), at };
-        assert_eq!(debt.at(at + Duration::from_millis(30), 4).owed, Duration::from_millis(40));
-        assert_eq!(debt.at(at + Duration::from_millis(300), 1).owed, Duration::ZERO);
+        let debt = |processors| Debt { owed: Duration::from_millis(100), at, ..Debt::none(processors) };
+        assert_eq!(debt(4).at(at + Duration::from_millis(30)).owed, Duration::from_millis(40));
+        assert_eq!(debt(1).at(at + Duration::from_millis(300)).owed, Duration::ZERO);
+    }
+
+    #[test]
+    fn who_owes_too_much_takes_turns_until_all_is_paid_off() {
+        let begun = Instant::now();
+        let after = |ms| begun + Duration::from_millis(ms);
+        let debt = Debt { at: begun, ..Debt::none(2) };
+        assert!(!debt.charged(begun, after(20)).in_turns);
+        let owing = debt.charged(begun, after(20)).charged(after(20), after(41));
+        assert!(owing.in_turns && owing.at(after(60)).in_turns, "{:?}", owing.owed);
+        assert!(!owing.at(after(41) + DEBT_MAX * 2).in_turns);
+        let most = debt.charged(begun, after(60_000));
+        assert_eq!((most.owed, most.at(after(61_000)).in_turns), (DEBT_KEPT_MAX, false));
+    }
+
+    #[test]
+    fn a_debt_is_remembered_beyond_the_last_call() {
+        let processors = Processors::of(2).unwrap();
+        drop(indebted(&processors, HEAVY));
+        let known = || processors.tenants.all.lock().unwrap().of.len();
+        assert_eq!((known(), processors.tenants.of(HEAVY).own.debt().in_turns), (1, true));
+        processors.tenants.of(HEAVY).own.debt().owed = Duration::ZERO;
+        assert_eq!(known(), 0);
+        // Those who have paid meanwhile are forgotten when there are many.
+        for tenant in 0..1000 {
+            let owing = processors.tenants.of(TenantId(tenant));
+            (owing.own.debt().owed, owing.own.debt().at) = (Duration::from_nanos(1), Instant::now());
+        }
+        assert!(known() <= SWEPT_FROM, "{}", known());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_takes_turns_goes_on_where_others_come_first() {
+        let processors = Arc::new(Processors::of(2).unwrap());
+        let where_it_goes_on = async |tenant| {
+            let shared = Arc::clone(&processors);
+            let call = async {
+                tokio::task::yield_now().await;
+                (std::thread::current().name().map(str::to_owned), tokio::runtime::Handle::try_current().is_ok())
+            };
+            tokio::spawn(async move { shared.share(tenant, call).await }).await.unwrap()
+        };
+        let _heavy = indebted(&processors, HEAVY);
+        assert_eq!(where_it_goes_on(HEAVY).await, (Some("plugin-slow".to_owned()), true));
+        assert_ne!(where_it_goes_on(LIGHT).await.0, Some("plugin-slow".to_owned()));
     }
 
     /// Owes more than may be owed.
     fn indebted(processors: &Processors, tenant: TenantId) -> Own<'_, Tenant> {
         let own = processors.tenants.of(tenant);
-        own.own.debt.lock().unwrap().owed = DEBT_KEPT_MAX;
+        (own.own.debt().owed, own.own.debt().in_turns) = (DEBT_KEPT_MAX, true);
         own
     }
 
     #[tokio::test]
     async fn only_who_computed_too_much_waits_for_a_turn() {
-        let processors = Processors::of(2);
+        let processors = Processors::of(2).unwrap();
         let heavy = indebted(&processors, HEAVY);
         let turn = processors.turn(&heavy.own).await;
         assert!(turn.is_some(), "there is one turn");
@@ -244,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_another_makes_goes_on_in_its_turn() {
-        let processors = Processors::of(2);
+        let processors = Processors::of(2).unwrap();
         let _heavy = indebted(&processors, HEAVY);
         let inner = async || {
             assert!(within_a_call());
@@ -258,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn tenants_that_owe_are_served_by_turns_however_many_calls_each_has() {
-        let processors = Processors::of(2);
+        let processors = Processors::of(2).unwrap();
         let (heavy, light) = (indebted(&processors, HEAVY), indebted(&processors, LIGHT));
         let turn = processors.turn(&heavy.own).await;
         let mut more: Vec<_> = (0..5).map(|_| Box::pin(processors.turn(&heavy.own))).collect();

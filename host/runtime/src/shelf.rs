@@ -1,6 +1,7 @@
-//! Components that are linked and in use: whoever loads the same bytes again shares their code, and only the trial is made anew.
+//! Components that are linked, and in use or were so lately: whoever loads the same bytes again shares their code, and only the trial
+//! is made anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -18,13 +19,17 @@ use crate::bindings::template_world::TemplatePluginPre;
 use crate::bindings::webhook_world::WebhookPluginPre;
 use crate::call::CallState;
 use crate::classes::ClassRoom;
-use crate::document;
+use crate::document::{self, Sections};
 use crate::inspect::{InspectError, Inspection};
 use crate::log::short_words;
 use crate::runtime::LoadedPlugin;
 
 /// From how many names on the shelf looks for those that nobody uses any more.
 const SWEPT_FROM: usize = 64;
+
+/// Most bytes of components, as they were uploaded, that are remembered after use. Their code has some ten times as many, in pages of
+/// files that the kernel takes back.
+const REMEMBERED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// What a component is, whoever loads it: found by inspection, compiled and linked.
 pub struct LinkedComponent {
@@ -81,14 +86,15 @@ impl LinkedComponent {
             if inspection.subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let configurable =
             if inspection.configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
+        let Sections { openapi, asked, keeps_instance } = document::sections(bytes)?;
         Ok(Self {
             sha256,
             bytes: bytes.len(),
             class,
             interfaces,
-            openapi: document::openapi(bytes)?.map(|document| serde_json::Value::Object(document).to_string()),
-            asked: document::asked(bytes)?,
-            keeps_instance: document::keeps_instance(bytes)?,
+            openapi: openapi.map(|document| serde_json::Value::Object(document).to_string()),
+            asked,
+            keeps_instance,
             inspection,
             router,
             responder,
@@ -111,26 +117,53 @@ impl Deref for LoadedPlugin {
     }
 }
 
-/// Those that somebody uses, by their hash.
-#[derive(Default)]
-pub(crate) struct Shelf(Mutex<Shelved>);
+/// Those that somebody uses and those that were loaded last, by their hash.
+pub(crate) struct Shelf {
+    shelved: Mutex<Shelved>,
+    remembered_max: usize,
+}
 
 #[derive(Default)]
 struct Shelved {
     linked: HashMap<String, Weak<LinkedComponent>>,
     /// How many names there may be before those of nobody are forgotten.
     sweep_at: usize,
+    /// Those that were loaded last, the oldest first.
+    remembered: VecDeque<Arc<LinkedComponent>>,
+}
+
+impl Shelved {
+    /// Remembers one as the last that was loaded. Of those that are remembered already as the same, it takes the place.
+    fn remember(&mut self, linked: &Arc<LinkedComponent>, most: usize) {
+        self.remembered.retain(|known| known.sha256 != linked.sha256);
+        self.remembered.push_back(Arc::clone(linked));
+        // They leave with a part of memory that counts: large ones are their owners' to keep in use.
+        let too_many = |all: &VecDeque<Arc<LinkedComponent>>| {
+            all.len() > most || all.iter().map(|linked| linked.bytes).sum::<usize>() > REMEMBERED_BYTES_MAX
+        };
+        while too_many(&self.remembered) {
+            self.remembered.pop_front();
+        }
+    }
 }
 
 impl Shelf {
-    /// The component of this hash, if anybody uses it.
+    /// With room for as many as nobody uses any more.
+    pub(crate) fn new(remembered_max: usize) -> Self {
+        Self { shelved: Mutex::default(), remembered_max }
+    }
+
+    /// The component of this hash, if anybody uses it or did so lately.
     pub(crate) fn find(&self, sha256: &str) -> Option<Arc<LinkedComponent>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).linked.get(sha256)?.upgrade()
+        let mut shelved = self.shelved.lock().unwrap_or_else(PoisonError::into_inner);
+        let linked = shelved.linked.get(sha256)?.upgrade()?;
+        shelved.remember(&linked, self.remembered_max);
+        Some(linked)
     }
 
     /// Puts one there.
     pub(crate) fn put(&self, linked: LinkedComponent) -> Arc<LinkedComponent> {
-        let mut shelved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelved = self.shelved.lock().unwrap_or_else(PoisonError::into_inner);
         if shelved.linked.len() >= shelved.sweep_at.max(SWEPT_FROM) {
             shelved.linked.retain(|_, linked| linked.strong_count() > 0);
             // So that each name is looked at a few times only, however many there are.
@@ -138,6 +171,7 @@ impl Shelf {
         }
         let linked = Arc::new(linked);
         shelved.linked.insert(linked.sha256.clone(), Arc::downgrade(&linked));
+        shelved.remember(&linked, self.remembered_max);
         linked
     }
 }

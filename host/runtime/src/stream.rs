@@ -92,10 +92,12 @@ impl Runtime {
         let Some(pre) = &plugin.streamer else { return not_served("streamer") };
         let moment = wit_moment(moment);
         let called = self
-            .call(plugin.class, context, async |store| {
-                let instance = pre.instantiate_async(&mut *store).await?;
-                let streamer = instance.switchboard_plugin_streamer();
-                streamer.call_render(store, state, &moment, context.now_ms).await
+            .call(plugin.class, context, |store, _| {
+                Box::pin(async move {
+                    let instance = pre.instantiate_async(&mut *store).await?;
+                    let streamer = instance.switchboard_plugin_streamer();
+                    streamer.call_render(store, state, &moment, context.now_ms).await
+                })
             })
             .await;
         let outcome = match called.outcome {

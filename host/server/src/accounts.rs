@@ -13,7 +13,7 @@ use switchboard_core::records::account::{ApiKey, KeyKind, KeyUse, Principal, Ten
 use switchboard_core::records::id::{KeyId, SessionId, TenantId, draw_public_number};
 use switchboard_core::rules::plan::{self, PlanError};
 use switchboard_core::rules::said_back::said_back;
-use switchboard_core::storage::{NewKey, Storage, StorageError};
+use switchboard_core::storage::{Holder, NewKey, Storage, StorageError};
 
 use crate::key_usage::KeyUsage;
 use crate::links::LinkKeys;
@@ -288,9 +288,10 @@ impl Accounts {
         if credential.len() > CREDENTIAL_CHARS_MAX {
             return Err(CredentialError::Unknown);
         }
-        let key = self.storage.resolve_key(credential).await.map_err(Self::unavailable)?;
-        let known = key.filter(|key| tenant.is_none_or(|tenant| tenant == key.tenant));
-        let key = known.ok_or(CredentialError::Unknown)?;
+        let holder = self.storage.holder(credential).await.map_err(Self::unavailable)?;
+        let known = holder.filter(|holder| tenant.is_none_or(|tenant| tenant == holder.key.tenant));
+        let holder = known.ok_or(CredentialError::Unknown)?;
+        let key = &holder.key;
         if key.revoked_at.is_some() {
             return Err(CredentialError::Revoked);
         }
@@ -303,7 +304,7 @@ impl Accounts {
         if service.is_some_and(|service| service != key.service) {
             return Err(CredentialError::WrongService);
         }
-        self.admit(key).await
+        self.admit(&holder)
     }
 
     pub(crate) fn unavailable(error: StorageError) -> CredentialError {
@@ -315,18 +316,17 @@ impl Accounts {
     ///
     /// # Errors
     /// [`CredentialError`], when it is good no more.
-    pub(crate) async fn admit(&self, key: ApiKey) -> Result<(Principal, Tenant), CredentialError> {
+    pub(crate) fn admit(&self, holder: &Holder) -> Result<(Principal, Tenant), CredentialError> {
+        let key = &holder.key;
         if key.expires_at.is_some_and(|expires_at| expires_at <= self.clock.now()) {
             return Err(CredentialError::Expired);
         }
-        let tenant = self.storage.tenant(key.tenant).await.map_err(Self::unavailable)?.ok_or(CredentialError::Unknown)?;
+        let tenant = holder.tenant.as_ref().ok_or(CredentialError::Unknown)?;
         if !tenant.active {
             return Err(CredentialError::Inactive);
         }
         // A key that was made while its session was deleted must not outlive it.
-        if let Some(session) = key.session
-            && self.storage.session(key.tenant, session).await.map_err(Self::unavailable)?.is_none()
-        {
+        if !holder.has_session {
             return Err(CredentialError::Unknown);
         }
         self.usage.note(key.tenant, key.id, self.clock.now());
@@ -335,11 +335,11 @@ impl Accounts {
             key: key.id,
             kind: key.kind,
             session: key.session,
-            scopes: key.scopes,
+            scopes: key.scopes.clone(),
             test: key.test,
             acting: None,
         };
-        Ok((principal, tenant))
+        Ok((principal, tenant.clone()))
     }
 
     /// The tenant of a principal to whom what it was given would be given again: its key is there and good, its tenant active,

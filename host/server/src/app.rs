@@ -51,6 +51,8 @@ use crate::whatsapp::{SessionDeps, SessionSettings, Sessions, Uploader, WhatsApp
 pub const STORAGE_FILE: &str = "switchboard.redb";
 /// Stopping has two parts, requests and sessions, each of which may take as long as the other.
 const STOP_PARTS: u32 = 2;
+/// Components that stay ready when nobody uses them any more, so that a version is gone back to at once.
+const REMEMBERED_MAX: usize = 64;
 
 /// How a host is set up.
 pub struct HostSettings {
@@ -313,7 +315,8 @@ fn open_runtime(
     verbs: Arc<dyn Verbs>,
 ) -> Result<Runtime, RuntimeError> {
     let (small, large) = plugins.classes();
-    let settings = RuntimeSettings { small, large, compiler, cache_folder: Some(cache_folder), cache_key };
+    let (cache_folder, remembered_max) = (Some(cache_folder), REMEMBERED_MAX);
+    let settings = RuntimeSettings { small, large, compiler, cache_folder, cache_key, remembered_max };
     Runtime::new(settings, verbs)
 }
 

@@ -77,8 +77,8 @@ impl Accounts {
             return Err(CredentialError::Expired);
         }
         let key = self.storage.key(named.tenant, named.key).await.map_err(Self::unavailable)?;
-        let key = key.ok_or(CredentialError::Revoked)?;
-        let (drawn_under, tenant) = self.admit(key).await?;
+        let holder = self.storage.holder_of(key.ok_or(CredentialError::Revoked)?).await.map_err(Self::unavailable)?;
+        let (drawn_under, tenant) = self.admit(&holder)?;
         if self.storage.session(named.tenant, named.session).await.map_err(Self::unavailable)?.is_none() {
             return Err(CredentialError::Unknown);
         }

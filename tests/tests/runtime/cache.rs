@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
-use switchboard_runtime::{CompileError, Compiler, LoadedPlugin, Owner};
+use switchboard_runtime::{CompileError, Compiler, LoadedPlugin, Owner, RuntimeSettings};
 
 use crate::stage::{component, context, runtime, settings};
 
@@ -178,4 +178,19 @@ async fn who_loads_what_is_in_use_shares_its_code_and_has_a_trial_of_its_own() {
     let tenants = runtime.load(&component(IMPORTS_KEYS), Owner::Tenant, &context(None, "{}")).await;
     assert!(matches!(tenants, Err(CompileError::Refused(ref error)) if error.code() == "forbidden_import"), "{tenants:?}");
     drop(operators);
+}
+
+#[tokio::test]
+async fn what_was_in_use_lately_is_loaded_by_its_hash_alone() {
+    let runtime = runtime(RuntimeSettings { remembered_max: 1, ..settings(1) });
+    let (everybody, tenants) = (context(None, r#"{"replies":7}"#), Owner::Tenant);
+    let load = async |path| runtime.load(&component(path), Owner::Operator, &everybody).await.unwrap().sha256.clone();
+    let first = load(AUTO_REPLY).await;
+    let again = runtime.load_known(&first, tenants, &everybody).await.unwrap().unwrap();
+    assert!(again.sha256 == first && !again.config_faults.is_empty(), "it is tried as ever");
+    drop(again);
+    let second = load(IMPORTS_KEYS).await;
+    assert!(runtime.load_known(&first, tenants, &everybody).await.is_none(), "there is room for one");
+    let refused = runtime.load_known(&second, tenants, &everybody).await.unwrap();
+    assert!(matches!(refused, Err(CompileError::Refused(ref error)) if error.code() == "forbidden_import"), "{refused:?}");
 }

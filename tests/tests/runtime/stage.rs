@@ -56,7 +56,14 @@ pub fn limits() -> CallLimits {
 pub fn settings(places: u32) -> RuntimeSettings {
     let small = ClassSettings { places, limits: limits(), ..ClassSettings::small() };
     let large = ClassSettings { places: 2, ..ClassSettings::large() };
-    RuntimeSettings { small, large, compiler: Compiler::InProcess, cache_folder: None, cache_key: [7; 32] }
+    RuntimeSettings {
+        small,
+        large,
+        compiler: Compiler::InProcess,
+        cache_folder: None,
+        cache_key: [7; 32],
+        remembered_max: 0,
+    }
 }
 
 /// A runtime for loading: nobody calls its verbs.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::StorageError;
+use super::changes::Changes;
 use super::engine::{Batch, CommitStats, Engine, Entry, KeyRange};
 
 /// What is counted. None of it names a tenant, a session or a person.
@@ -76,6 +77,10 @@ impl Engine for CountingEngine {
 
     fn health(&self) -> Result<(), StorageError> {
         self.engine.health()
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        self.engine.changes()
     }
 
     fn stats(&self) -> CommitStats {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::StorageError;
+use super::changes::Changes;
 use super::counted::Counted;
 
 /// An entry: key and value.
@@ -241,6 +242,10 @@ pub trait Engine: Send + Sync {
     /// [`StorageError::Down`] or [`StorageError::Closed`].
     fn health(&self) -> Result<(), StorageError> {
         Ok(())
+    }
+    /// Counts the changes of accounts, if this engine does: each is counted before anybody can read it.
+    fn changes(&self) -> Option<&Changes> {
+        None
     }
     /// How commits have gone so far.
     fn stats(&self) -> CommitStats;

@@ -130,6 +130,31 @@ pub(super) fn record_type(key: &[u8]) -> u8 {
     key.get(HEAD_BYTES - 1).copied().unwrap_or(0)
 }
 
+/// Whose account the record of a key belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Account {
+    /// It is no part of an account.
+    None,
+    /// This one's.
+    Of(TenantId),
+    /// It may be anybody's: the key is not whole.
+    Any,
+}
+
+/// Whose tenant, key or session is kept under a key. Hashes of keys come and go with the keys.
+pub(super) fn account_of(key: &[u8]) -> Account {
+    const OF_TENANTS: [RecordType; 3] = [RecordType::Key, RecordType::Session, RecordType::OwnerEpoch];
+    let number =
+        |bytes: &[u8]| bytes.first_chunk().map_or(Account::Any, |id| Account::Of(TenantId(u64::from_be_bytes(*id))));
+    match record_type(key) {
+        // Too short to say what it is.
+        0 => Account::Any,
+        tenant if tenant == RecordType::Tenant as u8 => number(key.get(HEAD_BYTES..).unwrap_or_default()),
+        record if OF_TENANTS.iter().any(|kept| *kept as u8 == record) => number(key),
+        _ => Account::None,
+    }
+}
+
 /// Whether values of this key are sealed with the master key.
 pub(super) fn is_sealed(key: &[u8]) -> bool {
     const SEALED: [RecordType; 6] = [

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
+use super::changes::Changes;
 use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, count_in, prefix_end};
 use super::{StorageError, VALUE_BYTES_MAX};
 
@@ -18,17 +19,20 @@ struct State {
 
 /// An ordered map behind a mutex.
 #[derive(Default)]
-pub(crate) struct MemoryEngine(Mutex<State>);
+pub(crate) struct MemoryEngine {
+    state: Mutex<State>,
+    changes: Changes,
+}
 
 impl MemoryEngine {
     /// A second engine that holds the same.
     #[cfg(test)]
     pub(crate) fn fork(&self) -> Self {
-        Self(Mutex::new(self.0.lock().unwrap().clone()))
+        Self { state: Mutex::new(self.state.lock().unwrap().clone()), changes: Changes::default() }
     }
 
     fn state(&self) -> Result<MutexGuard<'_, State>, StorageError> {
-        self.0.lock().ok().filter(|state| !state.closed).ok_or(StorageError::Closed)
+        self.state.lock().ok().filter(|state| !state.closed).ok_or(StorageError::Closed)
     }
 }
 
@@ -68,6 +72,7 @@ impl Engine for MemoryEngine {
                 return Err(StorageError::Conflict);
             }
         }
+        let _writing = self.changes.writing(std::slice::from_ref(&batch));
         let mut numbers = Vec::new();
         for write in batch.writes {
             apply(&mut state.entries, write, &mut numbers);
@@ -82,8 +87,12 @@ impl Engine for MemoryEngine {
         }
     }
 
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.changes)
+    }
+
     fn stats(&self) -> CommitStats {
-        let commits = self.0.lock().map(|state| state.commits).unwrap_or_default();
+        let commits = self.state.lock().map(|state| state.commits).unwrap_or_default();
         CommitStats { transactions: commits, batches: commits, last_us: 0, total_us: 0 }
     }
 }

@@ -6,6 +6,7 @@
 mod accounts;
 mod batches;
 mod blobs;
+mod changes;
 mod cleanup;
 mod codec;
 mod contacts;
@@ -16,6 +17,7 @@ mod engine;
 mod events;
 mod failure;
 mod history;
+mod holders;
 mod keys;
 mod kv;
 mod media_jobs;
@@ -57,6 +59,7 @@ use std::sync::Arc;
 pub use accounts::NewKey;
 pub use batches::BatchProgress;
 pub use blobs::Kept;
+pub use changes::{Changes, Moment};
 pub use contacts::{CONTACT_PAGE_MAX, CONTACTS_MAX, Learnt};
 pub use counted::Counted;
 pub use deliveries::{DeadDelivery, OwedDelivery, Replay, Replayed, Settlement};
@@ -64,6 +67,7 @@ pub use device::{DeviceBatch, DeviceStorage, DeviceTable, Stamp};
 pub use engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write};
 pub use failure::OpenError;
 pub use history::{EventListing, EventPage, EventQuery, Order, PAGE_EVENTS_MAX, PAGE_SCANNED_MAX};
+pub use holders::Holder;
 pub use kv::{KvEffects, KvError, KvStorage};
 pub use media_jobs::{MediaJob, MediaJobPage};
 pub use message_log::LOG_SCANNED_MAX;
@@ -141,6 +145,7 @@ pub struct Storage {
     /// The same engine.
     counting: Arc<counted::CountingEngine>,
     vault: Arc<Vault>,
+    holders: Arc<holders::Holders>,
 }
 
 impl Storage {
@@ -163,7 +168,8 @@ impl Storage {
     /// Storage over any engine.
     pub fn over(engine: Arc<dyn Engine>, master_key: MasterKey) -> Self {
         let counting = Arc::new(counted::CountingEngine::new(engine));
-        Self { engine: Arc::clone(&counting) as _, counting, vault: Arc::new(Vault::new(master_key)) }
+        let vault = Arc::new(Vault::new(master_key));
+        Self { engine: Arc::clone(&counting) as _, counting, vault, holders: Arc::default() }
     }
 
     /// Ends what was asked so far and lets go of the file, whoever else still holds a copy of this storage: from now on every

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use super::engine::count_in;
 use super::engine::{Batch, CommitStats, Engine, Entry, KeyRange};
 use super::memory_engine::MemoryEngine;
-use super::{MASTER_KEY_BYTES, MasterKey, NewKey, NewVersion, Storage, StorageError, Sweep, VersionKept};
+use super::{Changes, MASTER_KEY_BYTES, MasterKey, NewKey, NewVersion, Storage, StorageError, Sweep, VersionKept};
 use crate::clock::Timestamp;
 use crate::records::account::{ApiKey, KeyKind, Tenant};
 use crate::records::content::{Content, Extras};
@@ -55,11 +55,13 @@ const NEIGHBOUR: SessionId = SessionId(0x2800);
 struct TestEngine {
     inner: MemoryEngine,
     commits_left: AtomicU64,
+    reads: AtomicU64,
 }
 
 #[async_trait]
 impl Engine for TestEngine {
     async fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.get(key).await
     }
 
@@ -78,13 +80,17 @@ impl Engine for TestEngine {
         self.inner.close();
     }
 
+    fn changes(&self) -> Option<&Changes> {
+        self.inner.changes()
+    }
+
     fn stats(&self) -> CommitStats {
         self.inner.stats()
     }
 }
 
 fn test_engine() -> Arc<TestEngine> {
-    Arc::new(TestEngine { inner: MemoryEngine::default(), commits_left: AtomicU64::new(u64::MAX) })
+    Arc::new(TestEngine { inner: MemoryEngine::default(), commits_left: AtomicU64::new(u64::MAX), reads: AtomicU64::new(0) })
 }
 
 fn master_key(n: u8) -> MasterKey {

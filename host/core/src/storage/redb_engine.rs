@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
 use tokio::sync::{mpsc, oneshot};
 
+use super::changes::Changes;
 use super::engine::{Batch, Check, CommitStats, Engine, Entry, KeyRange, Write, count_in, prefix_end};
 use super::failure::{OpenError, failed};
 use super::redb_file::{ENTRIES, Source, begin};
@@ -66,6 +67,7 @@ struct Shared {
     state: RwLock<State>,
     source: Box<dyn Source>,
     counters: Counters,
+    changes: Changes,
 }
 
 /// A call that failed.
@@ -163,7 +165,8 @@ impl RedbEngine {
     /// Opens the database of `source`, and keeps the source to open it again.
     pub(crate) fn open(source: impl Source + 'static) -> Result<Self, OpenError> {
         let state = RwLock::new(State { handle: Handle::Open(source.open(true)?), opened: 0 });
-        let shared = Arc::new(Shared { state, source: Box::new(source), counters: Counters::default() });
+        let shared =
+            Arc::new(Shared { state, source: Box::new(source), counters: Counters::default(), changes: Changes::default() });
         let (requests, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
         let thread = {
             let shared = Arc::clone(&shared);
@@ -218,6 +221,8 @@ fn write_groups(shared: &Shared, mut queue: mpsc::Receiver<Request>) {
 
 /// Commits a group; when that fails, leaves the database open again behind it, if it opens.
 fn commit_and_recover(shared: &Shared, batches: &[Batch]) -> Result<Vec<Answer>, StorageError> {
+    // Until it is known what is kept: also while the database is opened again.
+    let _writing = shared.changes.writing(batches);
     let first = match commit_group(shared, batches) {
         Ok(answers) => return Ok(answers),
         Err(first) => first,
@@ -386,6 +391,10 @@ impl Engine for RedbEngine {
             Handle::Down(why) => Err(StorageError::Down { why: Arc::clone(why) }),
             Handle::Closed => Err(StorageError::Closed),
         }
+    }
+
+    fn changes(&self) -> Option<&Changes> {
+        Some(&self.shared.changes)
     }
 
     fn stats(&self) -> CommitStats {

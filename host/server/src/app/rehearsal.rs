@@ -125,6 +125,7 @@ fn runtime_settings(folder: PathBuf, program: PathBuf) -> RuntimeSettings {
         // One rehearsal follows the other, and the component is the same.
         cache_folder: Some(folder.join("compiled")),
         cache_key: [0; 32],
+        remembered_max: 0,
     }
 }
 

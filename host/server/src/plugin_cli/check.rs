@@ -64,6 +64,7 @@ pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
         cache_folder: None,
         // Nothing is kept that it could vouch for.
         cache_key: [0; 32],
+        remembered_max: 0,
     };
     let runtime = Runtime::without_host(settings).map_err(|error| failed(error.to_string()))?;
     let (owner, tenant) = match arguments.operator {

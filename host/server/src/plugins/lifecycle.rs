@@ -205,11 +205,15 @@ impl Plugins {
 
     /// Loads the version that the record says is active.
     pub(super) async fn load_stored(&self, record: &Plugin, faults: Faults) -> Result<LoadedPlugin, InstallError> {
+        let (owner, context) = self.trial(record).await?;
+        if let Some(loaded) = self.runtime.load_known(&record.sha256, owner, &context).await {
+            return judge_config(record, loaded?, faults);
+        }
         let component = self.storage.artifact(record.tenant, &record.sha256).await?.ok_or(InstallError::NoComponent)?;
         if hex::encode(Sha256::digest(&component)) != record.sha256 {
             return Err(InstallError::NoComponent);
         }
-        self.load(record, &component, faults).await
+        judge_config(record, self.runtime.load(&component, owner, &context).await?, faults)
     }
 
     /// Inspects, compiles and tries a component with the configuration of `record`.
@@ -219,23 +223,17 @@ impl Plugins {
         component: &[u8],
         faults: Faults,
     ) -> Result<LoadedPlugin, InstallError> {
+        let (owner, context) = self.trial(record).await?;
+        judge_config(record, self.runtime.load(component, owner, &context).await?, faults)
+    }
+
+    /// For whom a plugin is tried. A trial is given nothing.
+    async fn trial(&self, record: &Plugin) -> Result<(Owner, CallContext), StorageError> {
         let owner = if record.tenant == TenantId::OPERATOR { Owner::Operator } else { Owner::Tenant };
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
-        // A trial is given nothing.
         let (grants, figures) = (Arc::default(), Arc::new(self.figures(tenant).await?));
-        let context = CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None };
-        let mut loaded = self.runtime.load(component, owner, &context).await?;
-        loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
-        match faults {
-            Faults::Refused if !loaded.config_faults.is_empty() => return Err(InstallError::Config(loaded.config_faults)),
-            Faults::Refused | Faults::Passed => {}
-            Faults::Noted => loaded.config_faults.iter().for_each(|fault| {
-                let name = full_name(record.tenant, &record.name);
-                tracing::warn!(plugin = name, %fault, "a stored configuration has a fault");
-            }),
-        }
-        Ok(loaded)
+        Ok((owner, CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None }))
     }
 
     /// The subscription that is to begin with the activation of a version: a responder answers what happens from now on, not
@@ -261,6 +259,20 @@ impl Plugins {
         }
         Ok(())
     }
+}
+
+/// A component that was loaded, unless what it found wrong with its configuration hinders it.
+fn judge_config(record: &Plugin, mut loaded: LoadedPlugin, faults: Faults) -> Result<LoadedPlugin, InstallError> {
+    loaded.config_faults.extend(order_fault(&loaded.interfaces, &record.config));
+    match faults {
+        Faults::Refused if !loaded.config_faults.is_empty() => return Err(InstallError::Config(loaded.config_faults)),
+        Faults::Refused | Faults::Passed => {}
+        Faults::Noted => loaded.config_faults.iter().for_each(|fault| {
+            let name = full_name(record.tenant, &record.name);
+            tracing::warn!(plugin = name, %fault, "a stored configuration has a fault");
+        }),
+    }
+    Ok(loaded)
 }
 
 /// What a component said of itself in its trial.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::records::account::KeyUse;
 use crate::rules::retention::REVOKED_KEPT;
 use crate::storage::Sweep;
 
@@ -152,4 +153,42 @@ async fn listings_leave_nothing_out_however_much_there_is() {
     assert_eq!(count(storage.keys(ACME).await.unwrap().len()), MANY);
     let sessions: Vec<u64> = storage.sessions(ACME).await.unwrap().iter().map(|session| session.id.0).collect();
     assert_eq!(sessions, (100_001..=100_000 + MANY).collect::<Vec<_>>(), "each once, in order");
+}
+
+#[tokio::test]
+async fn who_holds_a_key_is_read_once_until_something_of_the_account_changes() {
+    let engine = test_engine();
+    let storage = Storage::over(Arc::clone(&engine) as _, master_key(1));
+    storage.create_tenant(&tenant(ACME, "Acme")).await.unwrap();
+    add_session(&storage, ACME, SESSION).await;
+    let (text, new) = (own_key_text(ACME, SESSION), key(ACME, 7, KeyKind::Tenant, None, TEXT));
+    let look_up = async |text: &str| {
+        let before = engine.reads.load(Ordering::Relaxed);
+        let holder = storage.holder(text).await.unwrap();
+        (holder, engine.reads.load(Ordering::Relaxed) > before)
+    };
+    assert_eq!(look_up(TEXT).await, (None, true));
+    assert_eq!(look_up(TEXT).await, (None, true), "what nobody holds is not remembered");
+    storage.create_key(&new).await.unwrap();
+
+    let first = look_up(TEXT).await;
+    let (holder, session_holder) = (first.0.unwrap(), look_up(&text).await.0.unwrap());
+    assert_eq!((&holder.key, holder.tenant.as_ref(), first.1), (&new.record, Some(&tenant(ACME, "Acme")), true));
+    assert_eq!((session_holder.key.session, session_holder.has_session), (Some(SESSION), true));
+    let used = KeyUse { requests: 1, last_used_at: Some(NOW) };
+    storage.note_key_uses(&[(ACME, KeyId(7), used)]).await.unwrap();
+    storage.create_tenant(&tenant(GLOBEX, "Globex")).await.unwrap();
+    assert_eq!(look_up(TEXT).await, (Some(holder), false));
+    assert_eq!(look_up(&text).await, (Some(session_holder), false));
+
+    storage.change_tenant(ACME, |tenant| tenant.active = false).await.unwrap();
+    let (inactive, read) = look_up(TEXT).await;
+    assert_eq!((inactive.unwrap().tenant.clone().unwrap().active, read), (false, true));
+    storage.revoke_key(ACME, KeyId(7), NOW).await.unwrap();
+    assert_eq!(look_up(TEXT).await.0.unwrap().key.revoked_at, Some(NOW));
+    let begun = storage.delete_session(ACME, SESSION, NOW).await.unwrap();
+    assert!(begun && look_up(&text).await.0.is_none_or(|holder| !holder.has_session));
+
+    storage.close();
+    assert!(matches!(storage.holder(TEXT).await, Err(StorageError::Closed)), "nobody is let in while storage is closed");
 }
