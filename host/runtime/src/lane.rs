@@ -1,12 +1,10 @@
 //! The slow lane: threads that give way to all others of the machine, for work that holds a processor longer than its part.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use switchboard_confine::NICENESS;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// How far its threads give way: as far as there is.
-const NICENESS: i32 = 19;
-
-/// Threads that give way.
+/// Threads that give way as children do: beside others that want a processor they get a tenth of one.
 pub(crate) struct SlowLane(ThreadPool);
 
 impl SlowLane {

@@ -88,6 +88,13 @@ impl std::fmt::Debug for LoadedPlugin {
     }
 }
 
+impl LoadedPlugin {
+    /// Whether it is called when it is loaded.
+    fn says_something(&self) -> bool {
+        self.configurable.is_some() || self.router.is_some() || self.responder.is_some() || self.subscriber.is_some()
+    }
+}
+
 /// For whom a call is made.
 #[derive(Clone)]
 pub struct CallContext {
@@ -262,9 +269,18 @@ impl Runtime {
         Ok(())
     }
 
-    /// The trial: the plugin is instantiated and says what it serves.
+    /// The trial: the plugin is instantiated and says what it serves, if it has anything to say.
     async fn ask_declarations(&self, plugin: &mut LoadedPlugin, context: &CallContext) -> Result<(), InspectError> {
         let failed = |call| move |why| InspectError::TrialFailed { call, why };
+        if !plugin.says_something() {
+            let pre = &plugin.pre;
+            let called = self
+                .call(plugin.class, context, |store, _| {
+                    Box::pin(async move { pre.instantiate_async(store).await.map(|_| ()) })
+                })
+                .await;
+            called.outcome.into_result().map_err(failed(InspectError::START))?;
+        }
         if let Some(pre) = &plugin.router {
             let called = self
                 .call(plugin.class, context, |store, _| {

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use switchboard_core::records::plugin::{Grants, SizeClass};
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::bindings::auth_policy_world::AuthPolicyPluginPre;
 use crate::bindings::configurable_world::ConfigurablePluginPre;
@@ -48,6 +48,8 @@ pub struct LinkedComponent {
     /// Whether it asks for its instances to be kept between requests.
     pub keeps_instance: bool,
     pub(crate) inspection: Inspection,
+    /// The component as such.
+    pub(crate) pre: InstancePre<CallState>,
     pub(crate) router: Option<RouterPluginPre<CallState>>,
     pub(crate) responder: Option<ResponderPluginPre<CallState>>,
     pub(crate) subscriber: Option<SubscriberPluginPre<CallState>>,
@@ -85,7 +87,7 @@ impl LinkedComponent {
         let subscriber =
             if inspection.subscriber { Some(SubscriberPluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let configurable =
-            if inspection.configurable { Some(ConfigurablePluginPre::new(pre).map_err(wrong)?) } else { None };
+            if inspection.configurable { Some(ConfigurablePluginPre::new(pre.clone()).map_err(wrong)?) } else { None };
         let Sections { openapi, asked, keeps_instance } = document::sections(bytes)?;
         Ok(Self {
             sha256,
@@ -96,6 +98,7 @@ impl LinkedComponent {
             asked,
             keeps_instance,
             inspection,
+            pre,
             router,
             responder,
             subscriber,

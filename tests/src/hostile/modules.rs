@@ -19,7 +19,8 @@ const WORLDS: &str = "package test:hostile; \
     world plain { include switchboard:plugin/responder-plugin@0.1.0; import wasi:io/poll@0.2.0; \
       import wasi:clocks/monotonic-clock@0.2.0; import wasi:random/random@0.2.0; } \
     world things { include switchboard:plugin/responder-plugin@0.1.0; \
-      export things: interface { resource thing { constructor(); } } }";
+      export things: interface { resource thing { constructor(); } } } \
+    world policy { export switchboard:plugin/auth-policy@0.1.0; }";
 
 /// A core module that serves `responder`, piece by piece. As it is it sends nothing to anybody.
 pub(super) struct Module {
@@ -72,17 +73,34 @@ impl Module {
 
     /// The component.
     pub(super) fn component(&self) -> Vec<u8> {
-        let mut resolve = Resolve::default();
-        resolve.push_dir(PACKAGE).unwrap();
-        for (name, text) in [("io", WASI_IO), ("clocks", WASI_CLOCKS), ("random", WASI_RANDOM)] {
-            resolve.push_str(name, text).unwrap();
-        }
-        let package = resolve.push_str("worlds", WORLDS).unwrap();
-        let world = resolve.select_world(&[package], Some(self.world)).unwrap();
-        let mut module = wat::parse_str(self.text()).unwrap();
-        embed_component_metadata(&mut module, &resolve, world, self.encoding).unwrap();
-        ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+        component_of(&self.text(), self.world, self.encoding)
     }
+}
+
+/// A policy with this beside what every policy has: it says nothing of itself when it is loaded.
+pub(super) fn policy(more: &str) -> Vec<u8> {
+    let judge = "switchboard:plugin/auth-policy@0.1.0#judge";
+    let text = format!(
+        "(module (memory (export \"memory\") 1)
+           (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 8192))
+           (func (export \"{judge}\") (param i32) (result i32) (i32.const 1024))
+           (func (export \"cabi_post_{judge}\") (param i32))
+           {more})"
+    );
+    component_of(&text, "policy", StringEncoding::UTF8)
+}
+
+fn component_of(text: &str, world: &str, encoding: StringEncoding) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    resolve.push_dir(PACKAGE).unwrap();
+    for (name, text) in [("io", WASI_IO), ("clocks", WASI_CLOCKS), ("random", WASI_RANDOM)] {
+        resolve.push_str(name, text).unwrap();
+    }
+    let package = resolve.push_str("worlds", WORLDS).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
+    let mut module = wat::parse_str(text).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
 }
 
 /// Looks through 24 MiB of memory and 10,000 places of a table.

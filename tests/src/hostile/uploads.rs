@@ -4,7 +4,7 @@ use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 use switchboard_runtime::{GRANTS_SECTION, OPENAPI_SECTION, add_section};
 
 use super::bytes::{COMPONENT, component, leb, list, name, section};
-use super::modules::{Module, PLAIN};
+use super::modules::{Module, PLAIN, policy};
 use super::{Case, Deed};
 use crate::components::{bytes, replaced};
 
@@ -244,6 +244,11 @@ pub(super) const TRIALS: &[Case] = &[
         "breaks_at_its_start__is_refused_as_trial_failed",
         having!(more: "(func $begin unreachable) (start $begin)"),
         "unreachable",
+    ),
+    case(
+        "a_policy_that_breaks_at_its_start__is_refused_as_trial_failed",
+        Deed::Component(|| policy("(func $begin unreachable) (start $begin)")),
+        "failed to start in its trial: trapped: wasm trap",
     ),
     case(
         "grows_at_its_start__is_refused_as_trial_failed",

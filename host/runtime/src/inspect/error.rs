@@ -107,7 +107,7 @@ pub enum InspectError {
     },
     /// It failed when it was tried.
     TrialFailed {
-        /// Which call.
+        /// Which call, or [`InspectError::START`].
         call: &'static str,
         /// How.
         why: String,
@@ -122,6 +122,9 @@ pub enum InspectError {
 }
 
 impl InspectError {
+    /// What a component is tried in that has nothing to say when it is loaded.
+    pub const START: &'static str = "start";
+
     /// A name for programs.
     pub fn code(&self) -> &'static str {
         match self {
@@ -260,6 +263,7 @@ impl InspectError {
                 write!(f, "does not fit this host: {why}")
             }
             Self::WrongType { interface, why } => write!(f, "{interface} is not the one of this host: {why}"),
+            Self::TrialFailed { call, why } if *call == Self::START => write!(f, "failed to start in its trial: {why}"),
             Self::TrialFailed { call, why } => write!(f, "failed its trial call of {call}: {why}"),
             Self::BadDeclaration { what, why } => write!(f, "declares {what}: {why}"),
         }
