@@ -23,16 +23,19 @@ pub struct Holder {
     pub has_session: bool,
 }
 
-/// Keys that were looked up, by the hash of their text.
+/// SHA-256 of a key's text.
+type TextHash = [u8; 32];
+
+/// Keys that were looked up, with the moment at which they were so.
 #[derive(Default)]
-pub(super) struct Holders(RwLock<HashMap<[u8; 32], (Moment, Arc<Holder>)>>);
+pub(super) struct Holders(RwLock<HashMap<TextHash, (Moment, Arc<Holder>)>>);
 
 impl Holders {
-    fn get(&self, hash: &[u8; 32]) -> Option<(Moment, Arc<Holder>)> {
+    fn get(&self, hash: &TextHash) -> Option<(Moment, Arc<Holder>)> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
     }
 
-    fn put(&self, hash: [u8; 32], moment: Moment, holder: &Arc<Holder>) {
+    fn put(&self, hash: TextHash, moment: Moment, holder: &Arc<Holder>) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= HOLDERS_MAX && !all.contains_key(&hash) {
             // Those that are used are soon there again.
@@ -48,7 +51,7 @@ impl Storage {
     /// # Errors
     /// When the engine fails or a record is damaged.
     pub async fn holder(&self, text: &str) -> Result<Option<Arc<Holder>>, StorageError> {
-        let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        let hash: TextHash = Sha256::digest(text.as_bytes()).into();
         let changes = self.engine.changes();
         // While storage is down nobody is let in, remembered or not.
         if let Some((moment, holder)) = self.holders.get(&hash).filter(|_| self.engine.health().is_ok())

@@ -116,7 +116,7 @@ async fn an_answer_is_late_and_not_broken_however_long_nobody_looked() {
         tokio::task::yield_now().await;
     }
     // This thread is the whole runtime, which wakes up when everything is long over.
-    let (_held, nothing) = std::sync::mpsc::channel::<()>();
+    let (_held, nothing) = std::sync::mpsc::sync_channel::<()>(1);
     assert!(nothing.recv_timeout(3 * soon).is_err());
     assert_eq!(asked.await.unwrap(), Err(FetchError::TimedOut(soon)));
 }
