@@ -1,9 +1,9 @@
 //! What the calls of one tenant leave to those of others: places, and time of processors.
 //!
-//! Of the places of a class one tenant has three quarters at most. Time is counted for each tenant: one that uses more than half of
-//! the processors goes on in turns, of which there are fewer than processors, and on threads that give way to all others; tenants
-//! that wait for a turn are served in the order in which they came. So a short call of a neighbour finds a processor that no long
-//! one holds.
+//! Of the places of a class one tenant has three quarters at most. Time is counted for each tenant: as long as it is not alone, one
+//! that uses more than half of the processors goes on in turns, of which there are fewer than processors, and if its calls hold a
+//! processor for long, on threads that give way to all others; tenants that wait for a turn are served in the order in which they
+//! came. So a short call of a neighbour finds a processor that no long one holds.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -26,6 +26,12 @@ const DEBT_MAX: Duration = Duration::from_millis(20);
 
 /// The most that is remembered of it: who has stopped is soon free again.
 const DEBT_KEPT_MAX: Duration = Duration::from_secs(1);
+
+/// For how long a tenant that has called counts as company of the others.
+const COMPANY: Duration = Duration::from_secs(1);
+
+/// From which time on what a tenant computes at a stretch, as a rule, is long.
+const LONG_STEP: Duration = Duration::from_micros(250);
 
 /// How many of these places one tenant may have: as long as there are two, one is left.
 pub(crate) fn places_of_one(places: usize) -> usize {
@@ -124,9 +130,32 @@ impl Drop for Within {
 pub(crate) struct Processors {
     /// Those who go on in turns.
     turns: Semaphore,
-    /// Where they do.
+    /// Where they do, if they compute for long at a stretch.
     lane: Arc<SlowLane>,
+    company: Mutex<Company>,
     tenants: PerTenant<Tenant>,
+}
+
+/// The two tenants that called last, and when.
+#[derive(Default)]
+struct Company {
+    last: Option<(TenantId, Instant)>,
+    before: Option<(TenantId, Instant)>,
+}
+
+impl Company {
+    fn join(&mut self, tenant: TenantId, now: Instant) {
+        if self.last.is_some_and(|(last, _)| last != tenant) {
+            self.before = self.last;
+        }
+        self.last = Some((tenant, now));
+    }
+
+    /// Whether nobody else has called lately.
+    fn is_alone(&self, tenant: TenantId, now: Instant) -> bool {
+        let other = self.last.filter(|(last, _)| *last != tenant).or(self.before);
+        other.is_none_or(|(_, at)| now.saturating_duration_since(at) > COMPANY)
+    }
 }
 
 /// What one tenant has computed beyond its part.
@@ -143,13 +172,15 @@ struct Debt {
     at: Instant,
     /// Whether it has become too much and is not paid off yet.
     in_turns: bool,
+    /// What is computed at a stretch, as a rule.
+    step: Duration,
     processors: u32,
 }
 
 impl Debt {
     fn none(processors: usize) -> Self {
         let processors = u32::try_from(processors).unwrap_or(1);
-        Self { owed: Duration::ZERO, at: Instant::now(), in_turns: false, processors }
+        Self { owed: Duration::ZERO, at: Instant::now(), in_turns: false, step: Duration::ZERO, processors }
     }
 
     /// The same later: half of the processors pay it off.
@@ -159,11 +190,12 @@ impl Debt {
         Self { owed, at: now, in_turns: self.in_turns && owed > Duration::ZERO, ..self }
     }
 
-    /// With what was computed until now.
-    fn charged(self, begun: Instant, now: Instant) -> Self {
+    /// With what was computed at a stretch until now.
+    fn charged(self, spent: Duration, now: Instant) -> Self {
         let paid = self.at(now);
-        let owed = paid.owed.saturating_add(now.saturating_duration_since(begun)).min(DEBT_KEPT_MAX);
-        Self { owed, in_turns: paid.in_turns || owed > DEBT_MAX, ..paid }
+        let owed = paid.owed.saturating_add(spent).min(DEBT_KEPT_MAX);
+        let step = (paid.step * 7 + spent) / 8;
+        Self { owed, step, in_turns: paid.in_turns || owed > DEBT_MAX, ..paid }
     }
 }
 
@@ -176,7 +208,8 @@ impl Processors {
         let turns = count.saturating_sub(1).max(1);
         let tenant = move || Tenant { debt: Mutex::new(Debt::none(count)), line: Semaphore::new(turns) };
         let tenants = PerTenant::remembering(tenant, |tenant| tenant.debt().at(Instant::now()).owed.is_zero());
-        Ok(Self { turns: Semaphore::new(turns), lane: Arc::new(SlowLane::new(turns + 1)?), tenants })
+        let (lane, company) = (Arc::new(SlowLane::new(turns + 1)?), Mutex::default());
+        Ok(Self { turns: Semaphore::new(turns), lane, company, tenants })
     }
 
     /// Runs a call of `tenant`, which gives way at each tick, and lets it go on in turns once its tenant has computed too much.
@@ -185,18 +218,23 @@ impl Processors {
         if within_a_call() {
             return call.await;
         }
-        let tenant = self.tenants.of(tenant);
+        self.company().join(tenant, Instant::now());
+        let own = self.tenants.of(tenant);
         let mut call = pin!(call);
         loop {
-            let turn = self.turn(&tenant.own).await;
-            let begun = Instant::now();
+            let turn = self.turn(tenant, &own.own).await;
+            let aside = turn.is_some() && own.own.debt().step > LONG_STEP;
             let step = poll_fn(|cx| {
                 let (call, waker) = (call.as_mut(), cx.waker());
-                let step = || Within::poll(call, &mut Context::from_waker(waker));
-                Poll::Ready(if turn.is_some() { self.lane.run(step) } else { step() })
+                let step = || {
+                    let begun = computed_here();
+                    let step = Within::poll(call, &mut Context::from_waker(waker));
+                    (step, computed_here().saturating_sub(begun))
+                };
+                Poll::Ready(if aside { self.lane.run(step) } else { step() })
             });
-            let step = step.await;
-            tenant.own.charge(begun);
+            let (step, spent) = step.await;
+            own.own.charge(spent);
             drop(turn);
             if let Poll::Ready(output) = step {
                 return output;
@@ -215,13 +253,18 @@ impl Processors {
     }
 
     /// A turn, if this tenant needs one.
-    async fn turn<'a>(&'a self, tenant: &'a Tenant) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)> {
-        if !tenant.debt().at(Instant::now()).in_turns {
+    async fn turn<'a>(&'a self, tenant: TenantId, own: &'a Tenant) -> Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)> {
+        let now = Instant::now();
+        if !own.debt().at(now).in_turns || self.company().is_alone(tenant, now) {
             return None;
         }
         // Neither is ever closed.
-        let own = tenant.line.acquire().await.ok()?;
-        Some((own, self.turns.acquire().await.ok()?))
+        let line = own.line.acquire().await.ok()?;
+        Some((line, self.turns.acquire().await.ok()?))
+    }
+
+    fn company(&self) -> MutexGuard<'_, Company> {
+        self.company.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,10 +273,16 @@ impl Tenant {
         self.debt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn charge(&self, begun: Instant) {
+    fn charge(&self, spent: Duration) {
         let mut debt = self.debt();
-        *debt = debt.charged(begun, Instant::now());
+        *debt = debt.charged(spent, Instant::now());
     }
+}
+
+/// What this thread has computed so far: a call is not charged for the time that others had its processor.
+fn computed_here() -> Duration {
+    let computed = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(computed).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -278,14 +327,26 @@ mod tests {
     #[test]
     fn who_owes_too_much_takes_turns_until_all_is_paid_off() {
         let begun = Instant::now();
-        let after = |ms| begun + Duration::from_millis(ms);
-        let debt = Debt { at: begun, ..Debt::none(2) };
-        assert!(!debt.charged(begun, after(20)).in_turns);
-        let owing = debt.charged(begun, after(20)).charged(after(20), after(41));
-        assert!(owing.in_turns && owing.at(after(60)).in_turns, "{:?}", owing.owed);
-        assert!(!owing.at(after(41) + DEBT_MAX * 2).in_turns);
-        let most = debt.charged(begun, after(60_000));
-        assert_eq!((most.owed, most.at(after(61_000)).in_turns), (DEBT_KEPT_MAX, false));
+        let (ms, debt) = (Duration::from_millis, Debt { at: begun, ..Debt::none(2) });
+        assert!(!debt.charged(ms(20), begun).in_turns);
+        let owing = debt.charged(ms(20), begun).charged(ms(1), begun);
+        assert!(owing.in_turns && owing.at(begun + ms(20)).in_turns);
+        assert!(!owing.at(begun + ms(21)).in_turns);
+        let most = debt.charged(ms(60_000), begun);
+        assert_eq!((most.owed, most.at(begun + ms(1000)).in_turns), (DEBT_KEPT_MAX, false));
+    }
+
+    #[test]
+    fn a_tenant_is_alone_until_another_calls_and_a_while_after_that() {
+        let (begun, mut company) = (Instant::now(), Company::default());
+        assert!(company.is_alone(HEAVY, begun));
+        company.join(HEAVY, begun);
+        company.join(HEAVY, begun);
+        assert_eq!((company.is_alone(HEAVY, begun), company.is_alone(LIGHT, begun)), (true, false));
+        company.join(LIGHT, begun);
+        company.join(LIGHT, begun + COMPANY);
+        let later = begun + COMPANY + Duration::from_nanos(1);
+        assert_eq!((company.is_alone(HEAVY, later), company.is_alone(LIGHT, later)), (false, true));
     }
 
     #[test]
@@ -323,7 +384,12 @@ mod tests {
     /// Owes more than may be owed.
     fn indebted(processors: &Processors, tenant: TenantId) -> Own<'_, Tenant> {
         let own = processors.tenants.of(tenant);
-        (own.own.debt().owed, own.own.debt().in_turns) = (DEBT_KEPT_MAX, true);
+        let mut debt = own.own.debt();
+        (debt.owed, debt.in_turns, debt.step) = (DEBT_KEPT_MAX, true, LONG_STEP * 2);
+        drop(debt);
+        // Not alone.
+        processors.company().join(HEAVY, Instant::now());
+        processors.company().join(LIGHT, Instant::now());
         own
     }
 
@@ -331,7 +397,7 @@ mod tests {
     async fn only_who_computed_too_much_waits_for_a_turn() {
         let processors = Processors::of(2).unwrap();
         let heavy = indebted(&processors, HEAVY);
-        let turn = processors.turn(&heavy.own).await;
+        let turn = processors.turn(HEAVY, &heavy.own).await;
         assert!(turn.is_some(), "there is one turn");
         assert!(processors.share(HEAVY, async {}).now_or_never().is_none(), "and it is taken");
         assert!(processors.share(LIGHT, async {}).now_or_never().is_some());
@@ -357,12 +423,12 @@ mod tests {
     async fn tenants_that_owe_are_served_by_turns_however_many_calls_each_has() {
         let processors = Processors::of(2).unwrap();
         let (heavy, light) = (indebted(&processors, HEAVY), indebted(&processors, LIGHT));
-        let turn = processors.turn(&heavy.own).await;
-        let mut more: Vec<_> = (0..5).map(|_| Box::pin(processors.turn(&heavy.own))).collect();
+        let turn = processors.turn(HEAVY, &heavy.own).await;
+        let mut more: Vec<_> = (0..5).map(|_| Box::pin(processors.turn(HEAVY, &heavy.own))).collect();
         for one in &mut more {
             assert!(one.now_or_never().is_none());
         }
-        let mut other = Box::pin(processors.turn(&light.own));
+        let mut other = Box::pin(processors.turn(LIGHT, &light.own));
         assert!((&mut other).now_or_never().is_none());
         drop(turn);
         // One of the same tenant stood in line before; the others come after the neighbour.
