@@ -381,15 +381,13 @@ mod tests {
         assert_ne!(where_it_goes_on(LIGHT).await.0, Some("plugin-slow".to_owned()));
     }
 
-    /// Owes more than may be owed.
+    /// Owes more than may be owed, and is not alone; however long the test takes.
     fn indebted(processors: &Processors, tenant: TenantId) -> Own<'_, Tenant> {
-        let own = processors.tenants.of(tenant);
-        let mut debt = own.own.debt();
-        (debt.owed, debt.in_turns, debt.step) = (DEBT_KEPT_MAX, true, LONG_STEP * 2);
-        drop(debt);
-        // Not alone.
-        processors.company().join(HEAVY, Instant::now());
-        processors.company().join(LIGHT, Instant::now());
+        let (own, later) = (processors.tenants.of(tenant), Instant::now() + Duration::from_secs(3600));
+        let debt = Debt { owed: DEBT_KEPT_MAX, at: later, in_turns: true, step: LONG_STEP * 2, ..*own.own.debt() };
+        *own.own.debt() = debt;
+        processors.company().join(HEAVY, later);
+        processors.company().join(LIGHT, later);
         own
     }
 
