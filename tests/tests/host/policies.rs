@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use switchboard::http::LocalAnswer;
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::VERSIONS_MAX;
 use switchboard_core::rules::zones::minutes_east;
 use switchboard_core::storage::{NewVersion, Storage};
 use switchboard_tests::account::{Account, TestSession, phone, write};
@@ -108,14 +107,7 @@ pub(crate) async fn damage(storage: &Storage, tenant: TenantId, name: &str) {
     version.sha256 = hex::encode(Sha256::digest(bytes));
     version.bytes = bytes.len() as u64;
     storage.put_artifact(tenant, &version.sha256, bytes, version.uploaded_at).await.unwrap();
-    let new = NewVersion {
-        tenant,
-        name,
-        version: &version,
-        subscription: None,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let new = NewVersion::without_plan(tenant, name, &version);
     let now = SystemClock.now();
     storage.keep_version(&new, |plugin, version| plugin.activate(version, now)).await.unwrap();
 }

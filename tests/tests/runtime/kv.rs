@@ -10,7 +10,7 @@ use switchboard_core::flow::responder_worker::{RunAnswer, RunTry};
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::id::{SessionId, TenantId};
-use switchboard_core::records::plugin::{Declared, Grants, PluginVersion, VERSIONS_MAX};
+use switchboard_core::records::plugin::{Declared, Grants, PluginVersion};
 use switchboard_core::storage::{NewVersion, Storage};
 use switchboard_runtime::types::Request;
 use switchboard_runtime::verbs::Verbs;
@@ -32,15 +32,7 @@ pub struct Keeper {
 pub async fn install(storage: &Storage, sha256: &str) {
     let version = PluginVersion::new(sha256, 4, Timestamp(NOW_MS), Declared::default());
     storage.put_artifact(TenantId::OPERATOR, &version.sha256, b"code", Timestamp(NOW_MS)).await.unwrap();
-    let (tenant, name) = (TenantId::OPERATOR, "guest");
-    let new = NewVersion {
-        tenant,
-        name,
-        version: &version,
-        subscription: None,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let new = NewVersion::without_plan(TenantId::OPERATOR, "guest", &version);
     storage.keep_version(&new, |_, _| ()).await.unwrap();
 }
 

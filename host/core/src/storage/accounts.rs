@@ -136,7 +136,7 @@ impl Storage {
         Ok(self.key_or_revoked(tenant, id).await?.filter(|record| record.revoked_at.is_none()))
     }
 
-    async fn key_or_revoked(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
+    pub(super) async fn key_or_revoked(&self, tenant: TenantId, id: KeyId) -> Result<Option<ApiKey>, StorageError> {
         let record: Option<ApiKey> = self.read(&keys::api_key(tenant, id)).await?;
         match record {
             Some(record) if self.outlived_its_session(&record).await? => Ok(None),

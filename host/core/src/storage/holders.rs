@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use super::changes::Moment;
-use super::{Storage, StorageError};
+use super::{Storage, StorageError, keys};
 use crate::records::account::{ApiKey, Tenant};
 
 /// Most keys that are remembered; with their tenants a kilobyte each, about.
@@ -59,12 +59,11 @@ impl Storage {
         {
             return Ok(Some(holder));
         }
-        // Whose it is tells what to watch; what was read before that is read again.
-        let Some(found) = self.resolve_key(text).await? else { return Ok(None) };
-        let before = changes.and_then(|changes| changes.moment(found.tenant));
-        let Some(key) = self.resolve_key(text).await?.filter(|key| key.tenant == found.tenant) else { return Ok(None) };
+        let Some((tenant, id)) = self.read(&keys::key_by_hash(&hash)).await? else { return Ok(None) };
+        let before = changes.and_then(|changes| changes.moment(tenant));
+        let Some(key) = self.key_or_revoked(tenant, id).await? else { return Ok(None) };
         let holder = Arc::new(self.holder_of(key).await?);
-        let after = changes.and_then(|changes| changes.moment(found.tenant));
+        let after = changes.and_then(|changes| changes.moment(tenant));
         if let Some(moment) = before.filter(|_| before == after) {
             self.holders.put(hash, moment, &holder);
         }

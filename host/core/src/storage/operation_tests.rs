@@ -221,14 +221,7 @@ fn component(n: u8) -> Vec<u8> {
 async fn upload(storage: &Storage, tenant: TenantId, name: &str, n: u8) -> Result<VersionKept, StorageError> {
     let version = version(n);
     storage.put_artifact(tenant, &version.sha256, &component(n), version.uploaded_at).await?;
-    let new = NewVersion {
-        tenant,
-        name,
-        version: &version,
-        subscription: None,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let new = NewVersion::without_plan(tenant, name, &version);
     storage.keep_version(&new, |plugin, version| plugin.activate(version, NOW)).await
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use sha2::{Digest, Sha256};
 
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::{Plugin, PluginVersion, VERSIONS_MAX};
+use switchboard_core::records::plugin::{Plugin, PluginVersion};
 use switchboard_core::storage::{NewVersion, VersionKept};
 
 use super::install::Faults;
@@ -111,8 +111,7 @@ impl Plugins {
         let asked = active.loaded.asked.clone();
         let version = PluginVersion { activated_at: Some(record.activated_at), asked, ..version };
         self.storage.put_artifact(tenant, &version.sha256, &component, now).await?;
-        let (store_bytes_max, versions_max) = (u64::MAX, VERSIONS_MAX);
-        let new = NewVersion { tenant, name, version: &version, subscription: None, store_bytes_max, versions_max };
+        let new = NewVersion::without_plan(tenant, name, &version);
         match self.storage.keep_version(&new, |plugin, version| plugin.activate(version, now)).await? {
             VersionKept::New(plugin, _) | VersionKept::Known(plugin, _) => Ok(plugin),
             VersionKept::Full { .. } => Ok(record.clone()),

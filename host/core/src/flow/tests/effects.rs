@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::flow::responder_worker::{Command, RUN_TRIES_MAX, ResponderWorker, Responders, RunAnswer, RunTry, Subscription};
 use crate::records::event::Event;
-use crate::records::plugin::{Declared, Grants, KvValue, KvWrite, PluginVersion, SendGrant, SessionGrant, VERSIONS_MAX};
+use crate::records::plugin::{Declared, Grants, KvValue, KvWrite, PluginVersion, SendGrant, SessionGrant};
 use crate::storage::{KvEffects, KvStorage, NewVersion};
 
 const COUNTER: &str = "operator/counter";
@@ -65,15 +65,7 @@ impl Host {
         let host = Self::start().await;
         let version = PluginVersion::new(&"0".repeat(64), 4, host.clock.now(), Declared::default());
         host.storage.put_artifact(TenantId::OPERATOR, &version.sha256, b"code", host.clock.now()).await.unwrap();
-        let (tenant, name) = (TenantId::OPERATOR, "counter");
-        let new = NewVersion {
-            tenant,
-            name,
-            version: &version,
-            subscription: None,
-            store_bytes_max: u64::MAX,
-            versions_max: VERSIONS_MAX,
-        };
+        let new = NewVersion::without_plan(TenantId::OPERATOR, "counter", &version);
         host.storage.keep_version(&new, |_, _| ()).await.unwrap();
         for (n, chat) in chats.enumerate() {
             host.receive(&chat, &format!("IN{n}")).await;

@@ -113,14 +113,7 @@ async fn the_oldest_versions_go_when_there_are_too_many_but_not_the_active_one_n
     done(activate(&storage, 1, false).await);
     let new = version(most + 1);
     storage.put_artifact(ACME, &new.sha256, &component(most + 1), new.uploaded_at).await.unwrap();
-    let wish = NewVersion {
-        tenant: ACME,
-        name: "reply",
-        version: &new,
-        subscription: None,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let wish = NewVersion::without_plan(ACME, "reply", &new);
     storage.keep_version(&wish, |_, _| {}).await.unwrap();
     let kept = numbers(&storage, ACME, "reply").await;
     assert_eq!((kept.len(), &kept[..3], kept.last()), (VERSIONS_MAX, &[1, 2, 4][..], Some(&101)));
@@ -137,14 +130,7 @@ async fn what_finds_no_room_is_refused_until_older_versions_may_go() {
     let keep = async |n: u8, store_bytes_max: u64| {
         let version = version(n);
         storage.put_artifact(ACME, &version.sha256, &component(n), version.uploaded_at).await.unwrap();
-        let new = NewVersion {
-            tenant: ACME,
-            name: "reply",
-            version: &version,
-            subscription: None,
-            store_bytes_max,
-            versions_max: VERSIONS_MAX,
-        };
+        let new = NewVersion { store_bytes_max, ..NewVersion::without_plan(ACME, "reply", &version) };
         storage.keep_version(&new, |_, _| {}).await.unwrap()
     };
     let used = 240_009;
@@ -188,14 +174,7 @@ async fn an_upload_that_was_broken_off_anywhere_leaves_the_version_or_nothing_an
 async fn a_version_without_its_component_is_not_kept() {
     let storage = storage();
     let version = version(1);
-    let new = NewVersion {
-        tenant: ACME,
-        name: "reply",
-        version: &version,
-        subscription: None,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let new = NewVersion::without_plan(ACME, "reply", &version);
     assert!(matches!(storage.keep_version(&new, |_, _| {}).await, Err(StorageError::Conflict)));
     // Put by another upload, at another time: that one goes on.
     storage.put_artifact(ACME, &version.sha256, &component(1), NOW).await.unwrap();
@@ -221,14 +200,7 @@ async fn a_responder_that_is_uploaded_begins_with_what_happens_from_then_on() {
     let version = version(1);
     storage.put_artifact(ACME, &version.sha256, &component(1), version.uploaded_at).await.unwrap();
     let (name, subscription) = ("reply", Some("1/reply"));
-    let new = NewVersion {
-        tenant: ACME,
-        name,
-        version: &version,
-        subscription,
-        store_bytes_max: u64::MAX,
-        versions_max: VERSIONS_MAX,
-    };
+    let new = NewVersion { subscription, ..NewVersion::without_plan(ACME, name, &version) };
     storage.keep_version(&new, |plugin, version| plugin.activate(version, NOW)).await.unwrap();
     let message = incoming("chat", "from", "IN4");
     storage.record_inbound(ACME, SESSION, NOW, &[message]).await.unwrap();

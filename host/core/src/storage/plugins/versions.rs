@@ -2,7 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::records::id::TenantId;
-use crate::records::plugin::{Grants, Plugin, PluginVersion};
+use crate::records::plugin::{Grants, Plugin, PluginVersion, VERSIONS_MAX};
 use crate::storage::cleanup::Leftover;
 use crate::storage::codec::{decode, encode};
 use crate::storage::engine::{Batch, Check};
@@ -25,6 +25,13 @@ pub struct NewVersion<'a> {
     pub store_bytes_max: u64,
     /// Most versions that the plugin may have.
     pub versions_max: usize,
+}
+
+impl<'a> NewVersion<'a> {
+    /// One that no plan bounds, and with which no subscription begins.
+    pub fn without_plan(tenant: TenantId, name: &'a str, version: &'a PluginVersion) -> Self {
+        Self { tenant, name, version, subscription: None, store_bytes_max: u64::MAX, versions_max: VERSIONS_MAX }
+    }
 }
 
 /// What became of a version that was to be kept.
