@@ -1,5 +1,7 @@
 //! The wiring of a host: the only place where everything meets. `rehearsal` wires one that is tried in memory.
 
+#[cfg(test)]
+mod dropped_tests;
 pub(crate) mod rehearsal;
 
 use std::net::SocketAddr;
@@ -34,8 +36,8 @@ use crate::config::PluginConfig;
 use crate::egress::{Fetches, GuardError, GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
 use crate::http::{
-    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, OwnHosts, SimControl,
-    Streams,
+    FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, OwnHosts, RequestIds,
+    SimControl, Streams,
 };
 use crate::key_usage::KeyUsage;
 use crate::links::{self, LinkKeys};
@@ -205,7 +207,7 @@ impl Host {
             file_places: FilePlaces::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
-            entropy: Arc::clone(&basics.entropy),
+            request_ids: RequestIds::new(Arc::clone(&basics.entropy)),
             ready: ready_seen,
             metrics: Arc::clone(&page),
         });
@@ -390,6 +392,7 @@ impl Basics {
             fetches,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            wakes: Arc::clone(&self.wakes),
             webhooks: OnceLock::new(),
         })
     }

@@ -11,22 +11,18 @@ const CHOICES_MAX: usize = 50;
 const WORD_CHARS_MAX: usize = 100;
 const TEXT_CHARS_MAX: usize = 4_096;
 const CHOICE: &[Known] = &[text("says", WORD_CHARS_MAX).required(), text("to", WORD_CHARS_MAX).required()];
+const SCREEN: &[Known] = &[
+    text("name", WORD_CHARS_MAX).required(),
+    text("text", TEXT_CHARS_MAX).required(),
+    objects("choices", CHOICES_MAX, CHOICE),
+];
 pub(crate) const KNOWN: &[Known] = &[
     texts("begin", CHOICES_MAX, WORD_CHARS_MAX).required(),
     text("first", WORD_CHARS_MAX).required(),
     whole("forget_after_minutes", 1, 43_200),
     // The host reads it: responders are told in this order.
     whole("order", 0, 1_000_000),
-    objects(
-        "screens",
-        SCREENS_MAX,
-        &[
-            text("name", WORD_CHARS_MAX).required(),
-            text("text", TEXT_CHARS_MAX).required(),
-            objects("choices", CHOICES_MAX, CHOICE),
-        ],
-    )
-    .required(),
+    objects("screens", SCREENS_MAX, SCREEN).required(),
 ];
 
 #[derive(Deserialize)]
@@ -57,10 +53,8 @@ fn same(one: &str, other: &str) -> bool {
 
 impl Config {
     fn screen(&self, name: &str) -> Result<&Screen, String> {
-        self.screens
-            .iter()
-            .find(|screen| screen.name == name)
-            .ok_or_else(|| format!("configuration: no screen is named {name}"))
+        let found = self.screens.iter().find(|screen| screen.name == name);
+        found.ok_or_else(|| format!("configuration: no screen is named {name}"))
     }
 
     /// The screen to show to somebody who stands at `place` and says this; none when it is no affair of the menu.
@@ -70,10 +64,8 @@ impl Config {
         }
         // A screen that is no longer there is where nobody can stand.
         let Some(here) = place.and_then(|place| self.screen(place).ok()) else { return Ok(None) };
-        match here.choices.iter().find(|choice| same(&choice.says, said)) {
-            Some(choice) => self.screen(&choice.to).map(Some),
-            None => Ok(Some(here)),
-        }
+        let choice = here.choices.iter().find(|choice| same(&choice.says, said));
+        choice.map_or(Ok(here), |choice| self.screen(&choice.to)).map(Some)
     }
 }
 

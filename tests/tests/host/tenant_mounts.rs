@@ -462,6 +462,9 @@ async fn a_host_name_is_its_tenants_once_the_operator_approved_it() {
     assert_eq!(approve(&account, json!(["hooks.shop.example"]), &account.tenant_key).await.status, 403);
     let approved = approve(&account, json!(["Hooks.Shop.example.", "b.example"]), ADMIN_KEY).await;
     assert_eq!((approved.status, &approved.json()["hosts"]), (200, &json!(["b.example", "hooks.shop.example"])));
+    let shown = account.http.json("GET", "/switchboard/v1/plugins/keeper", Some(&account.tenant_key), None).await.unwrap();
+    let urls = [format!("/t/{}/keeper", account.tenant), "//b.example/keeper".into(), "//hooks.shop.example/keeper".into()];
+    assert_eq!(shown.json()["urls"], json!(urls));
     for host in ["hooks.shop.example", "HOOKS.shop.example:8443", "b.example"] {
         assert_eq!(asked(host, "/keeper/open/acts", None).await, (200, String::new()), "{host}");
         assert_eq!(asked(host, "/keeper/acts", Some(&account.tenant_key)).await.0, 200, "{host}");

@@ -36,11 +36,12 @@ impl Inbox {
     /// When storage fails or the session is gone: WhatsApp is to deliver messages again.
     pub async fn record(&self, facts: &[NewFact]) -> Result<usize, StorageError> {
         let new = self.storage.record_facts(self.tenant, self.session, self.clock.now(), facts).await?;
+        // Also for what is old: whoever wrote it down before may have been cut off before it was told of.
+        self.wakes.events_have_more(self.tenant);
+        if facts.iter().any(|new| new.fact.has_file()) {
+            self.wakes.files_may_have_more();
+        }
         if new > 0 {
-            self.wakes.events_have_more(self.tenant);
-            if facts.iter().any(|new| new.fact.has_file()) {
-                self.wakes.files_may_have_more();
-            }
             let mut writers = Vec::new();
             for writer in facts.iter().filter_map(named_writer) {
                 if !writers.contains(&writer) {

@@ -9,6 +9,7 @@ pub mod guards;
 pub mod housekeeper;
 pub mod inbox;
 pub mod intake;
+pub mod lasting;
 pub mod media;
 pub mod media_worker;
 mod outage;

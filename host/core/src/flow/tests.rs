@@ -3,6 +3,7 @@
 mod deliveries;
 mod delivery_formats;
 mod delivery_order;
+mod dropped;
 mod effects;
 mod files;
 mod guards;
@@ -60,7 +61,10 @@ impl Host {
     }
 
     async fn start_with_seed(seed: u64) -> Self {
-        let storage = Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES]));
+        Self::start_over(Storage::in_memory(MasterKey::new([1; MASTER_KEY_BYTES])), seed).await
+    }
+
+    async fn start_over(storage: Storage, seed: u64) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp(1_750_000_000_000)));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let wakes = Arc::new(Wakes::default());

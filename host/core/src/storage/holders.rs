@@ -1,16 +1,12 @@
 //! Who holds a key: read at every request, so it is remembered for as long as nothing of the account changes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::changes::Moment;
+use super::remembered::Remembered;
 use super::{Storage, StorageError, keys};
 use crate::records::account::{ApiKey, Tenant};
-
-/// Most keys that are remembered; with their tenants a kilobyte each, about.
-const HOLDERS_MAX: usize = 8192;
 
 /// A key, and what its being good depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,24 +22,8 @@ pub struct Holder {
 /// SHA-256 of a key's text.
 type TextHash = [u8; 32];
 
-/// Keys that were looked up, with the moment at which they were so.
-#[derive(Default)]
-pub(super) struct Holders(RwLock<HashMap<TextHash, (Moment, Arc<Holder>)>>);
-
-impl Holders {
-    fn get(&self, hash: &TextHash) -> Option<(Moment, Arc<Holder>)> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
-    }
-
-    fn put(&self, hash: TextHash, moment: Moment, holder: &Arc<Holder>) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= HOLDERS_MAX && !all.contains_key(&hash) {
-            // Those that are used are soon there again.
-            all.clear();
-        }
-        all.insert(hash, (moment, Arc::clone(holder)));
-    }
-}
+/// Keys that were looked up.
+pub(super) type Holders = Remembered<TextHash, Arc<Holder>>;
 
 impl Storage {
     /// Who holds the key `text`; `None` where there is no such key, or only its session was left of it.
@@ -52,20 +32,17 @@ impl Storage {
     /// When the engine fails or a record is damaged.
     pub async fn holder(&self, text: &str) -> Result<Option<Arc<Holder>>, StorageError> {
         let hash: TextHash = Sha256::digest(text.as_bytes()).into();
-        let changes = self.engine.changes();
-        // While storage is down nobody is let in, remembered or not.
-        if let Some((moment, holder)) = self.holders.get(&hash).filter(|_| self.engine.health().is_ok())
-            && changes.and_then(|changes| changes.moment(holder.key.tenant)) == Some(moment)
+        if let Some((moment, holder)) = self.holders.get(&hash)
+            && self.holds_still(holder.key.tenant, moment)
         {
             return Ok(Some(holder));
         }
         let Some((tenant, id)) = self.read(&keys::key_by_hash(&hash)).await? else { return Ok(None) };
-        let before = changes.and_then(|changes| changes.moment(tenant));
+        let before = self.moment(tenant);
         let Some(key) = self.key_or_revoked(tenant, id).await? else { return Ok(None) };
         let holder = Arc::new(self.holder_of(key).await?);
-        let after = changes.and_then(|changes| changes.moment(tenant));
-        if let Some(moment) = before.filter(|_| before == after) {
-            self.holders.put(hash, moment, &holder);
+        if let Some(moment) = before.filter(|moment| self.holds_still(tenant, *moment)) {
+            self.holders.put(hash, moment, Arc::clone(&holder));
         }
         Ok(Some(holder))
     }

@@ -33,6 +33,7 @@ mod polls;
 mod quota;
 mod redb_engine;
 mod redb_file;
+mod remembered;
 mod retention;
 mod seal;
 mod sessions;
@@ -146,6 +147,7 @@ pub struct Storage {
     counting: Arc<counted::CountingEngine>,
     vault: Arc<Vault>,
     holders: Arc<holders::Holders>,
+    sessions: Arc<sessions::Sessions>,
 }
 
 impl Storage {
@@ -169,7 +171,8 @@ impl Storage {
     pub fn over(engine: Arc<dyn Engine>, master_key: MasterKey) -> Self {
         let counting = Arc::new(counted::CountingEngine::new(engine));
         let vault = Arc::new(Vault::new(master_key));
-        Self { engine: Arc::clone(&counting) as _, counting, vault, holders: Arc::default() }
+        let (holders, sessions) = Default::default();
+        Self { engine: Arc::clone(&counting) as _, counting, vault, holders, sessions }
     }
 
     /// Ends what was asked so far and lets go of the file, whoever else still holds a copy of this storage: from now on every

@@ -3,6 +3,7 @@
 use super::cleanup::Leftover;
 use super::codec::{decode, encode};
 use super::engine::{Batch, Check};
+use super::remembered::Remembered;
 use super::{CONFLICT_TRIES_MAX, NewKey, Storage, StorageError, keys};
 use crate::clock::Timestamp;
 use crate::records::event::{Event, Fact};
@@ -11,6 +12,9 @@ use crate::records::session::{Session, SessionState};
 
 /// The epoch of an owner while there is one machine.
 const OWNER_EPOCH: u64 = 1;
+
+/// Sessions that were looked up.
+pub(super) type Sessions = Remembered<(TenantId, SessionId), Session>;
 
 /// What is to change in a session's record; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +119,17 @@ impl Storage {
     /// # Errors
     /// When the engine fails or the record is damaged.
     pub async fn session(&self, tenant: TenantId, id: SessionId) -> Result<Option<Session>, StorageError> {
-        self.read(&keys::session(tenant, id)).await
+        if let Some((moment, session)) = self.sessions.get(&(tenant, id))
+            && self.holds_still(tenant, moment)
+        {
+            return Ok(Some(session));
+        }
+        let before = self.moment(tenant);
+        let session: Option<Session> = self.read(&keys::session(tenant, id)).await?;
+        if let (Some(moment), Some(session)) = (before.filter(|moment| self.holds_still(tenant, *moment)), &session) {
+            self.sessions.put((tenant, id), moment, session.clone());
+        }
+        Ok(session)
     }
 
     /// Every session of a tenant, by id.

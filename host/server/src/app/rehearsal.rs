@@ -22,7 +22,7 @@ use crate::accounts::Accounts;
 use crate::blobs::Incoming;
 use crate::egress::{GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
-use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, OwnHosts, Streams};
+use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, OwnHosts, RequestIds, Streams};
 use crate::media::{Downloads, Fetch, FetchError, Fetched, MediaSettings};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
@@ -41,8 +41,10 @@ pub(crate) struct RehearsalSettings {
     pub(crate) now: Timestamp,
     /// Where files of requests and compiled code lie; the caller's to remove.
     pub(crate) folder: PathBuf,
-    /// The binary that compiles and looks at media.
+    /// The binary that looks at media.
     pub(crate) program: PathBuf,
+    /// Who compiles.
+    pub(crate) compiler: Compiler,
     /// Who answers what plugins ask over HTTP.
     pub(crate) fetches: Arc<dyn FetchVerbs>,
 }
@@ -68,9 +70,13 @@ impl Rehearsal {
     /// # Errors
     /// When the folder cannot be used or the engine cannot be set up.
     pub(crate) fn open(settings: RehearsalSettings) -> Result<Self, StartError> {
-        let RehearsalSettings { now, folder, program, fetches } = settings;
-        let master_key = MasterKey::new([0; MASTER_KEY_BYTES]);
-        let storage = Storage::in_memory(master_key.clone());
+        Self::over(Storage::in_memory(master_key()), settings)
+    }
+
+    /// The same over a storage that was opened with [`master_key`].
+    pub(super) fn over(storage: Storage, settings: RehearsalSettings) -> Result<Self, StartError> {
+        let RehearsalSettings { now, folder, program, compiler, fetches } = settings;
+        let master_key = master_key();
         let clock = Arc::new(ManualClock::at(now));
         let basics = Basics::new(&storage, Arc::clone(&clock) as _, Arc::new(SeededEntropy::new(SEED)));
         let metrics = Arc::<Metrics>::default();
@@ -81,7 +87,7 @@ impl Rehearsal {
         let sessions = basics.sessions(WhatsAppNetwork::none(), SessionSettings::default(), &metrics, &media, None);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, fetches);
-        let runtime = Runtime::new(runtime_settings(folder, program), Arc::clone(&verbs) as Arc<dyn Verbs>)?;
+        let runtime = Runtime::new(runtime_settings(folder, compiler), Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &master_key);
         plugins.begin_empty();
         let page = basics.metrics_page(metrics, &sessions);
@@ -107,7 +113,7 @@ impl Rehearsal {
             file_places: FilePlaces::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
-            entropy: Arc::clone(&basics.entropy),
+            request_ids: RequestIds::new(Arc::clone(&basics.entropy)),
             ready: ready_seen,
             metrics: page,
         });
@@ -117,11 +123,16 @@ impl Rehearsal {
     }
 }
 
-fn runtime_settings(folder: PathBuf, program: PathBuf) -> RuntimeSettings {
+/// What every rehearsal is sealed with: nothing of it lasts.
+pub(super) fn master_key() -> MasterKey {
+    MasterKey::new([0; MASTER_KEY_BYTES])
+}
+
+fn runtime_settings(folder: PathBuf, compiler: Compiler) -> RuntimeSettings {
     RuntimeSettings {
         small: ClassSettings { places: PLACES, ..ClassSettings::small() },
         large: ClassSettings { places: PLACES, ..ClassSettings::large() },
-        compiler: Compiler::Child { program },
+        compiler,
         // One rehearsal follows the other, and the component is the same.
         cache_folder: Some(folder.join("compiled")),
         cache_key: [0; 32],

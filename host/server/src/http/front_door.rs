@@ -10,7 +10,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use switchboard_core::clock::Clock;
-use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
@@ -30,6 +29,7 @@ use super::mounts::{Found, Lookup};
 use super::own_hosts::OwnHosts;
 use super::own_routes::{busy, is_own};
 use super::problem::{Answer, Problem, json as json_answer, whole};
+use super::request_ids::RequestIds;
 use super::streams::Streams;
 use crate::accounts::Accounts;
 use crate::media::{Downloads, LINK_PATH, MediaRoom};
@@ -97,7 +97,7 @@ pub struct FrontDoor {
     /// Streams of events that are open.
     pub(crate) streams: Streams,
     /// Draws request ids.
-    pub entropy: Arc<dyn Entropy>,
+    pub(crate) request_ids: RequestIds,
     /// Whether the host serves: `/readyz`.
     pub ready: tokio::sync::watch::Receiver<bool>,
     /// What is counted: `/metrics`.
@@ -118,7 +118,7 @@ impl Answers for FrontDoor {
 impl FrontDoor {
     async fn answer_one(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         let client = self.limits.client(peer, &request);
-        let request_id = self.draw_request_id();
+        let request_id = self.request_ids.draw();
         let head = request.method() == Method::HEAD;
         let mut answer = match request.uri().path() {
             "/metrics" => self.metrics(&request).await,
@@ -147,12 +147,6 @@ impl FrontDoor {
             answer.headers_mut().insert("x-request-id", id);
         }
         answer
-    }
-
-    fn draw_request_id(&self) -> String {
-        let mut random = [0; 12];
-        self.entropy.fill(&mut random);
-        format!("req_{}", hex::encode(random))
     }
 
     fn readiness(&self) -> Answer {

@@ -1,5 +1,6 @@
 //! One exchange over a stream of bytes: with a listener of this machine, or with a front door that has none.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::FrontDoor;
-use super::listener::Answers;
+use super::listener::answered;
 
 /// Longest exchange; the longest poll takes 60 s.
 pub(super) const EXCHANGE_WAIT: Duration = Duration::from_secs(90);
@@ -101,6 +102,21 @@ pub(crate) async fn ask(
     headers: &[(String, String)],
     body: Vec<u8>,
 ) -> Result<LocalAnswer, LocalClientError> {
+    ask_holding(door, method, path_and_query, headers, body, ()).await
+}
+
+/// The same; `place` is held until the request has come to its end, perhaps after its caller went away.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) async fn ask_holding(
+    door: &Arc<FrontDoor>,
+    method: &str,
+    path_and_query: &str,
+    headers: &[(String, String)],
+    body: Vec<u8>,
+    place: impl Clone + Send + 'static,
+) -> Result<LocalAnswer, LocalClientError> {
     let mut request = Request::builder().method(method).uri(path_and_query);
     for (name, value) in headers {
         request = request.header(name, value);
@@ -108,8 +124,8 @@ pub(crate) async fn ask(
     let request = request.body(Full::new(Bytes::from(body)))?;
     let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
     let service = service_fn(|request| {
-        let door = Arc::clone(door);
-        async move { Ok::<_, std::convert::Infallible>(door.answer(request, IpAddr::V4(Ipv4Addr::LOCALHOST)).await) }
+        let answer = answered(Arc::clone(door) as _, request, IpAddr::V4(Ipv4Addr::LOCALHOST), place.clone());
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let serving = server::Builder::new().serve_connection(TokioIo::new(theirs), service);
     let answered = tokio::time::timeout(EXCHANGE_WAIT, exchange(ours, request));

@@ -1,5 +1,6 @@
 //! Takes connections, a bounded number of them, and drains them when the host stops.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use switchboard_core::flow::lasting::lasting;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::problem::Answer;
 
-/// Connections that are open at once; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 8192;
+/// Connections that are open at once, and those whose last request goes on without them; more wait in the system's queue.
+const CONNECTIONS_MAX: u32 = 8192;
 /// How long a client may take to send the head of a request.
 const HEAD_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of the head of a request.
@@ -65,7 +67,7 @@ impl Listener {
 
     /// Serves until `stop` says so, then lets requests under way end, however long they take. Dropping it cuts them off.
     pub(crate) async fn serve(self, door: Arc<dyn Answers>, mut stop: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         let mut connections = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
@@ -82,15 +84,31 @@ impl Listener {
                 },
             };
             let (door, stop) = (Arc::clone(&door), stop.clone());
-            connections.spawn(async move {
-                serve_connection(stream, peer, door, stop).await;
-                drop(place);
-            });
+            connections.spawn(serve_connection(stream, peer, door, stop, Arc::new(place)));
             while connections.try_join_next().is_some() {}
         }
         drop(self.listener);
         while connections.join_next().await.is_some() {}
+        // Those that go on without their clients. An error means that the places are gone, and nobody closes them.
+        let _ = places.acquire_many(CONNECTIONS_MAX).await;
     }
+}
+
+/// Lets `door` answer. A request that may change something goes on to its end even if its client goes away, and holds `place` until
+/// then: what it has begun is not left half done.
+pub(super) async fn answered(
+    door: Arc<dyn Answers>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    place: impl Send + 'static,
+) -> Answer {
+    let changes = !request.method().is_safe();
+    let answering = async move {
+        let answer = door.answer(request, peer).await;
+        drop(place);
+        answer
+    };
+    if changes { lasting(answering).await } else { answering.await }
 }
 
 /// Returns when the host stops.
@@ -99,13 +117,19 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn serve_connection(stream: TcpStream, peer: IpAddr, door: Arc<dyn Answers>, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    door: Arc<dyn Answers>,
+    mut stop: watch::Receiver<bool>,
+    place: Arc<OwnedSemaphorePermit>,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
     let service = service_fn(move |request| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, std::convert::Infallible>(door.answer(request, peer).await) }
+        let answer = answered(Arc::clone(&door), request, peer, Arc::clone(&place));
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -26,13 +26,17 @@ mod own_hosts;
 mod own_routes;
 mod places;
 mod problem;
+mod request_ids;
 mod streams;
 mod upload;
 
 pub(crate) use bodies::FilePlaces;
 pub(crate) use idempotency::OnceRuns;
 pub(crate) use in_process::ask;
+#[cfg(test)]
+pub(crate) use in_process::ask_holding;
 pub(crate) use own_hosts::OwnHosts;
+pub(crate) use request_ids::RequestIds;
 pub(crate) use streams::Streams;
 
 pub use front_door::{FrontDoor, SimControl, SimControlAnswer};

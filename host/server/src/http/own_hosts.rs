@@ -40,6 +40,12 @@ impl OwnHosts {
         self.owners.read().unwrap_or_else(PoisonError::into_inner).get(host).copied()
     }
 
+    /// The host names of a tenant, in order.
+    pub(super) fn of(&self, tenant: TenantId) -> BTreeSet<String> {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        owners.iter().filter(|(_, owner)| **owner == tenant).map(|(host, _)| host.clone()).collect()
+    }
+
     /// The turn to change them, until it is dropped.
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await

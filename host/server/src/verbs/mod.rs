@@ -13,6 +13,7 @@ use switchboard_core::clock::Clock;
 use switchboard_core::entropy::Entropy;
 use switchboard_core::flow::intake::{Intake, IntakeError};
 use switchboard_core::flow::media::MediaRefusal;
+use switchboard_core::flow::wakes::Wakes;
 use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{BatchId, KeyId, MessageId, SessionId, draw_public_number};
@@ -68,6 +69,7 @@ pub(crate) struct HostVerbs {
     pub(crate) fetches: Arc<dyn FetchVerbs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) wakes: Arc<Wakes>,
     /// Set when the host starts: they need the plugins, which need the verbs.
     pub(crate) webhooks: OnceLock<Webhooks>,
 }

@@ -1,9 +1,11 @@
 //! The verbs for groups, people and presence: what was asked is checked here, then the session asks WhatsApp.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use switchboard_core::flow::lasting::lasting;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::content::Person;
 use switchboard_core::records::event::CONTACT_CHANGED;
@@ -98,15 +100,18 @@ impl HostVerbs {
 
     /// Writes down what a session learned about somebody.
     async fn learn(&self, caller: &Principal, session: SessionId, learned: &Learned) -> Result<KnownContact, VerbError> {
-        let wakes = &self.hooks()?.wakes;
-        let told = wakes.is_answered(caller.tenant, CONTACT_CHANGED);
-        let learned = self.storage.learn_contact(caller.tenant, session, self.clock.now(), learned, told).await;
+        let (wakes, storage) = (Arc::clone(&self.wakes), self.storage.clone());
+        let (tenant, learned, now) = (caller.tenant, learned.clone(), self.clock.now());
+        let kept = lasting(async move {
+            let told = wakes.is_answered(tenant, CONTACT_CHANGED);
+            let kept = storage.learn_contact(tenant, session, now, &learned, told).await;
+            if kept.as_ref().is_ok_and(|learnt| learnt.as_ref().is_some_and(|learnt| learnt.told)) {
+                wakes.events_have_more(tenant);
+            }
+            kept
+        });
         let full = || VerbError::Conflict(format!("the session knows {CONTACTS_MAX} people, which is the limit"));
-        let learnt = learned.map_err(unavailable)?.ok_or_else(full)?;
-        if learnt.told {
-            wakes.events_have_more(caller.tenant);
-        }
-        Ok(learnt.contact)
+        Ok(kept.await.map_err(unavailable)?.ok_or_else(full)?.contact)
     }
 }
 

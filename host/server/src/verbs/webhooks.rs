@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use switchboard_core::flow::lasting::lasting;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{SessionId, WebhookId};
 use switchboard_core::records::webhook::{Attempt, SigningMethod, WebhookEndpoint};
@@ -122,7 +123,8 @@ impl WebhookVerbs for HostVerbs {
             skip_backlog: before.disabled_reason.is_none(),
             ..WebhookChange::default()
         };
-        self.hooks()?.change(caller, id, change).await.map_err(refused)
+        let (hooks, caller) = (self.hooks()?.clone(), caller.clone());
+        lasting(async move { hooks.change(&caller, id, change).await }).await.map_err(refused)
     }
 
     async fn delete_endpoint(&self, caller: &Principal, plugin: &str, id: WebhookId) -> Result<(), VerbError> {
@@ -141,7 +143,8 @@ impl WebhookVerbs for HostVerbs {
     async fn test_endpoint(&self, caller: &Principal, plugin: &str, id: WebhookId) -> Result<String, VerbError> {
         need(caller, RESOURCE, "write")?;
         self.own_hook(caller, plugin, id).await?;
-        self.hooks()?.test(caller, id).await.map_err(refused)
+        let (hooks, caller) = (self.hooks()?.clone(), caller.clone());
+        lasting(async move { hooks.test(&caller, id).await }).await.map_err(refused)
     }
 
     async fn endpoint_attempts(

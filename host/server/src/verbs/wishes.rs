@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use switchboard_core::flow::intake::{AcceptedBatch, BatchWish, IntakeError, SendWish};
+use switchboard_core::flow::lasting::lasting;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{BatchId, MessageId, SessionId};
 use switchboard_core::records::message::Message;
@@ -37,10 +38,16 @@ impl HostVerbs {
         let added = settings.iter().filter(|(name, value)| !value.is_null() && !there.settings.contains_key(*name));
         check_settings(there.settings.len() + added.count(), &settings)?;
         let change = SessionChange { name, settings, ..SessionChange::default() };
-        let changed = self.storage.change_session(caller.tenant, id, self.clock.now(), &change).await;
-        let changed = changed.map_err(unavailable)?.ok_or(VerbError::NotFound)?;
-        self.sessions.settings_changed(&there, &changed);
-        Ok(changed)
+        let (storage, sessions) = (self.storage.clone(), Arc::clone(&self.sessions));
+        let (tenant, now) = (caller.tenant, self.clock.now());
+        let changed = lasting(async move {
+            let changed = storage.change_session(tenant, id, now, &change).await;
+            if let Ok(Some(changed)) = &changed {
+                sessions.settings_changed(&there, changed);
+            }
+            changed
+        });
+        changed.await.map_err(unavailable)?.ok_or(VerbError::NotFound)
     }
 
     /// A code that links the session when it is typed into the phone of this number.
@@ -129,7 +136,14 @@ impl HostVerbs {
         if caller.test && !there.test {
             return Err(VerbError::Denied("this is a test key: it takes back nothing but what a test key sent".to_owned()));
         }
-        match self.storage.cancel_message(caller.tenant, id, self.clock.now()).await.map_err(unavailable)? {
+        let (storage, wakes) = (self.storage.clone(), Arc::clone(&self.wakes));
+        let (tenant, now) = (caller.tenant, self.clock.now());
+        let cancelled = lasting(async move {
+            let cancelled = storage.cancel_message(tenant, id, now).await;
+            wakes.events_have_more(tenant);
+            cancelled
+        });
+        match cancelled.await.map_err(unavailable)? {
             Cancelled::Done(message) => Ok(*message),
             Cancelled::TooLate(message) => {
                 Err(VerbError::Conflict(format!("the message is {}: it is too late to take it back", message.state.name())))

@@ -202,6 +202,8 @@ impl Sessions {
 
     /// Remembers where a session stands that does not run, and brings it back when that is not to last.
     fn rest(&self, session: &Session) {
+        // That it stands there is an event.
+        self.deps.wakes.events_have_more(session.tenant);
         if session.state != SessionState::Created
             && let Ok(mut resting) = self.resting.lock()
         {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::guards::{Guards, Question};
+use super::lasting::lasting;
 use super::media::{MediaDesk, MediaRefusal, Moment};
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
@@ -252,11 +253,19 @@ impl Intake {
         let mut over = None;
         for _ in 0..COMMIT_TRIES_MAX {
             acceptance.charges = self.charges_of(tenant, &acceptance.messages, acting).await?;
-            match self.storage.accept(tenant, &acceptance).await {
-                Ok(()) => {
-                    self.wake(&acceptance.messages);
-                    return Ok(Committed::Now(Box::new(acceptance), over));
+            let (storage, wakes) = (self.storage.clone(), Arc::clone(&self.wakes));
+            // A caller that is gone by now still has its message sent.
+            let kept = lasting(async move {
+                let kept = storage.accept(tenant, &acceptance).await;
+                if kept.is_ok() {
+                    wake(&wakes, &acceptance.messages);
                 }
+                (kept, acceptance)
+            });
+            let kept = kept.await;
+            acceptance = kept.1;
+            match kept.0 {
+                Ok(()) => return Ok(Committed::Now(Box::new(acceptance), over)),
                 Err(StorageError::Conflict) => {
                     // The same request came twice at once, and the other one was first.
                     if let Some(mark) = self.made_before(acceptance.once.as_ref()).await? {
@@ -298,15 +307,6 @@ impl Intake {
         }
         if let Some(record) = &mut acceptance.batch {
             record.id = BatchId(base.0);
-        }
-    }
-
-    fn wake(&self, messages: &[Message]) {
-        let sessions: HashSet<SessionId> = messages.iter().map(|message| message.session).collect();
-        sessions.into_iter().for_each(|session| self.wakes.outbox_has_more(session));
-        if messages.iter().any(|message| message.test || message.schedule.send_at.or(message.schedule.expires_at).is_some())
-        {
-            self.wakes.timer_was_set();
         }
     }
 
@@ -462,4 +462,13 @@ fn cut(acceptance: &mut Acceptance, reached: Reached, room: u64) -> Result<Reach
     acceptance.messages.truncate(usize::try_from(room).unwrap_or(usize::MAX));
     record.messages = acceptance.messages.len() as u64;
     Ok(reached)
+}
+
+/// Tells those who send of messages that were accepted.
+fn wake(wakes: &Wakes, messages: &[Message]) {
+    let sessions: HashSet<SessionId> = messages.iter().map(|message| message.session).collect();
+    sessions.into_iter().for_each(|session| wakes.outbox_has_more(session));
+    if messages.iter().any(|message| message.test || message.schedule.send_at.or(message.schedule.expires_at).is_some()) {
+        wakes.timer_was_set();
+    }
 }

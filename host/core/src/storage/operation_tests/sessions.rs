@@ -241,3 +241,31 @@ async fn a_client_that_was_told_to_stop_writes_nothing_into_the_rows_of_the_devi
     new.commit(fresh).await.unwrap();
     assert_eq!(new.get(TABLE, b"identity").await.unwrap().unwrap(), b"of the new device");
 }
+
+#[tokio::test]
+async fn a_session_is_read_once_until_something_of_its_account_changes() {
+    let engine = test_engine();
+    let storage = Storage::over(Arc::clone(&engine) as _, master_key(1));
+    add_session(&storage, ACME, SESSION).await;
+    let look_up = async || {
+        let before = engine.reads.load(Ordering::Relaxed);
+        let session = storage.session(ACME, SESSION).await.unwrap();
+        (session, engine.reads.load(Ordering::Relaxed) - before)
+    };
+    let there = session(ACME, SESSION);
+    assert_eq!(look_up().await, (Some(there.clone()), 1));
+    add_session(&storage, GLOBEX, NEIGHBOUR).await;
+    assert_eq!(look_up().await, (Some(there.clone()), 0));
+    assert_eq!(storage.session(GLOBEX, SESSION).await.unwrap(), None, "another account's is not there");
+
+    let change = SessionChange { name: Some("sales".to_owned()), ..SessionChange::default() };
+    let changed = storage.change_session(ACME, SESSION, LATER, &change).await.unwrap();
+    assert_ne!(changed, Some(there));
+    assert_eq!(look_up().await, (changed.clone(), 1));
+    assert_eq!(look_up().await, (changed, 0));
+    assert!(storage.delete_session(ACME, SESSION, LATER).await.unwrap());
+    assert_eq!(look_up().await, (None, 1));
+    assert_eq!(look_up().await, (None, 1), "what is not there is not remembered");
+    storage.close();
+    assert!(matches!(storage.session(ACME, SESSION).await, Err(StorageError::Closed)));
+}

@@ -261,7 +261,6 @@ impl FrontDoor {
     async fn cancel_message(&self, call: Call) -> Answered {
         let caller = self.tenant(call.headers(), "messages", "write").await?;
         let message = self.verbs.cancel(&caller, call.id(0)?).await?;
-        self.wakes.events_have_more(caller.tenant);
         Ok(json_answer(StatusCode::OK, &message_json(&message)))
     }
 

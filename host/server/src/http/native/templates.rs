@@ -162,7 +162,7 @@ impl FrontDoor {
         let wish: TemplateWish = call.json(JSON_BYTES_MAX).await?;
         let now = self.clock.now();
         let template = Template {
-            id: TemplateId(draw_public_number(&*self.entropy)),
+            id: TemplateId(draw_public_number(&*self.verbs.entropy)),
             tenant: caller.tenant,
             name: wish.name,
             language: wish.language,
@@ -174,7 +174,7 @@ impl FrontDoor {
         let mut template = self.checked_template(template).await?;
         for _ in 0..DRAW_TRIES_MAX {
             match self.storage.create_template(&template).await {
-                Err(StorageError::Conflict) => template.id = TemplateId(draw_public_number(&*self.entropy)),
+                Err(StorageError::Conflict) => template.id = TemplateId(draw_public_number(&*self.verbs.entropy)),
                 outcome => {
                     stored(outcome?, &template)?;
                     return Ok(json_answer(StatusCode::CREATED, &template_json(&template)));

@@ -19,7 +19,7 @@ use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::event_json::iso_8601;
 use switchboard_core::storage::{NewKey, SecretKept};
-use switchboard_runtime::{ConfigFault, inspect};
+use switchboard_runtime::{Compiler, ConfigFault, inspect};
 
 use super::super::Failed;
 use super::case::{Case, GivenSession, as_text};
@@ -105,7 +105,9 @@ impl Stage {
         let mocks = Arc::new(Mocks::new(std::mem::take(&mut case.http)));
         let now = case.begins_at().map_err(NoStage::Case)?;
         let (fetches, folder) = (Arc::clone(&mocks) as _, folder.to_owned());
-        let mut host = Rehearsal::open(RehearsalSettings { now, folder, program, fetches }).map_err(NoStage::case)?;
+        let compiler = Compiler::Child { program: program.clone() };
+        let settings = RehearsalSettings { now, folder, program, compiler, fetches };
+        let mut host = Rehearsal::open(settings).map_err(NoStage::case)?;
         let observed = Arc::new(Observed { plugins: Arc::clone(&host.plugins), kept: Mutex::default() });
         host.responders.responders = Arc::clone(&observed) as _;
         let (name, owner) = (tested.name.clone(), tested.owner());

@@ -1,7 +1,6 @@
 //! Grants of a plugin: looked at and given, by themselves or together with an upload or an activation.
 
 use std::fmt;
-use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::de::value::MapAccessDeserializer;
@@ -13,7 +12,6 @@ use switchboard_core::records::plugin::Grants;
 
 use super::super::refusals::grant_problem;
 use super::super::{Answered, Call, JSON_BYTES_MAX};
-use super::lasting;
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::json as json_answer;
 use crate::plugins::{GrantStanding, GrantWish, InstallError};
@@ -78,20 +76,14 @@ impl FrontDoor {
 
     pub(super) async fn set_plugin_grants(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
-        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let name = call.param(0).to_owned();
         self.stored_plugin(owner, &name).await?;
         let grants: Grants = call.json(JSON_BYTES_MAX).await?;
-        let set = async move {
-            match plugins.set_grants(owner, &name, grants).await {
-                Ok(_) => plugins.grants(owner, &name).await.map(Ok),
-                Err(error) => Ok(Err(error)),
-            }
-        };
-        let standing = lasting(set).await?.map_err(|error| match error {
+        self.plugins.set_grants(owner, &name, grants).await.map_err(|error| match error {
             // The whole body is the grants.
             InstallError::Grants(fault) => grant_problem(&[], &fault),
             other => other.into(),
         })?;
-        Ok(json_answer(StatusCode::OK, &standing_json(&standing)))
+        Ok(json_answer(StatusCode::OK, &standing_json(&self.plugins.grants(owner, &name).await?)))
     }
 }

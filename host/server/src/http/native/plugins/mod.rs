@@ -6,8 +6,6 @@ mod runs;
 mod secrets;
 mod versions;
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Deserializer};
@@ -15,7 +13,7 @@ use serde_json::{Value, json};
 
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::{KeyId, TenantId};
-use switchboard_core::records::plugin::{Mount, Plugin};
+use switchboard_core::records::plugin::{Mount, Plugin, own_place};
 use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::ARTIFACT_BYTES_MAX;
 
@@ -24,7 +22,7 @@ use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer};
-use crate::plugins::{GrantWish, Install, InstallError, Plugins, ROUTER_INTERFACE, Standing, wanting};
+use crate::plugins::{GrantWish, Install, InstallError, ROUTER_INTERFACE, Standing, wanting};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
@@ -86,46 +84,8 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
     Value::deserialize(deserializer).map(Some)
 }
 
-fn plugin_json(plugins: &Plugins, plugin: &Plugin) -> Value {
-    let (state, why) = match plugins.standing(plugin.tenant, &plugin.name) {
-        Standing::Active => ("active", None),
-        Standing::Stopped => ("stopped", None),
-        Standing::Broken(why) => ("broken", Some(why)),
-    };
-    let active = plugins.find(plugin.tenant, &plugin.name);
-    let (calls, last_us) = active.as_ref().map_or((0, 0), |active| active.usage());
-    let missing: Vec<String> = wanting(plugin).into_iter().chain(plugins.deaf(plugin)).collect();
-    let class = active.map(|active| active.loaded.class);
-    let owner = if plugin.tenant == TenantId::OPERATOR { "operator" } else { "tenant" };
-    let urls = if plugin.interfaces.iter().any(|interface| interface == ROUTER_INTERFACE) {
-        plugin.places().iter().map(Mount::url).collect()
-    } else {
-        Vec::new()
-    };
-    json!({
-        "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
-        "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "class": class, "interfaces": plugin.interfaces,
-        "mounts": plugin.mounts, "urls": urls, "config": plugin.config, "grants": plugin.grants, "asked": plugin.asked,
-        "missing": missing, "activated_at": plugin.activated_at,
-        "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
-    })
-}
-
 fn no_plugin() -> Problem {
     Problem::not_found("there is no plugin of this name")
-}
-
-/// Lets a change go on to its end even if whoever asked for it does not wait.
-async fn lasting<T: Send + 'static>(
-    change: impl Future<Output = Result<T, InstallError>> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::spawn(change).await {
-        Ok(done) => done.map_err(Problem::from),
-        Err(error) => {
-            tracing::error!(%error, "a change of a plugin broke down");
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the host failed"))
-        }
-    }
 }
 
 /// Whose plugins a call is about, and the key that makes it.
@@ -137,6 +97,42 @@ struct Asking {
 }
 
 impl FrontDoor {
+    /// A plugin as the API shows it.
+    fn plugin_json(&self, plugin: &Plugin) -> Value {
+        let plugins = &self.plugins;
+        let (state, why) = match plugins.standing(plugin.tenant, &plugin.name) {
+            Standing::Active => ("active", None),
+            Standing::Stopped => ("stopped", None),
+            Standing::Broken(why) => ("broken", Some(why)),
+        };
+        let active = plugins.find(plugin.tenant, &plugin.name);
+        let (calls, last_us) = active.as_ref().map_or((0, 0), |active| active.usage());
+        let missing: Vec<String> = wanting(plugin).into_iter().chain(plugins.deaf(plugin)).collect();
+        let class = active.map(|active| active.loaded.class);
+        let owner = if plugin.tenant == TenantId::OPERATOR { "operator" } else { "tenant" };
+        json!({
+            "name": plugin.name, "owner": owner, "state": state, "why": why, "sha256": plugin.sha256,
+            "version": plugin.version, "latest": plugin.latest, "bytes": plugin.bytes, "class": class,
+            "interfaces": plugin.interfaces, "mounts": plugin.mounts, "urls": self.urls(plugin), "config": plugin.config,
+            "grants": plugin.grants, "asked": plugin.asked, "missing": missing, "activated_at": plugin.activated_at,
+            "created_at": plugin.created_at, "calls": calls, "last_us": last_us,
+        })
+    }
+
+    /// Where the router of a plugin is reached: below the tenant's own place, and at the host names that the tenant has.
+    fn urls(&self, plugin: &Plugin) -> Vec<String> {
+        if !plugin.interfaces.iter().any(|interface| interface == ROUTER_INTERFACE) {
+            return Vec::new();
+        }
+        let (places, own) = (plugin.places(), own_place(plugin.tenant));
+        let mut urls: Vec<String> = places.iter().map(Mount::url).collect();
+        for host in self.own_hosts.of(plugin.tenant) {
+            let below = places.iter().filter_map(|place| place.prefix.strip_prefix(&own));
+            urls.extend(below.map(|rest| format!("//{host}{rest}")));
+        }
+        urls
+    }
+
     /// Whose plugins the caller looks at. A key that may change them may look at them, too.
     async fn plugins_read(&self, call: &Call) -> Result<Asking, Problem> {
         self.plugin_owner(call, &["read", "write"]).await
@@ -168,17 +164,16 @@ impl FrontDoor {
     async fn list_plugins(&self, call: Call) -> Answered {
         let owner = self.plugins_read(&call).await?.owner;
         let stored = self.storage.plugins(owner).await?;
-        let shown: Vec<Value> = stored.iter().map(|plugin| plugin_json(&self.plugins, plugin)).collect();
+        let shown: Vec<Value> = stored.iter().map(|plugin| self.plugin_json(plugin)).collect();
         Ok(json_answer(StatusCode::OK, &json!({ "plugins": shown })))
     }
 
     async fn install_plugin(&self, call: Call) -> Answered {
         let asking = self.plugins_write(&call).await?;
         let install = read_upload(call, &asking).await?;
-        let plugins = Arc::clone(&self.plugins);
-        let installed = lasting(async move { plugins.install(install).await }).await?;
+        let installed = self.plugins.install(install).await?;
         let status = if installed.new { StatusCode::CREATED } else { StatusCode::OK };
-        let mut shown = plugin_json(&self.plugins, &installed.record);
+        let mut shown = self.plugin_json(&installed.record);
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("uploaded".to_owned(), versions::version_json(&installed.version, &installed.record));
         }
@@ -188,22 +183,20 @@ impl FrontDoor {
     async fn show_plugin(&self, call: Call) -> Answered {
         let owner = self.plugins_read(&call).await?.owner;
         let plugin = self.stored_plugin(owner, call.param(0)).await?;
-        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &plugin)))
+        Ok(json_answer(StatusCode::OK, &self.plugin_json(&plugin)))
     }
 
     async fn change_plugin(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
-        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let name = call.param(0).to_owned();
         let change: PluginChange = call.json(JSON_BYTES_MAX).await?;
-        let record = lasting(async move { plugins.stop(owner, &name, change.stopped).await }).await?;
-        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+        let record = self.plugins.stop(owner, &name, change.stopped).await?;
+        Ok(json_answer(StatusCode::OK, &self.plugin_json(&record)))
     }
 
     async fn delete_plugin(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
-        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
-        let gone = lasting(async move { plugins.delete(owner, &name).await }).await?;
-        if gone { Ok(no_content()) } else { Err(no_plugin()) }
+        if self.plugins.delete(owner, call.param(0)).await? { Ok(no_content()) } else { Err(no_plugin()) }
     }
 
     async fn show_plugin_config(&self, call: Call) -> Answered {
@@ -213,17 +206,16 @@ impl FrontDoor {
 
     async fn set_plugin_config(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
-        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let name = call.param(0).to_owned();
         self.stored_plugin(owner, &name).await?;
         let config: Value = call.json(JSON_BYTES_MAX).await?;
-        let set = async move { Ok(plugins.set_config(owner, &name, config).await) };
-        let record = lasting(set).await?.map_err(|error| match error {
+        let record = self.plugins.set_config(owner, &name, config).await.map_err(|error| match error {
             // The whole body is the configuration.
             InstallError::Invalid { field: "config", why } => Problem::invalid_at(&[], why),
             InstallError::Config(faults) => config_problem(&[], &faults),
             other => other.into(),
         })?;
-        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+        Ok(json_answer(StatusCode::OK, &self.plugin_json(&record)))
     }
 }
 

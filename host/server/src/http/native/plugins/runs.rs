@@ -1,7 +1,5 @@
 //! Runs of a plugin's responder: those that wait and those that were set aside, which a person lets run anew or drops.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
@@ -11,7 +9,7 @@ use switchboard_core::records::plugin::Plugin;
 use switchboard_core::rules::said_back::said_back;
 
 use super::super::{Answered, Call, Route, no_content, route};
-use super::{TENANT, lasting};
+use super::TENANT;
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer};
 use crate::plugins::{PlacedRun, RunPlace, RunState};
@@ -115,8 +113,7 @@ impl FrontDoor {
 
     async fn release_runs(&self, call: Call) -> Answered {
         let asked = self.runs_of(&call, true).await?;
-        let plugins = Arc::clone(&self.plugins);
-        let released = lasting(async move { plugins.release_all(asked.owner, &asked.name).await }).await?;
+        let released = self.plugins.release_all(asked.owner, &asked.name).await?;
         Ok(json_answer(StatusCode::OK, &json!({ "released": released })))
     }
 

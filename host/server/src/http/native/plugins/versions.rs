@@ -1,7 +1,5 @@
 //! Versions of a plugin: looked at, activated, gone back from and removed.
 
-use std::sync::Arc;
-
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use switchboard_core::records::plugin::{Plugin, PluginVersion};
 
 use super::super::{Answered, Call, Route, no_content, route};
 use super::grants::WithGrants;
-use super::{JSON_BYTES_MAX, TENANT, lasting, no_plugin, plugin_json};
+use super::{JSON_BYTES_MAX, TENANT, no_plugin};
 use crate::http::front_door::FrontDoor;
 use crate::http::problem::{Problem, json as json_answer, with_type};
 use crate::plugins::{InstallError, Which};
@@ -91,8 +89,7 @@ impl FrontDoor {
     async fn delete_version(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
         let (plugin, version) = self.version(owner, &call).await?;
-        let plugins = Arc::clone(&self.plugins);
-        lasting(async move { plugins.delete_version(owner, &plugin.name, &version.sha256).await }).await?;
+        self.plugins.delete_version(owner, &plugin.name, &version.sha256).await?;
         Ok(no_content())
     }
 
@@ -100,20 +97,17 @@ impl FrontDoor {
         let owner = self.plugins_write(&call).await?.owner;
         let (plugin, version) = self.version(owner, &call).await?;
         let grants = call.json_or_nothing::<WithGrants>(JSON_BYTES_MAX).await?.wish();
-        let plugins = Arc::clone(&self.plugins);
-        let activate =
-            async move { plugins.activate(owner, &plugin.name, Which::Version(&version.sha256), grants.as_ref()).await };
-        let record = lasting(activate).await?;
-        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+        let which = Which::Version(&version.sha256);
+        let record = self.plugins.activate(owner, &plugin.name, which, grants.as_ref()).await?;
+        Ok(json_answer(StatusCode::OK, &self.plugin_json(&record)))
     }
 
     async fn roll_back(&self, call: Call) -> Answered {
         let owner = self.plugins_write(&call).await?.owner;
-        let (plugins, name) = (Arc::clone(&self.plugins), call.param(0).to_owned());
+        let name = call.param(0).to_owned();
         let grants = call.json_or_nothing::<WithGrants>(JSON_BYTES_MAX).await?.wish();
-        let activate = async move { plugins.activate(owner, &name, Which::Before, grants.as_ref()).await };
-        let record = lasting(activate).await?;
-        Ok(json_answer(StatusCode::OK, &plugin_json(&self.plugins, &record)))
+        let record = self.plugins.activate(owner, &name, Which::Before, grants.as_ref()).await?;
+        Ok(json_answer(StatusCode::OK, &self.plugin_json(&record)))
     }
 
     /// The component itself, for its owner alone.
