@@ -180,7 +180,7 @@ async fn start_host(folder: &Path, sim: &SimNet, set_up: SetUp) -> Host {
     std::fs::create_dir_all(&compiled).unwrap();
     // Every host of these tests has the same master key: what one has compiled the next one takes.
     let shared = SHARED_COMPILED.get_or_init(shared_compiled);
-    copy_missing(shared, &compiled);
+    copy_newer(shared, &compiled);
     let host = Host::start(HostSettings {
         listen: LOOPBACK,
         data_dir,
@@ -202,7 +202,7 @@ async fn start_host(folder: &Path, sim: &SimNet, set_up: SetUp) -> Host {
     })
     .await
     .unwrap();
-    copy_missing(&compiled, shared);
+    copy_newer(&compiled, shared);
     host
 }
 
@@ -222,17 +222,22 @@ fn shared_compiled() -> PathBuf {
     folder
 }
 
-/// Copies every file that is not in `to` yet, each as a whole or not at all.
-fn copy_missing(from: &Path, to: &Path) {
+/// Copies every file that is not in `to` yet, or is older there, each as a whole or not at all.
+fn copy_newer(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         // What begins with a dot is still being written.
         let is_whole = !entry.file_name().to_string_lossy().starts_with('.');
-        if is_whole && !target.exists() && entry.file_type().unwrap().is_file() {
+        // Another process may have begun the shared folder anew.
+        let Ok(found) = entry.metadata() else { continue };
+        let made = found.modified().unwrap();
+        // What a host did not take from there, it has compiled again.
+        let has = std::fs::metadata(&target).is_ok_and(|there| there.modified().unwrap() >= made);
+        if is_whole && !has && found.is_file() {
             let part = tempfile::NamedTempFile::new_in(to).unwrap();
-            // Another process may have begun the shared folder anew.
             if std::fs::copy(entry.path(), part.path()).is_ok() {
+                part.as_file().set_modified(made).unwrap();
                 part.persist(target).unwrap();
             }
         }
