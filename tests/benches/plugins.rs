@@ -298,7 +298,9 @@ async fn many_artifacts() {
     }
     let grown = |name, before: u64| process_kib(std::process::id(), name).saturating_sub(before) / 1024;
     let (mib, own, took) = (grown("VmRSS", before), grown("RssAnon", own_before), begun.elapsed());
-    let figure = format!("{mib} MiB more, {own} of them not of files; {took:.0?}");
+    kept.iter().for_each(|plugin| plugin.rest());
+    let rested = grown("VmRSS", before);
+    let figure = format!("{mib} MiB more, {own} of them not of files; {rested} once they rest; {took:.0?}");
     say(&format!("{} distinct components, each called once and kept", kept.len()), figure);
 }
 

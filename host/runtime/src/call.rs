@@ -61,7 +61,8 @@ pub(crate) struct CallState {
     memory: MemoryMeter,
     table: ResourceTable,
     clock: CallClock,
-    wasi: WasiCtx,
+    /// Made when the guest first asks for anything of it: most never do.
+    wasi: Option<WasiCtx>,
 }
 
 impl CallState {
@@ -81,7 +82,7 @@ impl CallState {
             verbs,
             memory: MemoryMeter { used: 0, growing: 0, limits: Arc::clone(&limits) },
             figures: Arc::clone(&context.figures),
-            wasi: crate::wasi::empty_context(&log, &clock),
+            wasi: None,
             clock,
             limits,
             log,
@@ -126,7 +127,8 @@ impl CallState {
 
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let Self { wasi, log, clock, table, .. } = self;
+        WasiCtxView { ctx: wasi.get_or_insert_with(|| crate::wasi::empty_context(log, clock)), table }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine: its configuration, its pool of places, and the thread that moves its epoch.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -18,8 +19,13 @@ const HOST_STACK_BYTES: usize = 512 * 1024;
 /// What of it is cleared by hand and stays warm: more than a call uses, as a rule. Giving pages back to the kernel interrupts
 /// every processor that runs this process.
 const STACK_KEEP_BYTES: usize = 64 * 1024;
-/// Memory that a free place keeps warm, where the kernel can tell which pages were touched.
-const KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
+/// Memory that a free place keeps warm, where the kernel can tell which pages were touched: a part of what a call may have, within
+/// these bounds. Guests in Rust have a stack of 1 MiB before everything else: what a call writes lies behind it, and would have to be
+/// fetched anew for each.
+const WARM_PART: usize = 32;
+const WARM_BYTES: RangeInclusive<usize> = 2 * 1024 * 1024..=8 * 1024 * 1024;
+/// Bytes of tables that a free place keeps warm.
+const WARM_TABLE_BYTES: usize = 1024 * 1024;
 
 /// What compilation and execution must agree on. Places, stacks and epochs are no part of it: code fits either class.
 pub(crate) fn compile_config() -> Config {
@@ -60,7 +66,8 @@ pub(crate) fn class_engine(places: u32, limits: &CallLimits) -> wasmtime::Result
         .pagemap_scan(Enabled::Auto);
     // Without that knowledge the kept pages would be cleared one by one at every call.
     if PoolingAllocationConfig::is_pagemap_scan_available() {
-        pool.linear_memory_keep_resident(KEEP_RESIDENT_BYTES).table_keep_resident(KEEP_RESIDENT_BYTES);
+        let warm = (limits.memory_bytes_max / WARM_PART).clamp(*WARM_BYTES.start(), *WARM_BYTES.end());
+        pool.linear_memory_keep_resident(warm).table_keep_resident(WARM_TABLE_BYTES);
     }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)

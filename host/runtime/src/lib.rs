@@ -25,6 +25,7 @@ mod no_http;
 mod outcome;
 mod render;
 mod responder;
+mod resting;
 mod runtime;
 mod sender;
 mod shape;

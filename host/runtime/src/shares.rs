@@ -33,6 +33,12 @@ const COMPANY: Duration = Duration::from_secs(1);
 /// From which time on what a tenant computes at a stretch, as a rule, is long.
 const LONG_STEP: Duration = Duration::from_micros(250);
 
+/// So long a stretch is charged as it is: others can hardly have had the processor meanwhile.
+const UNBROKEN: Duration = Duration::from_micros(100);
+
+/// For how long it is good enough what a thread had computed.
+const SEEN_FOR: Duration = Duration::from_micros(250);
+
 /// How many of these places one tenant may have: as long as there are two, one is left.
 pub(crate) fn places_of_one(places: usize) -> usize {
     places.saturating_sub((places / 4).max(1)).max(1)
@@ -227,9 +233,9 @@ impl Processors {
             let step = poll_fn(|cx| {
                 let (call, waker) = (call.as_mut(), cx.waker());
                 let step = || {
-                    let begun = computed_here();
+                    let begun = Stretch::begin();
                     let step = Within::poll(call, &mut Context::from_waker(waker));
-                    (step, computed_here().saturating_sub(begun))
+                    (step, begun.computed())
                 };
                 Poll::Ready(if aside { self.lane.run(step) } else { step() })
             });
@@ -279,7 +285,39 @@ impl Tenant {
     }
 }
 
-/// What this thread has computed so far: a call is not charged for the time that others had its processor.
+thread_local! {
+    /// What this thread had computed when that was last looked at.
+    static SEEN: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+}
+
+/// A stretch of computing on this thread: a call is not charged for the time that others had its processor. The system is not asked
+/// at every stretch, which would take longer than many of them.
+struct Stretch(Instant);
+
+impl Stretch {
+    fn begin() -> Self {
+        let now = Instant::now();
+        let seen = SEEN.get().is_some_and(|(at, _)| now.saturating_duration_since(at) <= SEEN_FOR);
+        if !seen {
+            SEEN.set(Some((now, computed_here())));
+        }
+        Self(now)
+    }
+
+    /// What was computed since its beginning; at most `SEEN_FOR` too much.
+    fn computed(self) -> Duration {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.0);
+        if took <= UNBROKEN {
+            return took;
+        }
+        let computed = computed_here();
+        let before = SEEN.replace(Some((now, computed))).map_or(Duration::ZERO, |(_, before)| before);
+        computed.saturating_sub(before).min(took)
+    }
+}
+
+/// What this thread has computed so far.
 fn computed_here() -> Duration {
     let computed = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(computed).unwrap_or_default()
@@ -334,6 +372,19 @@ mod tests {
         assert!(!owing.at(begun + ms(21)).in_turns);
         let most = debt.charged(ms(60_000), begun);
         assert_eq!((most.owed, most.at(begun + ms(1000)).in_turns), (DEBT_KEPT_MAX, false));
+    }
+
+    #[test]
+    fn a_stretch_is_what_was_computed_and_not_what_was_waited() {
+        let (_open, never) = std::sync::mpsc::sync_channel::<()>(0);
+        let waiting = Stretch::begin();
+        assert!(never.recv_timeout(Duration::from_millis(50)).is_err());
+        assert!(waiting.computed() < Duration::from_millis(25));
+
+        let (computing, before) = (Stretch::begin(), computed_here());
+        while computed_here() - before < Duration::from_millis(5) {}
+        let (computed, most) = (computing.computed(), computed_here() - before + SEEN_FOR);
+        assert!(computed >= Duration::from_millis(5) && computed <= most, "{computed:?}, {most:?}");
     }
 
     #[test]

@@ -217,8 +217,9 @@ impl Host {
         let (keeper, fetcher) = (basics.keeper(settings.retention), basics.media_worker(&downloads));
         let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
         let remember_calls = Arc::clone(plugins.call_log()).run(storage.clone(), Arc::clone(&basics.clock));
+        let keep_plugins = Arc::clone(&plugins).keep_house();
         let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
-        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls)]);
+        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls), tokio::spawn(keep_plugins)]);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);

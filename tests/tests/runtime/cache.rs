@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
+use switchboard_core::flow::responder_worker::RunTry;
 use switchboard_runtime::{CompileError, Compiler, LoadedPlugin, Owner, RuntimeSettings};
+use switchboard_tests::records::heard;
 
 use crate::stage::{component, context, runtime, settings};
 
@@ -113,6 +115,31 @@ async fn compiled_code_is_mapped_from_its_file() {
     let kept = load_kept(folder.path(), KEY, IMPORTS_KEYS).await.unwrap();
     assert!(is_mapped());
     drop(kept);
+}
+
+#[tokio::test]
+async fn a_component_that_rests_needs_no_more_memory_and_answers_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(1);
+    settings.cache_folder = Some(folder.path().to_owned());
+    let (runtime, context) = (runtime(settings), context(None, r#"{"replies":[{"keyword":"ping","reply":"pong"}]}"#));
+    let plugin = runtime.load(&component(AUTO_REPLY), Owner::Operator, &context).await.unwrap();
+    let file = kept_file(folder.path(), &plugin);
+    // Of the mapping, the first lines of its entry say how much of it is in memory.
+    let resident_kib = || -> u64 {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let entries = maps.split(file.to_str().unwrap()).skip(1);
+        let rss = entries.map(|entry| entry.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap());
+        rss.map(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().unwrap()).sum()
+    };
+    for _ in 0..2 {
+        let called = runtime.respond(&plugin, &context, &RunTry { id: "run-1", attempt: 1 }, &heard("ping")).await;
+        assert_eq!(called.outcome.into_result().unwrap().commands.len(), 1);
+        let before = resident_kib();
+        plugin.rest();
+        // Files in memory, say, stay there.
+        assert!(resident_kib() <= before, "{before} KiB and no less");
+    }
 }
 
 #[tokio::test]

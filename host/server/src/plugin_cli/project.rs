@@ -2,6 +2,7 @@
 //!
 //! A project brings its copy of the SDK and of the contract along, so that it builds wherever this binary came from.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -255,8 +256,10 @@ fn add_to(component: &Path, section: &str, content: &[u8]) -> Result<(), Failed>
     std::fs::write(component, bytes).map_err(io_failed(component))
 }
 
-/// Runs a tool that has to do its work.
+/// Runs a tool that has to do its work. That it runs is said, since it may take a minute.
 async fn ran(program: &str, words: &[&str], folder: &Path) -> Result<(), Failed> {
+    let name = Path::new(program).file_name().map_or(program.into(), |name| name.to_string_lossy());
+    let _ = writeln!(std::io::stderr(), "running {name} {}", words.join(" "));
     let ended = tool(program, words, folder).await;
     let ended = ended.map_err(|error| Failed::refused("no_tool", format!("{program} cannot be started: {error}")))?;
     if ended.status.success() {

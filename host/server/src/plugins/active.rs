@@ -1,7 +1,7 @@
 //! A plugin that is active: its record, its code, and what its calls used.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ pub struct ActivePlugin {
     pub record: Plugin,
     /// Its component, ready to be called.
     pub loaded: Arc<LoadedPlugin>,
+    full_name: Arc<str>,
     config: Arc<str>,
     grants: Arc<Grants>,
     /// Its OpenAPI document as it is served, JSON.
@@ -32,6 +33,9 @@ pub struct ActivePlugin {
 struct Usage {
     calls: AtomicU64,
     last_us: AtomicU64,
+    /// Its calls when it was last looked whether there are more.
+    seen: AtomicU64,
+    rests: AtomicBool,
 }
 
 impl ActivePlugin {
@@ -45,25 +49,35 @@ impl ActivePlugin {
         });
         let (config, grants) = (record.config.to_string().into(), Arc::new(record.grants.clone()));
         let (loaded, figures) = (Arc::new(loaded), ArcSwap::from_pointee(figures));
-        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default(), figures })
+        let full_name = full_name(record.tenant, &record.name).into();
+        Arc::new(Self { record, loaded, full_name, config, grants, openapi, usage: Usage::default(), figures })
     }
 
     /// The same component with the record as it was stored.
     pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
         let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
         let (config, openapi, grants) = (Arc::clone(&self.config), self.openapi.clone(), Arc::new(record.grants.clone()));
-        let figures = ArcSwap::new(self.figures.load_full());
-        Arc::new(Self { record, loaded, config, grants, openapi, usage: Usage::default(), figures })
+        let (figures, full_name) = (ArcSwap::new(self.figures.load_full()), Arc::clone(&self.full_name));
+        Arc::new(Self { record, loaded, full_name, config, grants, openapi, usage: Usage::default(), figures })
     }
 
     /// What it is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
     pub fn full_name(&self) -> String {
-        full_name(self.record.tenant, &self.record.name)
+        self.full_name.to_string()
     }
 
     /// How often it was called since it became active, and how long the last call took, microseconds.
     pub fn usage(&self) -> (u64, u64) {
         (self.usage.calls.load(Ordering::Relaxed), self.usage.last_us.load(Ordering::Relaxed))
+    }
+
+    /// Gives the memory of its code back if nobody has called it since this was last asked.
+    pub(super) fn rest_if_idle(&self) {
+        let calls = self.usage.calls.load(Ordering::Relaxed);
+        let idle = self.usage.seen.swap(calls, Ordering::Relaxed) == calls;
+        if !self.usage.rests.swap(idle, Ordering::Relaxed) && idle {
+            self.loaded.rest();
+        }
     }
 
     /// Its owner's plan is another one now: for calls that begin from now on.
@@ -83,7 +97,8 @@ impl ActivePlugin {
 
     /// The context of a call about what is `tenant`'s, by nobody.
     pub fn context(&self, tenant: TenantId, now_ms: u64) -> CallContext {
-        let (plugin, config, grants) = (self.full_name().into(), Arc::clone(&self.config), Arc::clone(&self.grants));
+        let (plugin, config) = (Arc::clone(&self.full_name), Arc::clone(&self.config));
+        let grants = Arc::clone(&self.grants);
         let figures = self.figures.load_full();
         CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None }
     }

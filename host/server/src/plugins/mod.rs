@@ -18,6 +18,7 @@ mod upload;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -64,6 +65,8 @@ const PLUGINS_MAX: usize = 100;
 const STORE_MIB_MAX: u64 = 4096;
 /// Most LIDs of one event whose telephone numbers are looked up: a group has no more members.
 const LIDS_MAX: usize = 1024;
+/// For how long nobody calls a plugin whose memory is given back.
+const IDLE_FOR: Duration = Duration::from_secs(600);
 /// Most uploads and other changes of one owner that wait while one of them loads a component.
 const LOADS_WAITING_MAX: usize = 16;
 
@@ -181,6 +184,20 @@ impl Plugins {
     /// Whether everything that is stored has been activated, as far as it can be.
     pub fn is_restored(&self) -> bool {
         self.restored.load(Ordering::Acquire)
+    }
+
+    /// Gives the memory of tenants' plugins back that nobody calls, until it is dropped. Those of the operator serve everybody.
+    pub(crate) async fn keep_house(self: Arc<Self>) {
+        loop {
+            self.clock.sleep_until(self.clock.now().plus(IDLE_FOR)).await;
+            let own = |plugin: &&Arc<ActivePlugin>| plugin.record.tenant != TenantId::OPERATOR;
+            let plugins: Vec<_> = self.generation.load().plugins.iter().filter(own).cloned().collect();
+            // The system takes its time over each.
+            let rested = tokio::task::spawn_blocking(move || plugins.iter().for_each(|plugin| plugin.rest_if_idle()));
+            if let Err(error) = rested.await {
+                tracing::error!(%error, "plugins that nobody calls could not rest");
+            }
+        }
     }
 
     /// The active plugin of this owner and name.
