@@ -217,9 +217,8 @@ impl Host {
         let (keeper, fetcher) = (basics.keeper(settings.retention), basics.media_worker(&downloads));
         let count_keys = Arc::clone(&key_usage).run(storage.clone(), Arc::clone(&basics.clock));
         let remember_calls = Arc::clone(plugins.call_log()).run(storage.clone(), Arc::clone(&basics.clock));
-        let keep_plugins = Arc::clone(&plugins).keep_house();
         let mut workers = start_workers(basics, intake.clone(), &plugins, deliverer, keeper, Arc::clone(&media), fetcher);
-        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls), tokio::spawn(keep_plugins)]);
+        workers.extend([tokio::spawn(count_keys), tokio::spawn(remember_calls)]);
         let resumed = sessions.resume_all().await?;
         tracing::info!(%address, sessions = resumed, "switchboard serves");
         ready.send_replace(true);
@@ -502,5 +501,6 @@ fn start_workers(
         tokio::spawn(async move { keeper.run().await }),
         tokio::spawn(async move { media.keep_house().await }),
         tokio::spawn(fetcher.run()),
+        tokio::spawn(Arc::clone(plugins).keep_house()),
     ]
 }
