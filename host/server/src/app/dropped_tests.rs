@@ -14,11 +14,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use switchboard_core::clock::{Clock, Timestamp};
-use switchboard_core::records::account::Tenant;
 use switchboard_core::records::event::NewFact;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::plugin::Plugin;
-use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::event_read::read_event;
 use switchboard_core::rules::plugin_plan::PluginFigures;
 use switchboard_core::storage::{NewKey, Storage};
@@ -27,7 +25,7 @@ use switchboard_runtime::verbs::{FetchAnswer, FetchError, FetchRequest, FetchVer
 use tempfile::TempDir;
 use tokio::task::yield_now;
 
-use super::rehearsal::{Rehearsal, RehearsalSettings, master_key};
+use super::rehearsal::{Rehearsal, RehearsalSettings, account, connected, master_key};
 use crate::accounts::KeyWish;
 use crate::builtins::builtin;
 use crate::http::{LocalAnswer, LocalClientError, ask_holding};
@@ -108,23 +106,13 @@ impl Stage {
         let folder = compiled.to_owned();
         let settings = RehearsalSettings { now: NOW, folder, program, compiler, fetches: Arc::new(Nowhere) };
         let host = Rehearsal::over(storage, settings).unwrap();
-        let tenant = Tenant {
-            id: TENANT,
-            name: "Test".to_owned(),
-            active: true,
-            plan: "unlimited".to_owned(),
-            limits: Default::default(),
-            created_at: NOW,
-            apis_off: Default::default(),
-            hosts: Default::default(),
-        };
-        host.storage.create_tenant(&tenant).await.unwrap();
+        host.storage.create_tenant(&account(TENANT, NOW)).await.unwrap();
         let key = |wish: Value| -> NewKey {
             let wish: KeyWish = serde_json::from_value(wish).unwrap();
             host.accounts.draw_key(TENANT, &wish)
         };
         let own_key = key(json!({ "kind": "session", "session_id": SESSION }));
-        host.storage.create_session(&session(), &own_key).await.unwrap();
+        host.storage.create_session(&connected(TENANT, SESSION, "15550100000".to_owned(), NOW), &own_key).await.unwrap();
         let tenants = key(json!({ "kind": "tenant" }));
         host.storage.create_key(&tenants).await.unwrap();
         Self { host, tenant_key: tenants.text, _disk: disk }
@@ -207,25 +195,6 @@ impl Stage {
     }
 }
 
-fn session() -> Session {
-    Session {
-        id: SESSION,
-        tenant: TENANT,
-        name: "Test".to_owned(),
-        jid: Some("15550100000@s.whatsapp.net".to_owned()),
-        phone_number: "15550100000".to_owned(),
-        state: SessionState::Connected,
-        reason: None,
-        retry_at: None,
-        lid: None,
-        settings: Default::default(),
-        created_at: NOW,
-        updated_at: NOW,
-        last_active_at: Some(NOW),
-        test: false,
-    }
-}
-
 /// Drops a change after each number of polls until it comes to its end before it is dropped.
 async fn assert_whole(compiled: &Path, asked: Asked<'_>) {
     let name = format!("{} {}", asked.method, asked.path);
@@ -236,7 +205,7 @@ async fn assert_whole(compiled: &Path, asked: Asked<'_>) {
     let after = stage.stored().await;
     assert_ne!(before, after, "{name}");
     stage.assert_served_as_stored(&name).await;
-    let (mut anew, mut let_go) = (true, 0);
+    let mut anew = true;
     for polls in 0..POLLS_MAX {
         if anew {
             stage = Stage::with_versions(compiled).await;
@@ -248,10 +217,8 @@ async fn assert_whole(compiled: &Path, asked: Asked<'_>) {
         stage.assert_served_as_stored(&when).await;
         anew = stored != before;
         if answered.is_some() {
-            assert!(let_go > 0, "{name}: it never went on alone");
             return;
         }
-        let_go += usize::from(anew);
     }
     panic!("{name}: it never came to its end");
 }

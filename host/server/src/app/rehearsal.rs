@@ -11,6 +11,9 @@ use switchboard_core::clock::{ManualClock, Timestamp};
 use switchboard_core::entropy::SeededEntropy;
 use switchboard_core::flow::intake::Intake;
 use switchboard_core::flow::responder_worker::ResponderWorker;
+use switchboard_core::records::account::Tenant;
+use switchboard_core::records::id::{SessionId, TenantId};
+use switchboard_core::records::session::{Session, SessionState};
 use switchboard_core::rules::egress::AllowList;
 use switchboard_core::storage::{MASTER_KEY_BYTES, MasterKey, Storage};
 use switchboard_runtime::verbs::{FetchVerbs, Verbs};
@@ -120,6 +123,40 @@ impl Rehearsal {
         let responders = basics.responder_worker(intake.clone(), &plugins);
         let guards = Arc::clone(&basics.guards);
         Ok(Self { storage, clock, accounts, plugins, intake, guards, webhooks, responders, door, _ready: ready })
+    }
+}
+
+/// The account of a rehearsal.
+pub(crate) fn account(id: TenantId, now: Timestamp) -> Tenant {
+    Tenant {
+        id,
+        name: "Test".to_owned(),
+        active: true,
+        plan: "unlimited".to_owned(),
+        limits: Default::default(),
+        created_at: now,
+        apis_off: Default::default(),
+        hosts: Default::default(),
+    }
+}
+
+/// A session of it that is connected, with this number, digits.
+pub(crate) fn connected(tenant: TenantId, id: SessionId, phone_number: String, now: Timestamp) -> Session {
+    Session {
+        id,
+        tenant,
+        name: "Test".to_owned(),
+        jid: Some(format!("{phone_number}@s.whatsapp.net")),
+        phone_number,
+        state: SessionState::Connected,
+        reason: None,
+        retry_at: None,
+        lid: None,
+        settings: Default::default(),
+        created_at: now,
+        updated_at: now,
+        last_active_at: Some(now),
+        test: false,
     }
 }
 

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::flow::responder_worker::{Command, Responders, RunAnswer, RunTry, Subscription};
-use switchboard_core::records::account::{KeyKind, Principal, Tenant};
+use switchboard_core::records::account::{KeyKind, Principal};
 use switchboard_core::records::content::{Content, Extras};
 use switchboard_core::records::event::Event;
 use switchboard_core::records::id::{KeyId, MessageId, SessionId, TenantId};
 use switchboard_core::records::message::Schedule;
 use switchboard_core::records::plugin::{KvValue, KvWrite, Mount, Plugin, own_place};
-use switchboard_core::records::session::{Session, SessionState};
+use switchboard_core::records::session::Session;
 use switchboard_core::rules::address::parse_recipient;
 use switchboard_core::rules::event_json::iso_8601;
 use switchboard_core::storage::{NewKey, SecretKept};
@@ -25,7 +25,7 @@ use super::super::Failed;
 use super::case::{Case, GivenSession, as_text};
 use super::mocks::Mocks;
 use crate::accounts::KeyWish;
-use crate::app::rehearsal::{Rehearsal, RehearsalSettings};
+use crate::app::rehearsal::{Rehearsal, RehearsalSettings, account, connected};
 use crate::plugins::{GrantWish, Install, InstallError, Plugins};
 
 /// The account that everything happens to.
@@ -133,17 +133,7 @@ impl Stage {
     }
 
     async fn make_account(&mut self, given: &[GivenSession]) -> Result<(), NoStage> {
-        let tenant = Tenant {
-            id: TENANT,
-            name: "Test".to_owned(),
-            active: true,
-            plan: "unlimited".to_owned(),
-            limits: Default::default(),
-            created_at: self.now(),
-            apis_off: Default::default(),
-            hosts: Default::default(),
-        };
-        self.host.storage.create_tenant(&tenant).await.map_err(NoStage::case)?;
+        self.host.storage.create_tenant(&account(TENANT, self.now())).await.map_err(NoStage::case)?;
         let one = [GivenSession { id: SESSION, name: None, phone_number: None, state: None, settings: Default::default() }];
         let given = if given.is_empty() { &one } else { given };
         for (at, session) in given.iter().enumerate() {
@@ -172,23 +162,13 @@ impl Stage {
     }
 
     fn record(&self, given: &GivenSession) -> Session {
-        let now = self.now();
         let phone_number = given.phone_number.clone().unwrap_or_else(|| PHONE_NUMBER.to_owned());
+        let session = connected(TENANT, SessionId(given.id), phone_number, self.now());
         Session {
-            id: SessionId(given.id),
-            tenant: TENANT,
-            name: given.name.clone().unwrap_or_else(|| "Test".to_owned()),
-            jid: Some(format!("{phone_number}@s.whatsapp.net")),
-            phone_number,
-            state: given.state.unwrap_or(SessionState::Connected),
-            reason: None,
-            retry_at: None,
-            lid: None,
+            name: given.name.clone().unwrap_or_else(|| session.name.clone()),
+            state: given.state.unwrap_or(session.state),
             settings: given.settings.clone(),
-            created_at: now,
-            updated_at: now,
-            last_active_at: Some(now),
-            test: false,
+            ..session
         }
     }
 
