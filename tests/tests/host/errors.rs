@@ -7,6 +7,8 @@ use serde_json::json;
 use switchboard::http::{LocalAnswer, LocalClient};
 use switchboard_tests::account::{Account, TestSession};
 use switchboard_tests::stage::Stage;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/wasender-errors.txt");
 const SHOP: &str = "491510000001";
@@ -133,4 +135,44 @@ async fn every_mistake_has_the_dialects_own_answer() {
     }
     let golden = std::fs::read_to_string(GOLDEN).expect("run once with UPDATE_GOLDEN=1");
     assert_eq!(table, golden, "run with UPDATE_GOLDEN=1 if this is what clients shall see from now on");
+}
+
+/// Writes all of a request before it reads anything, as many clients do; the status of the answer.
+async fn blurt(stage: &Stage, request_line: &str, key: &str, content_type: &str) -> u16 {
+    let mut stream = TcpStream::connect(stage.host.address()).await.unwrap();
+    let body = vec![b' '; 64 * 1024];
+    let head = format!(
+        "{request_line} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: {content_type}\r\n\
+         content-length: {}\r\n\r\n",
+        body.len() * 500
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..500 {
+        stream.write_all(&body).await.unwrap();
+    }
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_writes_all_before_it_reads_sees_why_it_was_refused() {
+    let stage = Stage::start().await;
+    let account = stage.account("A").await;
+    let session = account.session("Idle").await;
+    let form = "multipart/form-data; boundary=x";
+    let told = [
+        ("POST /api/v1/send-message", session.key.as_str(), "application/json", 413),
+        ("POST /api/v1/send-message", "nobody's", "application/json", 401),
+        ("POST /api/v1/nothing", session.key.as_str(), "application/json", 404),
+        ("PUT /api/v1/send-message", session.key.as_str(), "application/json", 405),
+        ("POST /api/v1/upload", session.key.as_str(), form, 422),
+        ("POST /switchboard/v1/plugins?name=x", account.tenant_key.as_str(), "application/wasm", 422),
+        ("POST /switchboard/v1/sessions", account.tenant_key.as_str(), "application/json", 413),
+        ("POST /switchboard/v1/sessions", "nobody's", "application/json", 401),
+    ];
+    for (request_line, key, content_type, status) in told {
+        assert_eq!(blurt(&stage, request_line, key, content_type).await, status, "{request_line} {key}");
+    }
+    stage.stop().await;
 }

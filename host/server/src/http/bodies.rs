@@ -257,8 +257,6 @@ impl FrontDoor {
             (Announced::Urlencoded, BodyRule { form: Some(form), .. }) => urlencoded(body, form).await,
             (_, BodyRule { form_only: true, .. }) => {
                 let given = essence.map_or_else(|| "none".to_owned(), |essence| said_back(&essence));
-                let mut upload = Upload::of(body);
-                upload.drain().await;
                 Err(Refusal::UnsupportedContentType(given))
             }
             (Announced::Json, _) if !rule.base64_keys.is_empty() => taker.json(body, rule).await,
@@ -309,14 +307,6 @@ impl FileTaker<'_> {
     /// A body that is one file.
     async fn raw(&mut self, body: Incoming, content_type: &str, rule: &FileRule) -> Result<Taken, Refusal> {
         let mut upload = Upload::of(body);
-        let taken = self.raw_file(&mut upload, content_type, rule).await;
-        if taken.is_err() {
-            upload.drain().await;
-        }
-        taken.map(|_| Taken::default())
-    }
-
-    async fn raw_file(&mut self, upload: &mut Upload, content_type: &str, rule: &FileRule) -> Result<String, Refusal> {
         if content_type.trim_start().to_ascii_lowercase().starts_with("multipart/") {
             return Err(Refusal::UnsupportedContentType(said_back(content_type)));
         }
@@ -325,20 +315,13 @@ impl FileTaker<'_> {
         while let Some(bytes) = upload.next().await.map_err(|fault| Refusal::Malformed(fault.to_string()))? {
             self.add(&mut file, &bytes).await?;
         }
-        self.end(file).await
+        self.end(file).await?;
+        Ok(Taken::default())
     }
 
     /// JSON with files in it.
     async fn json(&mut self, body: Incoming, rule: &BodyRule) -> Result<Taken, Refusal> {
         let mut upload = Upload::of(body);
-        let taken = self.json_files(&mut upload, rule).await;
-        if taken.is_err() {
-            upload.drain().await;
-        }
-        taken
-    }
-
-    async fn json_files(&mut self, upload: &mut Upload, rule: &BodyRule) -> Result<Taken, Refusal> {
         let in_json = FileRule {
             field: "*".to_owned(),
             count_max: JSON_FILES_MAX,

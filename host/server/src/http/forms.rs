@@ -57,10 +57,7 @@ impl FileTaker<'_> {
                 Ok(None) => return Ok(Taken::form(fields.read)),
                 Err(fault) => return Err(fault.into()),
             };
-            if let Err(refusal) = self.part(&form, &mut part, &mut fields).await {
-                form.drain(part).await;
-                return Err(refusal);
-            }
+            self.part(&form, &mut part, &mut fields).await?;
         }
     }
 

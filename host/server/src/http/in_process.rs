@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::FrontDoor;
+use super::lingering::{Lingering, Writing};
 use super::listener::answered;
 
 /// Longest exchange; the longest poll takes 60 s.
@@ -123,11 +124,13 @@ pub(crate) async fn ask_holding(
     }
     let request = request.body(Full::new(Bytes::from(body)))?;
     let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+    let writing = Writing::default();
     let service = service_fn(|request| {
+        writing.begins(&request);
         let answer = answered(Arc::clone(door) as _, request, IpAddr::V4(Ipv4Addr::LOCALHOST), place.clone());
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let serving = server::Builder::new().serve_connection(TokioIo::new(theirs), service);
+    let serving = server::Builder::new().serve_connection(TokioIo::new(Lingering::new(theirs, writing.clone())), service);
     let answered = tokio::time::timeout(EXCHANGE_WAIT, exchange(ours, request));
     tokio::pin!(serving, answered);
     let answered = tokio::select! {

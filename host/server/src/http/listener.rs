@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::lingering::{Lingering, Writing};
 use super::problem::Answer;
 
 /// Connections that are open at once, and those whose last request goes on without them; more wait in the system's queue.
@@ -127,7 +128,11 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "nodelay");
     }
+    let writing = Writing::default();
+    let stream = Lingering::new(stream, writing.clone());
+    let begins = writing.clone();
     let service = service_fn(move |request| {
+        begins.begins(&request);
         let answer = answered(Arc::clone(&door), request, peer, Arc::clone(&place));
         async move { Ok::<_, Infallible>(answer.await) }
     });
@@ -141,6 +146,7 @@ async fn serve_connection(
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
+            writing.ignore();
             connection.await
         }
     };

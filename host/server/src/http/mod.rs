@@ -1,6 +1,6 @@
 //! The HTTP front door: the only room that knows hyper.
 //!
-//! `listener` takes connections, `front_door` sends each request to the host's own API or to the plugin whose route it is,
+//! `listener` takes connections (which end by `lingering`), `front_door` sends each request to the host's own API or to the plugin whose route it is,
 //! `mounts` is the table of those routes, `bodies` takes what comes with requests to them (`forms`, files in JSON by `extract`,
 //! bytes by `upload`), `admission` says who may pass, `limits` counts what callers try and ask, `places` what each tenant has
 //! under way, `own_routes` are the routers of tenants, `own_hosts` their host names, `streams` are answers that go on, `native` is the host's own API, a room for each of its resources.
@@ -15,6 +15,7 @@ mod idempotency;
 mod in_process;
 mod input;
 mod limits;
+mod lingering;
 mod listener;
 #[cfg(feature = "sim")]
 mod local_client;

@@ -24,10 +24,6 @@ const FORM_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a form that are read and not yet passed on: a few pieces of a body, and never the heads of endless parts.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What is read and thrown away of a body that was refused: at most so many bytes, for so long.
-const DRAIN_BYTES_MAX: u64 = 256 * 1024 * 1024;
-const DRAIN_WAIT: Duration = Duration::from_secs(30);
-
 /// Why an upload ended early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadFault {
@@ -125,22 +121,6 @@ impl Upload {
         }
     }
 
-    /// Reads the rest and throws it away, as far as that takes neither too long nor too much: many clients write all before they
-    /// read an answer.
-    pub(super) async fn drain(&mut self) {
-        let mut drained = 0_u64;
-        let rest = async {
-            while let Ok(Some(bytes)) = self.next().await {
-                drained = drained.saturating_add(bytes.len() as u64);
-                if drained > DRAIN_BYTES_MAX {
-                    return;
-                }
-            }
-        };
-        // Either way the answer is given then.
-        let _ = tokio::time::timeout(DRAIN_WAIT, rest).await;
-    }
-
     /// Its bytes as they come. `unread` counts up with them.
     fn stream(self, unread: Arc<AtomicU64>) -> impl Stream<Item = Result<Bytes, UploadFault>> + Send + 'static {
         futures_util::stream::try_unfold((self, unread), |(mut upload, unread)| async move {
@@ -184,24 +164,5 @@ impl Form {
         let bytes = part.chunk().await?;
         self.unread.fetch_sub(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64), Ordering::Relaxed);
         Ok(bytes)
-    }
-
-    /// Reads the rest of a form that was refused in this part, as [`Upload::drain`] does.
-    pub(super) async fn drain(mut self, part: Field<'static>) {
-        let mut drained = 0_u64;
-        let rest = async {
-            let mut part = Some(part);
-            while let Some(mut now) = part.take() {
-                while let Ok(Some(bytes)) = self.next_bytes(&mut now).await {
-                    drained = drained.saturating_add(bytes.len() as u64);
-                    if drained > DRAIN_BYTES_MAX {
-                        return;
-                    }
-                }
-                drop(now);
-                part = self.next_part().await.ok().flatten();
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_WAIT, rest).await;
     }
 }
