@@ -12,6 +12,19 @@ use source::{SOURCES, Source, attributes, code_of, functions, line_of, words};
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
+/// What somebody reads at once, without its tests.
+const EXAMPLE_LINES_MAX: usize = 150;
+const WORKED_EXAMPLES: [&str; 9] = [
+    "auto-reply",
+    "business-hours",
+    "cloudevents",
+    "menu",
+    "quiet-hours",
+    "recipients",
+    "round-robin",
+    "shop-order",
+    "slack",
+];
 /// How far above a line its `#[expect]` may stand.
 const EXPECT_LINES_ABOVE: usize = 4;
 
@@ -192,6 +205,20 @@ fn files_and_functions_are_short() {
         }
     }
     verdict("files and functions are short", &findings);
+}
+
+#[test]
+fn worked_examples_are_short() {
+    let mut findings = Vec::new();
+    for name in WORKED_EXAMPLES {
+        let of = |source: &&Source| source.is_in(&format!("plugins/{name}/src")) && !source.path.ends_with("/tests.rs");
+        let code = |source: &Source| source.text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        let lines: usize = rust_sources().filter(of).map(code).sum();
+        if lines == 0 || lines > EXAMPLE_LINES_MAX {
+            findings.push(format!("plugins/{name}: has {lines} lines; the limit is {EXAMPLE_LINES_MAX}"));
+        }
+    }
+    verdict("worked examples are short", &findings);
 }
 
 #[test]

@@ -244,7 +244,9 @@ pub(crate) fn read_ending<T>(ended: wasmtime::Result<T>, limits: &CallLimits) ->
         return Outcome::LimitExceeded(Limit::Handles, format!("more than {} open handles", limits.handles_max));
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::StackOverflow) => Outcome::LimitExceeded(Limit::Stack, "the guest's stack is full".to_owned()),
+        Some(Trap::StackOverflow) => {
+            Outcome::LimitExceeded(Limit::Stack, format!("more than {} bytes of stack", limits.stack_bytes_max))
+        }
         Some(trap) => Outcome::Trap(trap.to_string()),
         None => {
             let words = short_words(&error.root_cause().to_string());

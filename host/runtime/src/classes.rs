@@ -72,6 +72,8 @@ pub(crate) struct ClassRoom {
     pub(crate) queue: CompileQueue,
     pub(crate) kept: Arc<KeptInstances>,
     places: Semaphore,
+    /// As many again for calls that others wait for, each of which has a place already: none waits for what cannot come.
+    nested: Semaphore,
     /// As many of them as one tenant may have.
     of_tenants: PerTenant<Semaphore>,
     _epoch: EpochThread,
@@ -86,7 +88,7 @@ pub(crate) struct Place<'a> {
 
 impl ClassRoom {
     pub(crate) fn open(settings: ClassSettings) -> Result<Self, RuntimeError> {
-        let engine = class_engine(settings.places.saturating_add(settings.kept_max), &settings.limits)?;
+        let engine = class_engine(settings.places.saturating_mul(2).saturating_add(settings.kept_max), &settings.limits)?;
         let kept_max = usize::try_from(settings.kept_max).unwrap_or_default();
         let places = usize::try_from(settings.places).unwrap_or(1);
         Ok(Self {
@@ -96,6 +98,7 @@ impl ClassRoom {
             compile: settings.compile,
             queue: CompileQueue::new(settings.compiles_waiting_max),
             places: Semaphore::new(places),
+            nested: Semaphore::new(places),
             of_tenants: PerTenant::new(move || Semaphore::new(places_of_one(places))),
             _epoch: EpochThread::start(&engine)?,
             engine,
@@ -123,12 +126,15 @@ impl ClassRoom {
     /// A place for one call of `tenant`; none when there was none for as long as a call waits, or none that this tenant may have.
     pub(crate) async fn place(&self, tenant: TenantId) -> Option<Place<'_>> {
         let own = self.of_tenants.of(tenant);
-        // Who has its part already waits for its own calls, and not in the line of the others. A call that another one waits for
-        // must not wait for that one's place.
-        let counts = !within_a_call();
+        // A call that another one waits for must not wait for that one's place.
+        let nested = within_a_call();
         let free = async {
-            let of_tenant = if counts { Some(Arc::clone(&own.own).acquire_owned().await.ok()?) } else { None };
-            Some((of_tenant, self.places.acquire().await.ok()?))
+            if nested {
+                return Some((None, self.nested.acquire().await.ok()?));
+            }
+            // Who has its part already waits for its own calls, and not in the line of the others.
+            let of_tenant = Arc::clone(&own.own).acquire_owned().await.ok()?;
+            Some((Some(of_tenant), self.places.acquire().await.ok()?))
         };
         let (of_tenant, place) = tokio::time::timeout(self.limits.queue, free).await.ok()??;
         Some(Place { _place: place, _of_tenant: of_tenant, _tenant: own })

@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ use crate::log::short_words;
 const COMPILE_ADDRESS_BYTES: u64 = 6 * 1024 * 1024 * 1024;
 /// Most bytes of compiled code.
 const COMPILED_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Most bytes of compiled code that are kept. Those that were loaded longest ago give way: what is in use stays mapped all the same,
+/// and is compiled anew after the next start.
+const KEPT_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Bytes of a cached file that are read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes of the MAC at the end of a cached file.
@@ -119,6 +123,9 @@ pub fn compile_from_stdin(words: &[String]) -> Result<(), String> {
 pub(crate) struct CodeCache {
     folder: Option<PathBuf>,
     key: [u8; 32],
+    /// Bytes of all files.
+    bytes: Arc<AtomicU64>,
+    bytes_max: u64,
 }
 
 /// Compiled code that is not in the cache yet: it is kept once the component passed its inspection.
@@ -131,7 +138,9 @@ impl CodeCache {
             std::fs::create_dir_all(folder)?;
             set_private(folder)?;
         }
-        Ok(Self { folder: folder.map(Path::to_owned), key })
+        let bytes = folder.map(files_in).transpose()?.unwrap_or_default().iter().map(|file| file.bytes).sum();
+        let (folder, bytes) = (folder.map(Path::to_owned), Arc::new(AtomicU64::new(bytes)));
+        Ok(Self { folder, key, bytes, bytes_max: KEPT_BYTES_MAX })
     }
 
     /// The name of the file: code fits one component and one kind of engine.
@@ -183,13 +192,22 @@ impl CodeCache {
     pub(crate) async fn keep(&self, engine: &Engine, sha256: &str, code: NewCode) {
         let Some(folder) = self.folder.clone() else { return };
         let (name, key) = (Self::name(engine, sha256), self.key);
-        let written = tokio::task::spawn_blocking(move || Self::write(&folder, &key, &name, &code.0)).await;
+        let (bytes, bytes_max) = (Arc::clone(&self.bytes), self.bytes_max);
+        let write = move || {
+            let new = Self::write(&folder, &key, &name, &code.0)?;
+            if bytes.fetch_add(new, Ordering::Relaxed).saturating_add(new) > bytes_max {
+                bytes.store(make_room(&folder, bytes_max / 8 * 7)?, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let written = tokio::task::spawn_blocking(write).await;
         if let Err(error) = written.map_err(std::io::Error::other).and_then(|written| written) {
             tracing::warn!(%error, sha256, "compiled code could not be kept");
         }
     }
 
-    fn write(folder: &Path, key: &[u8; 32], name: &str, code: &[u8]) -> std::io::Result<()> {
+    /// Writes a file; its bytes.
+    fn write(folder: &Path, key: &[u8; 32], name: &str, code: &[u8]) -> std::io::Result<u64> {
         /// Tells the temporary files of loads at the same time apart.
         static NEXT_PART: AtomicU64 = AtomicU64::new(0);
         let mut mac = Self::mac(key, name);
@@ -199,8 +217,53 @@ impl CodeCache {
         file.write_all(code)?;
         file.write_all(mac.finalize().as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(part, folder.join(name))
+        std::fs::rename(part, folder.join(name))?;
+        Ok((code.len() + MAC_BYTES) as u64)
     }
+}
+
+/// A file of the cache.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct KeptFile {
+    /// When it was last loaded, or written.
+    used: std::time::SystemTime,
+    path: PathBuf,
+    bytes: u64,
+}
+
+fn files_in(folder: &Path) -> std::io::Result<Vec<KeptFile>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        // One that has gone meanwhile counts no more.
+        if let Ok(about) = entry.metadata()
+            && about.is_file()
+        {
+            files.push(KeptFile { used: about.modified()?, path: entry.path(), bytes: about.len() });
+        }
+    }
+    Ok(files)
+}
+
+/// Removes the files that were used longest ago until all have at most `bytes_max`; what they have then.
+fn make_room(folder: &Path, bytes_max: u64) -> std::io::Result<u64> {
+    let mut files = files_in(folder)?;
+    files.sort_unstable();
+    let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    for file in files {
+        if bytes <= bytes_max {
+            break;
+        }
+        std::fs::remove_file(&file.path)?;
+        bytes = bytes.saturating_sub(file.bytes);
+    }
+    Ok(bytes)
+}
+
+/// Says that a file is used now; where the system does not let us, it is as old as it was.
+fn note_use(file: &File) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let _ = rustix::fs::futimens(file, &rustix::fs::Timestamps { last_access: now, last_modification: now });
 }
 
 #[cfg(unix)]
@@ -233,6 +296,7 @@ fn map_kept(path: &Path, key: &[u8; 32], name: &str, engine: &Engine) -> Option<
     if mac.finalize() != tag {
         return None;
     }
+    note_use(&file);
     map_own_code(engine, &file).ok()
 }
 
@@ -275,5 +339,29 @@ async fn compile_in_child(program: &Path, limits: &CompileLimits, bytes: &[u8]) 
         ChildEnd::TooMuch => limit(format!("more than {COMPILED_BYTES_MAX} bytes of code")),
         // A child that was killed says nothing.
         ChildEnd::Broken(status) => limit(format!("over {address} bytes of memory or {cpu} s ({status})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_was_used_longest_ago_gives_way() {
+        let folder = tempfile::tempdir().unwrap();
+        for (n, name) in ["old", "older", "new"].iter().enumerate() {
+            let file = File::create(folder.path().join(name)).unwrap();
+            (&file).write_all(&[0; 100]).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs([20, 10, 30][n])).unwrap();
+        }
+        // Reading it is enough.
+        note_use(&File::open(folder.path().join("older")).unwrap());
+        assert_eq!(make_room(folder.path(), 250).unwrap(), 200);
+        let mut left: Vec<_> = files_in(folder.path()).unwrap().iter().map(|file| file.path.clone()).collect();
+        left.sort();
+        assert_eq!(left, [folder.path().join("new"), folder.path().join("older")]);
+        assert_eq!(make_room(folder.path(), 250).unwrap(), 200);
     }
 }

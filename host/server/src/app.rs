@@ -37,7 +37,7 @@ use crate::egress::{Fetches, GuardError, GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
 use crate::http::{
     FilePlaces, FrontDoor, HttpSettings, Limits, Listener, ListenerError, MetricsDoor, OnceRuns, OwnHosts, RequestIds,
-    SimControl, Streams,
+    SimControl, Streams, UploadRoom,
 };
 use crate::key_usage::KeyUsage;
 use crate::links::{self, LinkKeys};
@@ -179,10 +179,9 @@ impl Host {
         let basics = Basics::new(&storage, Arc::clone(&settings.clock), Arc::new(SystemEntropy));
         let accounts = basics.accounts(&settings.master_key);
         let media = basics.media_room(&settings.data_dir, &settings.master_key, &settings.media, guarded.clone())?;
-        let intake = basics.intake(&media);
+        let (intake, key_usage) = (basics.intake(&media), Arc::clone(accounts.usage()));
         let sessions = basics.sessions(settings.network, settings.sessions, &metrics, &media, settings.qr_notices);
         let downloads = Arc::new(Downloads::new(Arc::clone(&media), Arc::clone(&sessions)));
-        let key_usage = Arc::clone(accounts.usage());
         let verbs = basics.verbs(&accounts, &intake, &sessions, &media, &downloads, basics.fetches(&guarded));
         let runtime = open_runtime(&settings.plugins, settings.compiler, cache, Arc::clone(&verbs) as Arc<dyn Verbs>)?;
         let plugins = basics.plugins(runtime, &metrics, &settings.master_key);
@@ -205,6 +204,7 @@ impl Host {
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
             file_places: FilePlaces::default(),
+            upload_room: UploadRoom::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
             request_ids: RequestIds::new(Arc::clone(&basics.entropy)),

@@ -70,8 +70,15 @@ impl PluginGuards {
     }
 
     /// The plugin that renders a tenant's templates.
-    fn renderer(plugins: &Plugins, tenant: TenantId) -> Option<Arc<ActivePlugin>> {
-        first_that_serves(&plugins.generation(), tenant, TEMPLATE_INTERFACE)
+    fn renderer(plugins: &Plugins, tenant: TenantId) -> Result<Arc<ActivePlugin>, RenderRefusal> {
+        match who_serves(&plugins.generation(), tenant, TEMPLATE_INTERFACE) {
+            Serving::By(plugin) => Ok(plugin),
+            Serving::Lost | Serving::Nobody => {
+                plugins.note_missing(TEMPLATE_INTERFACE);
+                tracing::error!(%tenant, "a template cannot be rendered: no plugin is active that could");
+                Err(RenderRefusal::Failed(RENDERER_FAILED.to_owned()))
+            }
+        }
     }
 
     /// Which question about the tenant's sessions this is, from 0.
@@ -107,18 +114,30 @@ fn serves(plugin: &ActivePlugin, interface: &str) -> bool {
     plugin.loaded.interfaces.iter().any(|served| served == interface)
 }
 
-/// Of the plugins that serve `interface`, the one for a tenant: its own, the first by name, or the operator's.
-fn first_that_serves(generation: &Generation, tenant: TenantId, interface: &str) -> Option<Arc<ActivePlugin>> {
-    let of = |owner: TenantId| {
-        let own = generation.plugins.iter().filter(|plugin| plugin.record.tenant == owner && serves(plugin, interface));
-        own.min_by(|one, other| one.record.name.cmp(&other.record.name)).cloned()
-    };
-    of(tenant).or_else(|| of(TenantId::OPERATOR))
+/// Who serves an interface of which one is asked.
+enum Serving {
+    By(Arc<ActivePlugin>),
+    /// It is stored and cannot be loaded: nobody takes its place.
+    Lost,
+    Nobody,
 }
 
-/// Whether what chooses for a tenant is stored and cannot be loaded.
-fn lost_route(generation: &Generation, tenant: TenantId) -> bool {
-    generation.idle.iter().any(|idle| holds_for(idle.record.tenant, tenant) && idle.has_lost(SENDER_INTERFACE))
+/// Of the plugins that serve `interface`, the one for a tenant: its own, the first by name, or the operator's.
+fn who_serves(generation: &Generation, tenant: TenantId, interface: &str) -> Serving {
+    for owner in [tenant, TenantId::OPERATOR] {
+        let active = generation.plugins.iter().filter(|plugin| plugin.record.tenant == owner && serves(plugin, interface));
+        let lost = generation.idle.iter().filter(|idle| idle.record.tenant == owner && idle.has_lost(interface));
+        let active = active.min_by(|one, other| one.record.name.cmp(&other.record.name));
+        let lost = lost.map(|idle| idle.record.name.as_str()).min();
+        match (active, lost) {
+            (Some(active), lost) if lost.is_none_or(|lost| active.record.name.as_str() < lost) => {
+                return Serving::By(Arc::clone(active));
+            }
+            (_, Some(_)) => return Serving::Lost,
+            (_, None) => {}
+        }
+    }
+    Serving::Nobody
 }
 
 fn holds_for(owner: TenantId, tenant: TenantId) -> bool {
@@ -204,7 +223,7 @@ impl Renderer for PluginGuards {
         definition: &str,
     ) -> Result<Vec<String>, RenderRefusal> {
         let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
-        let plugin = Self::renderer(&plugins, tenant).ok_or_else(|| RenderRefusal::Failed(RENDERER_FAILED.to_owned()))?;
+        let plugin = Self::renderer(&plugins, tenant)?;
         let context = plugin.context(tenant, self.clock.now().0);
         let given = GivenTemplate { name, language, definition };
         let called = plugins.runtime().check_template(&plugin.loaded, &context, given).await;
@@ -216,8 +235,7 @@ impl Renderer for PluginGuards {
 
     async fn render(&self, template: &Template, call: &TemplateCall) -> Result<Content, RenderRefusal> {
         let plugins = self.plugins().ok_or_else(|| RenderRefusal::Failed(STARTING.to_owned()))?;
-        let failed = || RenderRefusal::Failed(RENDERER_FAILED.to_owned());
-        let plugin = Self::renderer(&plugins, template.tenant).ok_or_else(failed)?;
+        let plugin = Self::renderer(&plugins, template.tenant)?;
         let context = plugin.context(template.tenant, self.clock.now().0);
         let definition = template.definition.to_string();
         let (name, language) = (template.name.as_str(), template.language.as_str());
@@ -233,14 +251,13 @@ impl Renderer for PluginGuards {
 impl SenderRoutes for PluginGuards {
     fn any(&self, tenant: TenantId) -> bool {
         let Some(plugins) = self.plugins() else { return true };
-        let generation = plugins.generation();
-        lost_route(&generation, tenant) || first_that_serves(&generation, tenant, SENDER_INTERFACE).is_some()
+        !matches!(who_serves(&plugins.generation(), tenant, SENDER_INTERFACE), Serving::Nobody)
     }
 
     async fn choose(&self, tenant: TenantId, question: &RouteQuestion<'_>) -> Result<SessionId, RouteRefusal> {
         let Some(plugins) = self.plugins() else { return Err(RouteRefusal::Failed(STARTING.to_owned())) };
         let failed = || RouteRefusal::Failed(ROUTE_FAILED.to_owned());
-        let Some(plugin) = first_that_serves(&plugins.generation(), tenant, SENDER_INTERFACE) else {
+        let Serving::By(plugin) = who_serves(&plugins.generation(), tenant, SENDER_INTERFACE) else {
             plugins.note_missing(SENDER_INTERFACE);
             return Err(failed());
         };

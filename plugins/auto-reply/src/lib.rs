@@ -6,6 +6,9 @@
 //!
 //! The first reply whose keyword matches is sent. `match` is `word` (default: the keyword stands in the text as words of its
 //! own), `exact` (the text is the keyword) or `contains`. Upper and lower case are the same.
+//!
+//! As a worked example: a responder answers an event with commands. What it may be set to is a table (`KNOWN`), from which the host
+//! refuses all else by its place before a run ever sees it.
 
 use serde::Deserialize;
 use switchboard_guest_sdk::configurable::{Known, flag, objects, text, whole, word};

@@ -7,6 +7,9 @@
 //! Without `sessions` every session takes part. A session that sent `per_day` messages in the last 24 hours, or has `waiting` of
 //! them in its outbox, is passed over, and so is one that is not connected. When none is left, one that reconnects sends: it keeps
 //! the message until it is back.
+//!
+//! As a worked example: a sender route remembers nothing. The question brings how often it was asked and how each session does, so that
+//! the turns go on after a restart, and are the same in a test.
 
 use serde::Deserialize;
 use switchboard_guest_sdk::configurable::{Known, objects, whole};

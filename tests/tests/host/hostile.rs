@@ -111,7 +111,7 @@ async fn grant(account: &Account, grants: Value) {
     assert_eq!(set.status, 200, "{set:?}");
 }
 
-/// Runs of an account's bot that wait or are set aside.
+/// Runs of an account's bot that wait or are parked.
 async fn runs(account: &Account) -> Vec<Value> {
     let mut runs = Vec::new();
     for state in ["waiting", "parked"] {

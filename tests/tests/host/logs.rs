@@ -101,6 +101,16 @@ async fn a_run_that_failed_keeps_as_much_of_its_input_as_the_plugin_saw() {
         assert!(told["why"].as_str().unwrap().contains(why), "{told}");
         assert!(!told.to_string().contains(customer), "numbers are not granted: {told}");
     }
+    let headers = [("x-shop", "mine".to_owned()), ("authorization", "Bearer sk_live_of-nobody".to_owned())];
+    let failed = account.http.exchange("POST", "/hostile/echo-not?order=5", &headers, b"{}".to_vec()).await.unwrap();
+    assert_eq!(failed.status, 404, "{failed:?}");
+    let failed = account.http.exchange("GET", "/hostile/trap?order=5", &headers, Vec::new()).await.unwrap();
+    assert_eq!(failed.status, 500, "{failed:?}");
+    let path = format!("{PLUGINS}/hostile/logs?failed=true&interface=router");
+    let told = account.get(&path, ADMIN_KEY).await.json();
+    let input = &told["calls"][0]["input"];
+    assert_eq!((&input["path"], &input["query"]), (&json!("/hostile/trap"), &json!([["order", "5"]])), "{told}");
+    assert!(input["headers"].as_array().unwrap().contains(&json!(["x-shop", "mine"])), "{told}");
     let others = account.get(&format!("{PLUGINS}/hostile/logs"), &account.tenant_key).await;
     assert_eq!(others.status, 404, "it is the operator's");
     stage.stop().await;

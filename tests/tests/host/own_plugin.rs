@@ -1,14 +1,12 @@
-//! From nothing to a plugin of one's own that answers, by the command line alone.
+//! From nothing to a plugin of one's own that answers, by the command line alone, and by the words of README.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
-use switchboard_tests::account::{phone, shows, write};
+use switchboard_tests::patience::PATIENCE;
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
+use tokio::io::AsyncBufReadExt;
 use tokio::process::Command;
-
-const SHOP: &str = "491510000001";
-const CUSTOMER: &str = "491520000001";
 
 /// Runs a command of the shipped command line; its exit code, and what it prints as JSON.
 pub(crate) async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &[&str]) -> (i32, Value) {
@@ -21,15 +19,136 @@ pub(crate) async fn plugin(folder: &Path, environment: &[(&str, &str)], words: &
     (output.status.code().unwrap(), told)
 }
 
+const README: &str = include_str!("../../../README.md");
+
+/// The one block of README in this language that says `words`.
+fn block_of_readme(language: &str, words: &str) -> &'static str {
+    let blocks = README.split("\n```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(language));
+    let found: Vec<&str> = blocks.filter(|block| block.contains(words)).collect();
+    assert_eq!(found.len(), 1, "{words}: {found:?}");
+    found[0]
+}
+
+/// Does what README says, with the demonstration running, from `export BASE=…` to the last line; what the commands print.
+async fn as_readme_says(words: &str) -> String {
+    let place = tempfile::tempdir().unwrap();
+    let (program, folder) = (env!("CARGO_BIN_EXE_host-under-test"), place.path().join("target/debug"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink(program, folder.join("switchboard")).unwrap();
+    let log = std::fs::File::create(place.path().join("log")).unwrap();
+    let mut demonstration = Command::new(program);
+    let data_dir = place.path().join("data");
+    demonstration.arg("demo").arg("--data-dir").arg(data_dir).stdout(std::process::Stdio::piped()).stderr(log);
+    let mut demonstration = demonstration.kill_on_drop(true).spawn().unwrap();
+    let mut lines = tokio::io::BufReader::new(demonstration.stdout.take().unwrap()).lines();
+    let export = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("the demonstration ended");
+            if line.starts_with("export BASE=") {
+                return line;
+            }
+        }
+    };
+    let export = tokio::time::timeout(2 * PATIENCE, export).await.expect("it never said what to paste");
+    let mut shell = Command::new("bash");
+    shell.args(["-e", "-u", "-o", "pipefail", "-c"]).arg(format!("{export}\n{}", block_of_readme("sh", words)));
+    let ended = shell.env_remove("CARGO_TARGET_DIR").current_dir(place.path()).output().await.unwrap();
+    let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(ended.status.success(), "{said}");
+    demonstration.kill().await.unwrap();
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_project_in_rust_builds_passes_its_test_and_answers_as_it_is() {
-    answers_as_it_is("rust", &[&["cargo", "test"]]).await;
+async fn a_plugin_in_rust_answers_by_the_words_of_readme() {
+    let said = as_readme_says("plugin new greeter").await;
+    let shown = said.rsplit_once("\"messages\"").map(|(_, shown)| shown).unwrap_or_else(|| panic!("{said}"));
+    assert!(shown.contains("\"Good morning\""), "{said}");
+    assert!(said.contains("answering a text of 12 characters"), "{said}");
 }
 
 #[cfg(feature = "toolchains")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_project_in_javascript_builds_passes_its_test_and_answers_as_it_is() {
-    answers_as_it_is("javascript", &[&["npm", "install"], &["npm", "test"]]).await;
+async fn a_plugin_in_javascript_answers_by_the_words_of_readme() {
+    let said = as_readme_says("--language javascript").await;
+    let shown = said.rsplit_once("\"messages\"").map(|(_, shown)| shown).unwrap_or_else(|| panic!("{said}"));
+    assert!(shown.contains("\"Good evening\""), "{said}");
+    assert!(said.contains("answering a text of 12 characters"), "{said}");
+}
+
+/// The plugin that README shows, built and tried, on a host: who draws a number is called when it is its turn.
+#[cfg(feature = "toolchains")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_waiting_line_in_javascript_that_readme_shows_serves_its_customers() {
+    use switchboard_tests::account::{phone, shows, write};
+
+    const SHOP: &str = "491510000001";
+    const CUSTOMER: &str = "491520000001";
+    const OTHER: &str = "491520000002";
+    let (stage, place) = (Stage::start().await, tempfile::tempdir().unwrap());
+    let account = stage.account("Shop").await;
+    account.linked(stage.control(), "Shop", SHOP).await;
+    assert_eq!(plugin(place.path(), &[], &["new", "line", "--language", "javascript"]).await.0, 0);
+    let project = place.path().join("line");
+    let write_file = |name: &str, text: &str| std::fs::write(project.join(name), text).unwrap();
+    write_file("plugin.js", block_of_readme("js", "You are number"));
+    write_file("grants.json", block_of_readme("json", "\"secrets\": [\"WORD\"]"));
+    let message = |text: &str| json!({ "event": { "message": { "from": "+49 152 00000001", "text": text } } });
+    let step = |text: &str, expect: Value| {
+        let mut step = message(text);
+        step["expect"] = expect;
+        step
+    };
+    let case = json!({ "about": "a number, and its turn", "secrets": { "WORD": "please" }, "steps": [
+        step("ticket", json!({ "commands": [{ "text": "You are number 1, with 0 before you." }], "kv": { "drawn": "1" } })),
+        step("next please", json!({ "commands": [{ "text": "It is your turn, number 1." }], "kv": { "called": "1" } })),
+        step("next please", json!({ "commands": [] })),
+    ] });
+    write_file("tests/answers.json", &case.to_string());
+    let (exit, built) = plugin(&project, &[], &["build"]).await;
+    assert_eq!(exit, 0, "{built}");
+    let (exit, tested) = plugin(&project, &[], &["test"]).await;
+    assert_eq!((exit, &tested["passed"]), (0, &json!(1)), "{tested}");
+
+    let url = format!("http://{}", stage.host.address());
+    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
+    let (exit, deployed) = plugin(&project, &host, &["deploy", "--grant"]).await;
+    assert_eq!((exit, &deployed["state"]), (0, &json!("active")), "{deployed}");
+    let secret = "/switchboard/v1/plugins/line/secrets/WORD";
+    let put = account.http.json("PUT", secret, Some(&account.tenant_key), Some(&json!({ "value": "please" }))).await;
+    assert!(put.unwrap().status < 300);
+    for customer in [CUSTOMER, OTHER] {
+        phone(stage.control(), ADMIN_KEY, customer).await;
+    }
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "ticket").await;
+    shows(stage.control(), ADMIN_KEY, CUSTOMER, "You are number 1, with 0 before you.").await;
+    write(stage.control(), ADMIN_KEY, OTHER, SHOP, "ticket").await;
+    shows(stage.control(), ADMIN_KEY, OTHER, "You are number 2, with 1 before you.").await;
+    write(stage.control(), ADMIN_KEY, OTHER, SHOP, "next guess").await;
+    write(stage.control(), ADMIN_KEY, OTHER, SHOP, "next please").await;
+    shows(stage.control(), ADMIN_KEY, CUSTOMER, "It is your turn, number 1.").await;
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_project_asks_before_it_is_given_anything_and_is_told_of() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let place = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", stage.host.address());
+    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
+    let deploy = ["deploy", env!("PLUGIN_AUTO_REPLY"), "--name", "greeter"];
+    let (exit, asked) = plugin(place.path(), &host, &deploy).await;
+    assert_eq!((exit, &asked["error"]["code"]), (1, &json!("grants_needed")), "{asked}");
+    let (exit, deployed) = plugin(place.path(), &host, &[&deploy[..], &["--grant", "--note", "first"]].concat()).await;
+    assert_eq!((exit, &deployed["state"], &deployed["version"]), (0, &json!("active"), &json!(1)), "{deployed}");
+    let (exit, versions) = plugin(place.path(), &host, &["versions", "greeter"]).await;
+    assert_eq!((exit, &versions["versions"][0]["active"]), (0, &json!(true)), "{versions}");
+    let (exit, shown) = plugin(place.path(), &host, &["inspect", "greeter"]).await;
+    assert_eq!((exit, &shown["grants"]["fields"]), (0, &json!(["text"])), "{shown}");
+    let (exit, refused) = plugin(place.path(), &host, &["rollback", "greeter"]).await;
+    assert_eq!((exit, &refused["error"]["code"]), (1, &json!("nothing_before")), "{refused}");
+    stage.stop().await;
 }
 
 /// What the TypeScript compiler finds wrong with a project, as an editor would.
@@ -98,52 +217,6 @@ async fn a_project_in_javascript_exports_what_its_package_says() {
     assert_eq!((refused.status, &refused.json()["errors"][0]["pointer"]), (422, &json!("#/from")), "{refused:?}");
     assert_eq!(configure(json!({ "from": 40 })).await.status, 200);
     assert_eq!([count().await, count().await], ["41", "42"], "another configuration is another instance");
-    stage.stop().await;
-}
-
-/// Goes the way that README describes, with these commands for the project's own test.
-async fn answers_as_it_is(language: &str, tests: &[&[&str]]) {
-    let stage = Stage::start().await;
-    let account = stage.account("Shop").await;
-    account.linked(stage.control(), "Shop", SHOP).await;
-    phone(stage.control(), ADMIN_KEY, CUSTOMER).await;
-    let place = tempfile::tempdir().unwrap();
-    assert_eq!(plugin(place.path(), &[], &["new", "greeter", "--language", language]).await.0, 0);
-    let project = place.path().join("greeter");
-    for words in tests {
-        let mut command = Command::new(words[0]);
-        let ended = command.args(&words[1..]).env_remove("CARGO_TARGET_DIR").current_dir(&project).output().await.unwrap();
-        assert!(ended.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ended.stderr));
-    }
-    let (exit, built) = plugin(&project, &[], &["build"]).await;
-    assert_eq!(exit, 0, "{built}");
-    assert!(built["component"].as_str().unwrap().ends_with("greeter.wasm"), "{built}");
-    let (exit, checked) = plugin(&project, &[], &["check"]).await;
-    assert_eq!((exit, &checked["interfaces"], &checked["class"]), (0, &json!(["responder"]), &json!("small")), "{checked}");
-    assert_eq!(checked["asked"]["send"], json!({ "per_minute": 60 }), "{checked}");
-    let (exit, tested) = plugin(&project, &[], &["test"]).await;
-    assert_eq!((exit, &tested["failed"]), (0, &json!(0)), "{tested}");
-    assert!(tested["passed"].as_u64() >= Some(2), "{tested}");
-
-    let url = format!("http://{}", stage.host.address());
-    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
-    // It asks before it is given anything.
-    let (exit, asked) = plugin(&project, &host, &["deploy"]).await;
-    assert_eq!((exit, &asked["error"]["code"]), (1, &json!("grants_needed")), "{asked}");
-    let (exit, deployed) = plugin(&project, &host, &["deploy", "--grant", "--note", "first"]).await;
-    assert_eq!((exit, &deployed["state"], &deployed["version"]), (0, &json!("active"), &json!(1)), "{deployed}");
-    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "hello").await;
-    shows(stage.control(), ADMIN_KEY, CUSTOMER, "hello").await;
-
-    let (exit, versions) = plugin(&project, &host, &["versions", "greeter"]).await;
-    assert_eq!((exit, &versions["versions"][0]["active"]), (0, &json!(true)), "{versions}");
-    let (exit, shown) = plugin(&project, &host, &["inspect", "greeter"]).await;
-    assert_eq!((exit, &shown["grants"]["fields"]), (0, &json!(["text"])), "{shown}");
-    let (exit, refused) = plugin(&project, &host, &["rollback", "greeter"]).await;
-    assert_eq!((exit, &refused["error"]["code"]), (1, &json!("nothing_before")), "{refused}");
-    let (exit, logs) = plugin(&project, &host, &["logs", "greeter"]).await;
-    let line = &logs["calls"][0]["log"][0]["message"];
-    assert_eq!((exit, line), (0, &json!("answering a text of 5 characters")), "{logs}");
     stage.stop().await;
 }
 

@@ -1,7 +1,8 @@
-//! The command line for plugins against a whole host: grants, runs that were set aside, and what it says when something is missing.
+//! The command line for plugins against a whole host: grants, runs that were parked, and what it says when something is missing.
 
 use serde_json::{Value, json};
 use switchboard_tests::account::{phone, shows, write};
+use switchboard_tests::components::stamped;
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
 use tokio::process::Command;
@@ -21,7 +22,7 @@ async fn said(environment: &[(&str, &str)], words: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_plugin_lacks_is_shown_given_and_what_was_set_aside_is_released_and_dropped() {
+async fn what_a_plugin_lacks_is_shown_given_and_what_was_parked_is_released_and_dropped() {
     let stage = Stage::start().await;
     let account = stage.account("Shop").await;
     account.linked(stage.control(), "Shop", SHOP).await;
@@ -100,4 +101,41 @@ async fn a_missing_key_is_named_and_a_refusal_says_its_code() {
     std::fs::write(&file, b"not a component").unwrap();
     let (exit, words) = said(&[], &["check", file.to_str().unwrap()]).await;
     assert!(exit == 1 && words.contains("not_wasm: not a WebAssembly component"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_kept_made_active_and_gone_back_from() {
+    let stage = Stage::start().await;
+    let account = stage.account("Shop").await;
+    let place = tempfile::tempdir().unwrap();
+    let component = |n: u16| {
+        let path = place.path().join(format!("replies-{n}.wasm"));
+        std::fs::write(&path, stamped(env!("PLUGIN_AUTO_REPLY"), n)).unwrap();
+        path.display().to_string()
+    };
+    let url = format!("http://{}", stage.host.address());
+    let host = [("SWITCHBOARD_URL", url.as_str()), ("SWITCHBOARD_KEY", account.tenant_key.as_str())];
+    let deploy = async |n: u16, more: &[&str]| {
+        let component = component(n);
+        said(&host, &[&["deploy", &component, "--name", "replies"], more].concat()).await
+    };
+    assert_eq!(deploy(1, &["--keep"]).await, (0, "replies: version 1 is kept; none is active yet\n".to_owned()));
+    assert_eq!(deploy(1, &["--grant"]).await, (0, "replies: version 1 is live\n".to_owned()));
+    let kept = deploy(2, &["--keep"]).await;
+    assert_eq!(kept, (0, "replies: version 2 is kept; version 1 is the active one\n".to_owned()));
+    assert_eq!(deploy(2, &[]).await, (0, "replies: version 2 is live\n".to_owned()));
+    let back = said(&host, &["rollback", "replies"]).await;
+    assert_eq!(back, (0, "replies: version 1 is the active one\n".to_owned()));
+    let (exit, versions) = plugin(place.path(), &host, &["versions", "replies"]).await;
+    let active = |n: u64| {
+        versions["versions"].as_array().unwrap().iter().any(|version| version["n"] == n && version["active"] == true)
+    };
+    assert!(exit == 0 && active(1) && !active(2), "{versions}");
+    // Another key would not get by a limit: it is no matter of keys.
+    let change = json!({ "limits": { "plugin_component_bytes": 1000 } });
+    let path = format!("/switchboard/v1/tenants/{}", account.tenant);
+    assert_eq!(account.http.json("PATCH", &path, Some(ADMIN_KEY), Some(&change)).await.unwrap().status, 200);
+    let (exit, words) = deploy(3, &[]).await;
+    assert!(exit == 1 && words.contains("limit_reached") && words.contains("1000"), "{words}");
+    stage.stop().await;
 }

@@ -77,7 +77,7 @@ async fn a_run_that_traps_keeps_nothing_and_is_tried_again_when_its_time_comes()
               "expect": { "outcome": "trap", "commands": [], "kv": { "a": "1" }, "runs": { "waiting": 1, "parked": 0 } } },
             // The chat waits for its first run.
             { "event": acts(json!([{ "put": ["b", "3"] }])), "expect": { "outcome": "none", "kv": { "b": null } } },
-            // Tries one after the other, each later; after the last it is set aside, and the next goes on.
+            // Tries one after the other, each later; after the last it is parked, and the next goes on.
             { "advance": "2 h", "expect": { "outcome": "reply", "commands": [{ "text": "kept" }],
               "kv": { "a": "1", "b": "3" }, "runs": { "waiting": 0, "parked": 1 } } },
             { "event": acts(json!([{ "log_secret": ["it is", "API_KEY"] }])), "expect": { "log": ["info it is ***"] } },

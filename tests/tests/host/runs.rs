@@ -1,4 +1,4 @@
-//! Runs of responders that were set aside: seen, released and dropped over the host's own API.
+//! Runs of responders that were parked: seen, released and dropped over the host's own API.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ async fn ask(account: &Account, method: &str, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_that_a_limit_set_aside_are_seen_dropped_and_released() {
+async fn runs_that_a_limit_parked_are_seen_dropped_and_released() {
     let stage = Stage::start().await;
     let account = stage.account("A").await;
     account.linked(stage.control(), "S", OURS).await;
@@ -83,7 +83,7 @@ async fn runs_that_a_limit_set_aside_are_seen_dropped_and_released() {
     assert_eq!(ask(&account, "DELETE", &format!("/{}", ids[1])).await.0, 404);
     assert_eq!(ask(&account, "POST", &format!("/{}/release", ids[0])).await, (200, json!({ "released": 1 })));
     let back = until(PATIENCE, async || listed(&account, "").await["runs"].as_array().unwrap().len() == 2);
-    assert!(back.await, "a run that is released and fails again is set aside again");
+    assert!(back.await, "a run that is released and fails again is parked again");
     limit(&account, 100).await;
     assert_eq!(ask(&account, "POST", "/release").await, (200, json!({ "released": 2 })));
     // What did not end well was not counted.

@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 use switchboard::http::LocalAnswer;
+use switchboard_core::records::id::TenantId;
 use switchboard_tests::account::{Account, TestSession, phone};
 use switchboard_tests::contract::Contract;
 use switchboard_tests::files::{picture, serve};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
+
+use crate::policies::damage;
 
 const CUSTOMER: &str = "491520000001";
 const TEMPLATES: &str = "/switchboard/v1/templates";
@@ -193,6 +196,30 @@ async fn a_tenants_own_way_to_render_comes_before_the_one_that_is_carried() {
     assert_eq!(again.status, 422, "{again:?}");
     let other = stage.account("B").await;
     assert_eq!(store(&other, "plain", "en", json!({ "body": "x" })).await.status, 201, "others have the carried one");
+    stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_the_place_of_a_template_plugin_that_cannot_be_loaded() {
+    let (stage, account, session) = start().await;
+    assert_eq!(store(&account, "plain", "en", json!({ "body": "x" })).await.status, 201);
+    let headers =
+        [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", "application/wasm".to_owned())];
+    let component = std::fs::read(env!("GUEST_LETTERHEAD")).unwrap();
+    let path = "/switchboard/v1/plugins?name=letterhead";
+    assert_eq!(account.http.exchange("POST", path, &headers, component).await.unwrap().status, 201);
+    damage(stage.host.storage(), TenantId(account.tenant), "letterhead").await;
+    let stage = stage.restart().await;
+    let account = Account { http: stage.http(), ..account };
+    account.wait_for(&session, "connected").await;
+    assert_eq!(store(&account, "other", "en", json!({ "body": "x" })).await.status, 503);
+    let sent = send(&account, &session, json!({ "name": "plain" })).await;
+    assert_eq!(sent.status, 503, "{sent:?}");
+    let path = "/switchboard/v1/plugins/letterhead";
+    let deleted = account.http.json("DELETE", path, Some(&account.tenant_key), None).await.unwrap();
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    let sent = send(&account, &session, json!({ "name": "plain" })).await;
+    assert_eq!(sent.status, 202, "the one that is carried renders again: {sent:?}");
     stage.stop().await;
 }
 

@@ -29,7 +29,7 @@ pub enum Chore {
     Events,
     /// What plugins kept for a time that is over. Until it is removed, it no longer exists for them.
     Kv,
-    /// Runs that were set aside and whose event is gone.
+    /// Runs that were parked and whose event is gone.
     ParkedRuns,
     /// Records that go after a time.
     Records(Sweep),

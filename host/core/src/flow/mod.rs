@@ -14,6 +14,7 @@ pub mod media;
 pub mod media_worker;
 mod outage;
 pub mod outbox_worker;
+mod responder_rounds;
 pub mod responder_worker;
 pub mod schedule_worker;
 pub mod sender_route;

@@ -5,17 +5,19 @@
 //! that read what another changed meanwhile is repeated at once.
 //!
 //! Responders are a chain. One that may end it is waited for at each event by those that come after it, until its run is made or
-//! set aside, or it turns out to owe none.
+//! parked, or it turns out to owe none. Who is served when, `responder_rounds` says.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::pending;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
+use futures_util::future::Either;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{Notify, RwLock};
 
 use super::intake::{Intake, IntakeError, SendWish};
-use super::outage::Outage;
 use super::wakes::Wakes;
 use crate::clock::{Clock, Timestamp};
 use crate::entropy::Entropy;
@@ -23,7 +25,7 @@ use crate::records::content::{Content, Extras};
 use crate::records::event::Event;
 use crate::records::id::{SessionId, TenantId};
 use crate::records::message::Schedule;
-use crate::records::plugin::{Grants, Work};
+use crate::records::plugin::{Grants, Plugin, Work};
 use crate::rules::backoff::RESPONDER;
 use crate::rules::event_filter;
 use crate::rules::grants::{hears, may_send};
@@ -33,24 +35,23 @@ use crate::storage::{ChainStanding, KvEffects, OwedRun, RunEffects, RunEnd, Stor
 
 /// Events that a cursor passes in one commit.
 const CURSOR_STEP_EVENTS: usize = 256;
-/// Owed runs that are looked at in one turn.
-const TURN_RUNS: usize = 256;
+/// Owed runs that are taken in hand together.
+const RUNS_IN_HAND: usize = 256;
 /// Runs of one tenant and subscription that are under way at once.
 const RUNS_AT_ONCE: usize = 16;
-/// Tenants that are served at once.
-const TENANTS_AT_ONCE: usize = 8;
-/// Tries of one run before it is set aside.
+/// Tries of one run before it is parked.
 pub const RUN_TRIES_MAX: u32 = 8;
-/// How often a run is repeated at once because another changed what it had read. Of those that are under way together one is
-/// kept each time.
+/// How often a run is repeated at once because another changed what it had read.
 const REPEATS_MAX: usize = 2 * RUNS_AT_ONCE;
+/// After so many of them it is made while no other run of its responder is under way: new ones would change it for ever.
+const REPEATS_BESIDE_OTHERS: usize = RUNS_AT_ONCE / 2;
 /// Longest that a run waits for a limit to reset, seconds.
 const QUOTA_WAIT_MAX_S: u64 = 60;
 /// Commands that one run may return.
 pub const COMMANDS_MAX: usize = 64;
 
 /// A responder that serves a tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     /// Name of its owner and its own, such as `operator/auto-reply`.
     pub name: String,
@@ -60,6 +61,8 @@ pub struct Subscription {
     pub narrowing: Arc<Narrowing>,
     /// What it was given.
     pub grants: Arc<Grants>,
+    /// What of it is stored, if it is: all of this follows from that, and holds as long as it is.
+    pub plugin: Option<Arc<Plugin>>,
 }
 
 impl Subscription {
@@ -151,163 +154,223 @@ pub struct ResponderWorker {
     pub responders: Arc<dyn Responders>,
 }
 
+/// The runs of one chat are made one after the other: of which session, and which chat.
+type LaneKey = (SessionId, Option<String>);
+
+/// What of a chat is due, oldest event first.
+struct Lane {
+    key: LaneKey,
+    runs: Vec<OwedRun>,
+    /// What comes after these waits.
+    closed: bool,
+}
+
+/// What a subscription has to do.
+struct Due {
+    /// What can be done now.
+    lanes: Vec<Lane>,
+    /// When the earliest run is due of those that are not.
+    next: Option<Timestamp>,
+    /// Whether there was something that others ended: it is over.
+    ended: bool,
+}
+
+/// A responder, and the names of those before it that may end the chain.
+struct InChain {
+    subscription: Subscription,
+    earlier: Vec<String>,
+}
+
 impl ResponderWorker {
-    /// Serves until the future is dropped. Dropping it loses nothing: what was not settled runs again.
-    pub async fn run(&self) {
-        let mut sleepers: BTreeMap<TenantId, Timestamp> = BTreeMap::new();
-        let mut outages: BTreeMap<TenantId, Outage> = BTreeMap::new();
-        let mut start = Outage::default();
-        loop {
-            match self.storage.tenants().await {
-                Ok(tenants) => break tenants.iter().for_each(|tenant| self.wakes.events_have_more(tenant.id)),
-                Err(StorageError::Closed) => return,
-                Err(error) => {
-                    if start.begins(self.clock.now()) {
-                        tracing::error!(%error, "what responders owe cannot be looked up");
-                    }
-                    self.clock.sleep_until(self.clock.now().plus(RESPONDER.first)).await;
-                }
-            }
-        }
-        loop {
-            let mut tenants = match sleepers.values().min() {
-                None => self.wakes.tenants_with_events().await,
-                Some(&wake) => tokio::select! {
-                    tenants = self.wakes.tenants_with_events() => tenants,
-                    () = self.clock.sleep_until(wake) => BTreeSet::new(),
-                },
-            };
-            let now = self.clock.now();
-            tenants.extend(sleepers.iter().filter(|(_, wake)| **wake <= now).map(|(tenant, _)| *tenant));
-            let turns = tenants.into_iter().map(|tenant| async move { (tenant, self.turn(tenant).await) }.boxed());
-            let turns = all_of(turns.collect(), TENANTS_AT_ONCE).await;
-            for (tenant, turn) in turns {
-                sleepers.remove(&tenant);
-                if turn.is_ok()
-                    && let Some(lasted) = outages.remove(&tenant).and_then(|mut outage| outage.ends(now))
-                {
-                    tracing::info!(%tenant, lasted_s = lasted.as_secs(), "responders are served again");
-                }
-                match turn {
-                    Ok(None) => {}
-                    Ok(Some(wake)) => drop(sleepers.insert(tenant, wake)),
-                    Err(StorageError::Closed) => return,
-                    Err(error) => {
-                        if outages.entry(tenant).or_default().begins(now) {
-                            tracing::error!(%tenant, %error, "responders cannot be served");
-                        }
-                        sleepers.insert(tenant, now.plus(RESPONDER.first));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Serves one tenant, if it is not switched off: then its events wait, and so does what it is owed.
-    async fn turn(&self, tenant: TenantId) -> Result<Option<Timestamp>, StorageError> {
-        if self.storage.tenant(tenant).await?.is_some_and(|tenant| !tenant.active) {
-            return Ok(None);
-        }
-        self.serve(tenant).await
-    }
-
     /// Serves one tenant until nothing is due; when the next run is, if one waits.
     ///
     /// # Errors
     /// When storage fails.
     pub async fn serve(&self, tenant: TenantId) -> Result<Option<Timestamp>, StorageError> {
         let mut wake: Option<Timestamp> = None;
-        let subscriptions = self.responders.subscriptions(tenant);
-        let mut earlier: Vec<&str> = Vec::new();
-        for subscription in &subscriptions {
-            let next = self.serve_subscription(tenant, subscription, &earlier).await?;
+        for subscription in self.responders.subscriptions(tenant) {
+            let next = self.serve_subscription(tenant, &subscription.name, &Notify::new()).await?;
             wake = [wake, next].into_iter().flatten().min();
-            if subscription.narrowing.ends_chain {
-                earlier.push(&subscription.name);
-            }
         }
         Ok(wake)
     }
 
-    async fn serve_subscription(
+    /// Serves one responder until nothing of it is due; when its next run is, if one waits. `more` tells what comes meanwhile: a
+    /// chat that takes its time holds up no other.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub(super) async fn serve_subscription(
         &self,
         tenant: TenantId,
-        subscription: &Subscription,
-        earlier: &[&str],
+        name: &str,
+        more: &Notify,
     ) -> Result<Option<Timestamp>, StorageError> {
-        let wanted = |event: &Event| subscription.wants(event);
+        let alone = RwLock::new(());
+        let (mut under_way, mut waiting) = (FuturesUnordered::new(), VecDeque::new());
+        let (mut busy, mut next) = (HashSet::new(), None);
         loop {
-            let now = self.clock.now();
-            let step = self.storage.step_cursor(tenant, &subscription.name, CURSOR_STEP_EVENTS, now, wanted).await?;
-            let (due, next) = self.due_runs(tenant, &subscription.name, earlier, now).await?;
-            if due.is_empty() && step.events == 0 {
-                return Ok(next);
+            if waiting.is_empty() {
+                let Some(InChain { subscription, earlier }) = self.in_chain(tenant, name).await? else { break };
+                let (now, wanted) = (self.clock.now(), |event: &Event| subscription.wants(event));
+                let plugin = subscription.plugin.as_deref();
+                let step = self.storage.step_cursor(tenant, name, plugin, CURSOR_STEP_EVENTS, now, wanted).await?;
+                let due = self.due(tenant, name, &earlier, &busy, now).await?;
+                if under_way.is_empty() && due.lanes.is_empty() && step.events == 0 {
+                    return Ok(due.next);
+                }
+                if step.events > 0 || due.ended {
+                    self.passed_on(tenant, &subscription);
+                }
+                next = due.next;
+                busy.extend(due.lanes.iter().map(|lane| lane.key.clone()));
+                waiting.extend(due.lanes);
             }
-            let runs = due.iter().map(|run| self.run_one(tenant, subscription, run).boxed());
-            let results = all_of(runs.collect(), RUNS_AT_ONCE).await;
-            results.into_iter().collect::<Result<Vec<()>, _>>()?;
+            while under_way.len() < RUNS_AT_ONCE
+                && let Some(lane) = waiting.pop_front()
+            {
+                under_way.push(self.run_lane(tenant, name, lane, &alone).boxed());
+            }
+            if under_way.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                Some((lane, ended)) = under_way.next() => {
+                    ended?;
+                    busy.remove(&lane);
+                }
+                () = more.notified() => {}
+                () = self.sleep_until(next) => next = None,
+            }
+        }
+        // Stopped, deleted or switched off: what is under way comes to its end.
+        while let Some((_, ended)) = under_way.next().await {
+            ended?;
+        }
+        Ok(None)
+    }
+
+    /// Sleeps until then; for ever without a time.
+    pub(super) async fn sleep_until(&self, wake: Option<Timestamp>) {
+        match wake {
+            Some(wake) => self.clock.sleep_until(wake).await,
+            None => pending().await,
         }
     }
 
-    /// Of each chat the oldest run, if it is due; and when the earliest of those that are not is. A chat that waits for its
-    /// oldest run is passed over, however much is behind it. What others ended before it is over; what they have not come to
-    /// waits for them, and they wake us.
-    async fn due_runs(
+    /// The responder of this name, if it serves the tenant now. While that is switched off, its events wait, and so does what it
+    /// is owed.
+    async fn in_chain(&self, tenant: TenantId, name: &str) -> Result<Option<InChain>, StorageError> {
+        if self.storage.tenant(tenant).await?.is_some_and(|tenant| !tenant.active) {
+            return Ok(None);
+        }
+        let mut earlier = Vec::new();
+        for subscription in self.responders.subscriptions(tenant) {
+            if subscription.name == name {
+                return Ok(Some(InChain { subscription, earlier }));
+            }
+            if subscription.narrowing.ends_chain {
+                earlier.push(subscription.name);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets those go on that waited for what this one has done.
+    fn passed_on(&self, tenant: TenantId, subscription: &Subscription) {
+        if subscription.narrowing.ends_chain {
+            self.wakes.responders_have_more(tenant);
+        }
+    }
+
+    /// Of each chat that is not `busy` what is due, as long as nothing before it is not. What others ended before it is over; what
+    /// they have not come to waits for them, and they wake us.
+    async fn due(
         &self,
         tenant: TenantId,
         subscription: &str,
-        earlier: &[&str],
+        earlier: &[String],
+        busy: &HashSet<LaneKey>,
         now: Timestamp,
-    ) -> Result<(Vec<OwedRun>, Option<Timestamp>), StorageError> {
-        let mut lanes = HashSet::new();
-        let (mut due, mut next, mut after) = (Vec::new(), None::<Timestamp>, 0);
-        while due.len() < TURN_RUNS {
-            let page = self.storage.owed_runs_after(tenant, subscription, after, TURN_RUNS).await?;
+    ) -> Result<Due, StorageError> {
+        let earlier: Vec<&str> = earlier.iter().map(String::as_str).collect();
+        let (mut lanes, mut places) = (Vec::<Lane>::new(), HashMap::new());
+        let (mut next, mut ended, mut taken, mut after) = (None::<Timestamp>, false, 0, 0);
+        while taken < RUNS_IN_HAND {
+            let page = self.storage.owed_runs_after(tenant, subscription, after, RUNS_IN_HAND).await?;
             let Some(last) = page.last() else { break };
             after = last.event.n;
             for run in page {
-                let lane = (run.event.session, run.event.fact.chat().map(str::to_owned));
-                if lanes.contains(&lane) {
+                let key = (run.event.session, run.event.fact.chat().map(str::to_owned));
+                if busy.contains(&key) {
                     continue;
                 }
-                let chain = self.storage.chain_standing(tenant, earlier, run.event.n).await?;
-                if chain == ChainStanding::Ended {
+                let at = *places.entry(key.clone()).or_insert_with(|| {
+                    lanes.push(Lane { key, runs: Vec::new(), closed: false });
+                    lanes.len() - 1
+                });
+                let Some(lane) = lanes.get_mut(at).filter(|lane| !lane.closed) else { continue };
+                let chain = self.storage.chain_standing(tenant, &earlier, run.event.n).await?;
+                if chain == ChainStanding::Ended && lane.runs.is_empty() {
                     self.drop_run(tenant, subscription, &run).await?;
-                    continue;
-                }
-                lanes.insert(lane);
-                if chain == ChainStanding::Waiting {
-                    continue;
-                }
-                if run.work.due_at <= now {
-                    due.push(run);
+                    ended = true;
+                } else if chain == ChainStanding::Free && run.work.due_at <= now {
+                    lane.runs.push(run);
+                    taken += 1;
                 } else {
-                    next = Some(next.map_or(run.work.due_at, |next| next.min(run.work.due_at)));
+                    lane.closed = true;
+                    if chain == ChainStanding::Free && lane.runs.is_empty() {
+                        next = Some(next.map_or(run.work.due_at, |next| next.min(run.work.due_at)));
+                    }
                 }
             }
         }
-        Ok((due, next))
+        lanes.retain(|lane| !lane.runs.is_empty());
+        Ok(Due { lanes, next, ended })
     }
 
-    async fn run_one(&self, tenant: TenantId, subscribed: &Subscription, run: &OwedRun) -> Result<(), StorageError> {
-        let subscription = subscribed.name.as_str();
-        if !hears(&subscribed.grants, run.event.session) {
-            // Taken back since it was owed.
-            return self.drop_run(tenant, subscription, run).await;
+    /// Makes the runs of a chat, until one has to be made once more.
+    async fn run_lane(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        lane: Lane,
+        alone: &RwLock<()>,
+    ) -> (LaneKey, Result<(), StorageError>) {
+        for run in &lane.runs {
+            match self.run_one(tenant, name, run, alone).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return (lane.key, Err(error)),
+            }
         }
-        let run_id = run_id(tenant, subscription, run.event.n);
-        let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
-        let settled = match self.effects_of(tenant, subscribed, run, &run_try).await {
-            Err(why) => self.put_off(tenant, subscription, run, &why).await,
-            Ok(Settling::Done) => Ok(()),
-            Ok(Settling::Failed(error)) => Err(error),
-            Ok(Settling::Conflict(effects)) => self.refused(tenant, subscription, run, effects).await,
-        };
-        // Somebody else settled the run: there is nothing left to do for it.
-        if matches!(settled, Err(StorageError::Conflict)) { Ok(()) } else { settled }
+        (lane.key, Ok(()))
     }
 
-    /// Runs a responder until what it read is still so when its effects are kept.
+    /// Makes a run; whether it is settled, so that the chat goes on.
+    async fn run_one(&self, tenant: TenantId, name: &str, run: &OwedRun, alone: &RwLock<()>) -> Result<bool, StorageError> {
+        // As it stands now: grants may have been taken back, and versions swapped, since the one before.
+        let Some(InChain { subscription, .. }) = self.in_chain(tenant, name).await? else { return Ok(false) };
+        if !hears(&subscription.grants, run.event.session) {
+            // Taken back since it was owed.
+            self.drop_run(tenant, name, run).await?;
+            self.passed_on(tenant, &subscription);
+            return Ok(true);
+        }
+        let run_id = run_id(tenant, name, run.event.n);
+        let run_try = RunTry { id: &run_id, attempt: run.work.tries.saturating_add(1) };
+        let settled = match self.effects_of(tenant, &subscription, run, &run_try, alone).await {
+            Err(why) => self.put_off(tenant, name, run, &why).await.map(|()| false),
+            Ok(Settling::Done) => Ok(true),
+            Ok(Settling::Failed(error)) => Err(error),
+            Ok(Settling::Conflict(effects)) => self.refused(tenant, name, run, effects).await.map(|()| false),
+        };
+        self.passed_on(tenant, &subscription);
+        // Somebody else settled the run: there is nothing left to do for it.
+        if matches!(settled, Err(StorageError::Conflict)) { Ok(false) } else { settled }
+    }
+
+    /// Runs a responder until what it read is still so when its effects are kept. All runs of it under way share `alone`.
     ///
     /// # Errors
     /// Why the run failed.
@@ -317,9 +380,15 @@ impl ResponderWorker {
         subscribed: &Subscription,
         run: &OwedRun,
         run_try: &RunTry<'_>,
+        alone: &RwLock<()>,
     ) -> Result<Settling, String> {
         let subscription = subscribed.name.as_str();
-        for _ in 0..=REPEATS_MAX {
+        let mut last = Vec::new();
+        for repeat in 0..=REPEATS_MAX {
+            let _place = match repeat {
+                0..REPEATS_BESIDE_OTHERS => Either::Left(alone.read().await),
+                _ => Either::Right(alone.write().await),
+            };
             let answer = self.responders.run(tenant, subscription, run_try, &run.event).await?;
             let wanted = answer.commands.clone();
             let refused = async |why: &str| {
@@ -337,7 +406,7 @@ impl ResponderWorker {
                     effects.messages.iter().for_each(|message| self.wakes.outbox_has_more(message.session));
                     return Ok(Settling::Done);
                 }
-                Ok(RunEnd::ReadsChanged) => {}
+                Ok(RunEnd::ReadsChanged) => last = wanted,
                 Ok(RunEnd::KvFull(kept)) => {
                     let why = format!("kv has no room for what it writes: {} of {} bytes are used", kept.used, kept.max);
                     refused(&why).await;
@@ -350,7 +419,9 @@ impl ResponderWorker {
                 Err(error) => return Ok(Settling::Failed(error)),
             }
         }
-        Err(format!("what it reads in kv was changed by others {} times", REPEATS_MAX + 1))
+        let why = format!("what it reads in kv was changed by others {} times", REPEATS_MAX + 1);
+        self.responders.refused(tenant, subscription, run_try, &run.event, &last, &why).await;
+        Err(why)
     }
 
     /// A commit that was refused: because of a limit, or of something that the next try finds out.
@@ -418,8 +489,8 @@ impl ResponderWorker {
         Ok(effects)
     }
 
-    /// A limit does not let the messages of a run through. One that resets within a minute is waited for; else the run is set
-    /// aside at once with the reason: an answer that comes tomorrow is worse than none, and nothing is held until then unseen.
+    /// A limit does not let the messages of a run through. One that resets within a minute is waited for; else the run is
+    /// parked at once with the reason: an answer that comes tomorrow is worse than none, and nothing is held until then unseen.
     async fn over_limit(
         &self,
         tenant: TenantId,
@@ -460,9 +531,4 @@ enum Settling {
     /// Storage refused these effects.
     Conflict(RunEffects),
     Failed(StorageError),
-}
-
-/// What all of these become, a few of them under way at once.
-async fn all_of<T>(futures: Vec<BoxFuture<'_, T>>, at_once: usize) -> Vec<T> {
-    futures_util::stream::iter(futures).buffer_unordered(at_once).collect().await
 }

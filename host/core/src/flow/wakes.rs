@@ -117,6 +117,11 @@ impl Wakes {
         }
     }
 
+    /// A responder of `tenant` may have more to do, though nothing new happened.
+    pub fn responders_have_more(&self, tenant: TenantId) {
+        self.responders.ring(tenant);
+    }
+
     /// A bell that rings for every new event of `tenant`. Any number of readers may have one; what rang while nobody waited is
     /// heard at the next wait.
     pub fn event_bell(&self, tenant: TenantId) -> watch::Receiver<()> {

@@ -328,7 +328,7 @@ impl Cleanup<'_> {
             batch.delete(cursor);
             self.storage.engine.commit(batch).await?;
         }
-        // What is owed first: without it no run that is still under way is set aside.
+        // What is owed first: without it no run that is still under way is parked.
         self.remove_all(&keys::works(tenant, name)).await?;
         self.remove_all(&keys::parked_works(tenant, name)).await
     }

@@ -26,11 +26,11 @@ pub enum Counted {
     RunKept,
     /// A responder's run failed and is to be tried again.
     RunPutOff,
-    /// A responder's run was set aside.
+    /// A responder's run was parked.
     RunParked,
-    /// One that was set aside is to run anew.
+    /// One that was parked is to run anew.
     RunReleased,
-    /// One that was set aside was dropped.
+    /// One that was parked was dropped.
     RunDropped,
 }
 

@@ -1,4 +1,4 @@
-//! Runs that were set aside: they wait for a person, who lets them run anew or drops them. They block nothing, and go with the
+//! Runs that were parked: they wait for a person, who lets them run anew or drops them. They block nothing, and go with the
 //! event that they are about.
 
 use super::codec::encode;
@@ -13,7 +13,7 @@ use crate::records::plugin::Work;
 const STEP: usize = 256;
 
 impl Storage {
-    /// Runs that were set aside and whose event is still there, of events after number `after`, oldest event first.
+    /// Runs that were parked and whose event is still there, of events after number `after`, oldest event first.
     ///
     /// # Errors
     /// When the engine fails or a record is damaged.
@@ -36,7 +36,7 @@ impl Storage {
         Ok(runs)
     }
 
-    /// The run that was set aside for the event of number `n`.
+    /// The run that was parked for the event of number `n`.
     ///
     /// # Errors
     /// When the engine fails or the record is damaged.
@@ -52,10 +52,10 @@ impl Storage {
         self.run_at(tenant, keys::work(tenant, subscription, n)).await
     }
 
-    /// Owes runs anew that were set aside, as if they had never been tried; in the commit, all or none.
+    /// Owes runs anew that were parked, as if they had never been tried; in the commit, all or none.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when one of them is no longer set aside; else when the engine fails.
+    /// [`StorageError::Conflict`] when one of them is no longer parked; else when the engine fails.
     pub async fn release_runs(
         &self,
         tenant: TenantId,
@@ -65,31 +65,31 @@ impl Storage {
     ) -> Result<(), StorageError> {
         let mut batch = Batch::default();
         for run in runs {
-            let aside = keys::parked_work(tenant, subscription, run.event.n);
+            let parked_key = keys::parked_work(tenant, subscription, run.event.n);
             let place = keys::work(tenant, subscription, run.event.n);
             let work = Work { tries: 0, due_at: now, last_error: run.work.last_error.clone() };
-            batch.check(Check::Equals { key: aside.clone(), value: run.stored.clone() });
-            batch.delete(aside);
+            batch.check(Check::Equals { key: parked_key.clone(), value: run.stored.clone() });
+            batch.delete(parked_key);
             batch.put(place.clone(), encode(&place, &work)?);
             batch.count(Counted::RunReleased);
         }
         self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Drops a run that was set aside.
+    /// Drops a run that was parked.
     ///
     /// # Errors
-    /// [`StorageError::Conflict`] when it is no longer set aside; else when the engine fails.
+    /// [`StorageError::Conflict`] when it is no longer parked; else when the engine fails.
     pub async fn drop_parked_run(&self, tenant: TenantId, subscription: &str, run: &OwedRun) -> Result<(), StorageError> {
-        let aside = keys::parked_work(tenant, subscription, run.event.n);
+        let parked_key = keys::parked_work(tenant, subscription, run.event.n);
         let mut batch = Batch::default();
-        batch.check(Check::Equals { key: aside.clone(), value: run.stored.clone() });
-        batch.delete(aside);
+        batch.check(Check::Equals { key: parked_key.clone(), value: run.stored.clone() });
+        batch.delete(parked_key);
         batch.count(Counted::RunDropped);
         self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Removes runs that were set aside and whose event is gone from the log: one step over a tenant's, from `from` on.
+    /// Removes runs that were parked and whose event is gone from the log: one step over a tenant's, from `from` on.
     ///
     /// # Errors
     /// When the engine fails.

@@ -213,14 +213,15 @@ impl Storage {
     ) -> Result<CursorStep, StorageError> {
         let (tenant, id) = (endpoint.tenant, endpoint.id);
         let cursor = keys::of_webhook(tenant, RecordType::WebhookCursor, id);
-        let Some(before) = self.engine.get(&cursor).await? else { return Ok(CursorStep { events: 0, owed: 0 }) };
+        let Some(before) = self.engine.get(&cursor).await? else { return Ok(CursorStep::NONE) };
         let owe = |batch: &mut Batch, event: &Event| {
             if !endpoint.wants(event) {
                 return Ok(false);
             }
             Self::put_delivery(batch, endpoint, event, now).map(|()| true)
         };
-        self.pass_events(tenant, Cursor { key: cursor, before: Some(before), guard: None }, limit, owe).await
+        let cursor = Cursor { key: cursor, before: Some(before), guards: Vec::new() };
+        Ok(self.pass_events(tenant, cursor, limit, owe).await?.unwrap_or(CursorStep::NONE))
     }
 
     pub(super) fn put_delivery(

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::records::event::Event;
 use crate::records::id::TenantId;
 use crate::records::message::Message;
-use crate::records::plugin::{KvUsage, Work};
+use crate::records::plugin::{KvUsage, Plugin, Work};
 use crate::rules::quota::Charge;
 
 /// What a step of the cursor did.
@@ -25,6 +25,11 @@ pub struct CursorStep {
     pub owed: usize,
 }
 
+impl CursorStep {
+    /// Nothing was passed.
+    pub(super) const NONE: Self = Self { events: 0, owed: 0 };
+}
+
 /// A cursor that is to be moved.
 pub(super) struct Cursor {
     /// Where it is kept.
@@ -32,7 +37,7 @@ pub(super) struct Cursor {
     /// What it reads.
     pub before: Option<Vec<u8>>,
     /// What else must hold.
-    pub guard: Option<Check>,
+    pub guards: Vec<Check>,
 }
 
 /// A run that a subscription owes.
@@ -82,7 +87,9 @@ pub enum RunEnd {
 }
 
 impl Storage {
-    /// Moves a subscription's cursor over up to `limit` events and owes a run for each that `wanted` picks.
+    /// Moves a subscription's cursor over up to `limit` events and owes a run for each that `wanted` picks. It does not move once
+    /// what is stored is another plugin than `plugin`, or one that answers other events: one that was deleted leaves nothing
+    /// behind, and no event is passed by what no longer holds.
     ///
     /// # Errors
     /// When the engine fails or a record is damaged. Another worker that moved the cursor first is no error.
@@ -90,6 +97,7 @@ impl Storage {
         &self,
         tenant: TenantId,
         subscription: &str,
+        plugin: Option<&Plugin>,
         limit: usize,
         now: Timestamp,
         wanted: impl Fn(&Event) -> bool + Send + Sync,
@@ -104,39 +112,57 @@ impl Storage {
             Ok(true)
         };
         let key = keys::cursor(tenant, subscription);
-        let before = self.engine.get(&key).await?;
-        // While what a deleted plugin has left is removed, nothing joins it.
-        let guard = Some(Leftover::absent_subscription(subscription));
-        self.pass_events(tenant, Cursor { key, before, guard }, limit, owe).await
+        for _ in 0..CONFLICT_TRIES_MAX {
+            // While what a deleted plugin has left is removed, nothing joins it.
+            let mut guards = vec![Leftover::absent_subscription(subscription)];
+            if let Some(known) = plugin {
+                let Some(stored) = self.stored_as(known).await? else { return Ok(CursorStep::NONE) };
+                guards.push(stored);
+            }
+            let before = self.engine.get(&key).await?;
+            let cursor = Cursor { key: key.clone(), before, guards };
+            if let Some(step) = self.pass_events(tenant, cursor, limit, &owe).await? {
+                return Ok(step);
+            }
+        }
+        Ok(CursorStep::NONE)
+    }
+
+    /// That the plugin is stored as it is stored now, if that answers as this one does.
+    async fn stored_as(&self, known: &Plugin) -> Result<Option<Check>, StorageError> {
+        let key = keys::plugin(known.tenant, &known.name);
+        let Some(value) = self.engine.get(&key).await? else { return Ok(None) };
+        let stored: Plugin = decode(&key, &value)?;
+        Ok(stored.answers_as(known).then_some(Check::Equals { key, value }))
     }
 
     /// Moves a cursor over up to `limit` events. What `owe` writes for an event is kept in the same commit; it says whether it
-    /// wrote anything.
+    /// wrote anything. `None` when something changed meanwhile.
     pub(super) async fn pass_events(
         &self,
         tenant: TenantId,
         cursor: Cursor,
         limit: usize,
         owe: impl Fn(&mut Batch, &Event) -> Result<bool, StorageError> + Send + Sync,
-    ) -> Result<CursorStep, StorageError> {
-        let Cursor { key, before, guard } = cursor;
+    ) -> Result<Option<CursorStep>, StorageError> {
+        let Cursor { key, before, guards } = cursor;
         let after = before.as_deref().map(|value| decode::<u64>(&key, value)).transpose()?.unwrap_or(0);
         let events = self.events(tenant, after, limit).await?;
-        let Some(last) = events.last() else { return Ok(CursorStep { events: 0, owed: 0 }) };
+        let Some(last) = events.last() else { return Ok(Some(CursorStep::NONE)) };
         let mut batch = Batch::default();
         batch.check(match before {
             Some(value) => Check::Equals { key: key.clone(), value },
             None => Check::Absent { key: key.clone() },
         });
-        batch.checks.extend(guard);
+        batch.checks.extend(guards);
         batch.put(key.clone(), encode(&key, &last.n)?);
         let mut owed = 0;
         for event in &events {
             owed += usize::from(owe(&mut batch, event)?);
         }
         match self.engine.commit(batch).await {
-            Ok(_) => Ok(CursorStep { events: events.len(), owed }),
-            Err(StorageError::Conflict) => Ok(CursorStep { events: 0, owed: 0 }),
+            Ok(_) => Ok(Some(CursorStep { events: events.len(), owed })),
+            Err(StorageError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -234,7 +260,7 @@ impl Storage {
     }
 
     /// How the chain stands at event number `event`, for a subscription that comes after `earlier`, which may end it. A run of
-    /// theirs that was set aside ends nothing.
+    /// theirs that was parked ends nothing.
     ///
     /// # Errors
     /// When the engine fails or a record is damaged.
@@ -281,7 +307,7 @@ impl Storage {
         self.engine.commit(batch).await.map(|_| ())
     }
 
-    /// Sets a run that is out of tries aside, where it no longer holds up its chat and waits for a person.
+    /// Parks a run that is out of tries, where it no longer holds up its chat and waits for a person.
     ///
     /// # Errors
     /// [`StorageError::Conflict`] when another worker settled it first; else when the engine fails.
@@ -293,11 +319,11 @@ impl Storage {
         last: &Work,
     ) -> Result<(), StorageError> {
         let place = keys::work(tenant, subscription, run.event.n);
-        let aside = keys::parked_work(tenant, subscription, run.event.n);
+        let parked_key = keys::parked_work(tenant, subscription, run.event.n);
         let mut batch = Batch::default();
         batch.check(Check::Equals { key: place.clone(), value: run.stored.clone() });
         batch.delete(place);
-        batch.put(aside.clone(), encode(&aside, last)?);
+        batch.put(parked_key.clone(), encode(&parked_key, last)?);
         batch.count(Counted::RunParked);
         self.engine.commit(batch).await.map(|_| ())
     }

@@ -25,7 +25,7 @@ use crate::accounts::Accounts;
 use crate::blobs::Incoming;
 use crate::egress::{GuardSettings, GuardedClient};
 use crate::guards::PluginGuards;
-use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, OwnHosts, RequestIds, Streams};
+use crate::http::{FilePlaces, FrontDoor, HttpSettings, Limits, OnceRuns, OwnHosts, RequestIds, Streams, UploadRoom};
 use crate::media::{Downloads, Fetch, FetchError, Fetched, MediaSettings};
 use crate::metrics::Metrics;
 use crate::plugins::Plugins;
@@ -114,6 +114,7 @@ impl Rehearsal {
             wakes: Arc::clone(&basics.wakes),
             once_runs: OnceRuns::default(),
             file_places: FilePlaces::default(),
+            upload_room: UploadRoom::default(),
             streams: Streams::default(),
             clock: Arc::clone(&basics.clock),
             request_ids: RequestIds::new(Arc::clone(&basics.entropy)),

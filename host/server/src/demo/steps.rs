@@ -89,15 +89,17 @@ impl<'a> Demo<'a> {
         self.expect(200, self.get("/readyz", None).await?)?;
         Self::proves(&format!("GET http://{}/readyz answered 200", self.address));
 
-        self.begin("A tenant and its keys");
-        let account = self.make_account().await?;
+        self.begin("Two tenants and their keys");
+        let account = self.make_account("Shop").await?;
+        // What the shop's plugins answer must not be answered by them again.
+        let buyer = self.make_account("Customer").await?;
 
         self.begin("The plugin auto-reply, uploaded for this tenant and configured with JSON");
         self.upload_auto_reply(&account).await?;
 
         self.begin("Two sessions, linked by scanning their QR codes");
         let shop = self.link(&account, "Shop", SHOP_NUMBER).await?;
-        let customer = self.link(&account, "Customer", CUSTOMER_NUMBER).await?;
+        let customer = self.link(&buyer, "Customer", CUSTOMER_NUMBER).await?;
 
         self.begin("The customer asks the shop, through the wasender dialect");
         // A folder that was used before has phones that have seen the same before.
@@ -132,16 +134,16 @@ impl<'a> Demo<'a> {
         Err(format!("expected status {status}, got {} with {body}", answer.status).into())
     }
 
-    async fn make_account(&self) -> Result<Account, CommandError> {
+    async fn make_account(&self, name: &str) -> Result<Account, CommandError> {
         let admin = self.opened.admin_key.reveal();
-        let tenant = self.post("/switchboard/v1/tenants", admin, &json!({ "name": "Demo" })).await?;
+        let tenant = self.post("/switchboard/v1/tenants", admin, &json!({ "name": name })).await?;
         let tenant = number(&self.expect(201, tenant)?, "/id")?;
         let path = format!("/switchboard/v1/tenants/{tenant}/keys");
         let tenant_key = self.post(&path, admin, &json!({ "kind": "tenant" })).await?;
         let tenant_key = text(&self.expect(201, tenant_key)?, "/key")?;
         let token = self.post(&path, admin, &json!({ "kind": "personal" })).await?;
         let token = text(&self.expect(201, token)?, "/key")?;
-        Self::proves(&format!("tenant {tenant}; of its keys only SHA-256 hashes are stored"));
+        Self::proves(&format!("tenant {tenant} ({name}); of its keys only SHA-256 hashes are stored"));
         Ok(Account { tenant, tenant_key, token })
     }
 
@@ -284,7 +286,7 @@ impl<'a> Demo<'a> {
         say("\nYours to try; Ctrl-C ends it:");
         say(&format!("   base URL                {base}"));
         say(&format!("   operator's key          {admin}"));
-        say(&format!("   tenant key              {}", account.tenant_key));
+        say(&format!("   the shop's tenant key   {}", account.tenant_key));
         say(&format!("   personal access token   {}", account.token));
         say(&format!("   session {} (shop)      {}", shop.id, shop.key));
         say(&format!("   session {} (customer)  {}", customer.id, customer.key));
@@ -297,6 +299,11 @@ impl<'a> Demo<'a> {
         say(&format!(
             "curl -s '{base}/switchboard/v1/sim/phones/{CUSTOMER_NUMBER}/messages?after={customer_saw}&wait_ms=1000' \
              -H 'Authorization: Bearer {admin}'"
+        ));
+        say("\nThe same for the commands of README, to paste into another terminal:");
+        say(&format!(
+            "export BASE={base} ADMIN={admin} TENANT_KEY={} SHOP={SHOP_NUMBER} CUSTOMER={CUSTOMER_NUMBER} SEEN={customer_saw}",
+            account.tenant_key
         ));
     }
 }

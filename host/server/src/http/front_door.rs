@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use switchboard_core::clock::Clock;
 use switchboard_core::flow::wakes::Wakes;
@@ -16,8 +16,8 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
 use switchboard_core::records::plugin::own_place;
 use switchboard_core::storage::Storage;
-use switchboard_runtime::CallContext;
 use switchboard_runtime::types as plugin;
+use switchboard_runtime::{CallContext, Outcome};
 
 use super::admission::Presented;
 use super::bodies::FilePlaces;
@@ -26,6 +26,7 @@ use super::input;
 use super::limits::{Client, Limits, presents_credential, show_standing};
 use super::listener::Answers;
 use super::mounts::{Found, Lookup};
+use super::native::UploadRoom;
 use super::own_hosts::OwnHosts;
 use super::own_routes::{busy, is_own};
 use super::problem::{Answer, Problem, json as json_answer, whole};
@@ -41,6 +42,9 @@ use crate::webhook::Webhooks;
 
 /// Headers that a plugin cannot set: they belong to the connection.
 const HOST_HEADERS: [&str; 6] = ["connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "trailer"];
+
+/// Why an answer is none.
+const IMPOSSIBLE_STATUS: &str = "answered with an impossible status";
 
 /// What the control API of the simulated network answered.
 pub struct SimControlAnswer {
@@ -94,6 +98,8 @@ pub struct FrontDoor {
     pub(crate) once_runs: OnceRuns,
     /// Bodies with files that are coming in.
     pub(crate) file_places: FilePlaces,
+    /// Components that are coming in.
+    pub(crate) upload_room: UploadRoom,
     /// Streams of events that are open.
     pub(crate) streams: Streams,
     /// Draws request ids.
@@ -289,17 +295,19 @@ impl FrontDoor {
         let tenant = caller.as_ref().map_or(owner, |caller| caller.tenant);
         let context = CallContext { principal: caller, once, ..plugin.context(tenant, input.now_ms) };
         let called = self.plugins.runtime().handle(&plugin.loaded, &context, input).await;
-        let given = || json!({ "method": refused.method, "path": refused.path });
+        let called = called.and_then(|response| match unfit(&response, own) {
+            None => Outcome::Reply(response),
+            Some(why) => Outcome::PluginError(why),
+        });
+        let given = || as_given(input);
         let about = CallAbout::new(tenant, "router", &refused.request_id);
         self.plugins.note_call(plugin, &about.given(&given), &called);
         match called.outcome.into_result() {
             Ok(mut response) => match response.live.take() {
                 None => match to_http(response) {
                     Some(answer) => answer,
-                    None => self.failed(plugin, refused, "answered with an impossible status".to_owned()).await,
+                    None => self.failed(plugin, refused, IMPOSSIBLE_STATUS.to_owned()).await,
                 },
-                // Events would be told as nobody's grants say.
-                Some(_) if own => self.failed(plugin, refused, "a tenant's own router has no streams".to_owned()).await,
                 Some(live) => {
                     let caller = (input.principal.as_ref(), method);
                     match self.worded_stream(plugin, caller, response, live, &refused.request_id).await {
@@ -348,6 +356,34 @@ fn route_class(path: &str) -> &'static str {
         _ if path == "/switchboard" || path.starts_with("/switchboard/") => "native",
         _ => "plugin",
     }
+}
+
+/// What is wrong with an answer that the host cannot give; `own` says that it is a tenant's own router's.
+fn unfit(response: &plugin::Response, own: bool) -> Option<String> {
+    if final_status(response.status).is_none() {
+        return Some(format!("{IMPOSSIBLE_STATUS}: {}", response.status));
+    }
+    // Events would be told as nobody's grants say.
+    (own && response.live.is_some()).then(|| "a tenant's own router has no streams".to_owned())
+}
+
+/// What a router was given, as it saw it, for the log of calls that failed.
+fn as_given(input: &plugin::Request) -> Value {
+    let pairs = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| json!([name, value])).collect::<Value>();
+    json!({
+        "method": input.method,
+        "path": input.path,
+        "query": pairs(&input.query),
+        "headers": pairs(&input.headers),
+        "body": String::from_utf8_lossy(&input.body),
+        "form": pairs(&input.form),
+        "files": input.files.len(),
+    })
+}
+
+/// The status of an answer that is the last one.
+fn final_status(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status).ok().filter(|status| status.as_u16() >= 200)
 }
 
 /// The host starts or stops: no plugin can be asked how to say so.
@@ -415,7 +451,7 @@ fn file_problem(refused: &plugin::FileRefusal) -> Problem {
 
 /// A plugin's answer as HTTP; `None` when its status is none. Headers that HTTP cannot carry are left out.
 pub(super) fn to_http(response: plugin::Response) -> Option<Answer> {
-    let status = StatusCode::from_u16(response.status).ok().filter(|status| status.as_u16() >= 200)?;
+    let status = final_status(response.status)?;
     let mut answer = Response::new(whole(response.body));
     *answer.status_mut() = status;
     for (name, value) in response.headers {

@@ -73,8 +73,10 @@ pub(super) async fn answer(answered: ApiAnswer) -> Result<Value, Failed> {
     if (200..300).contains(&status) {
         return Ok(told);
     }
-    let exit = if matches!(status, 401 | 403) { EXIT_DENIED } else { EXIT_REFUSED };
     let text = |member: &str| told.get(member).and_then(Value::as_str);
+    // A limit is nothing that another key would get by.
+    let denied = matches!(status, 401 | 403) && text("code") != Some("limit_reached");
+    let exit = if denied { EXIT_DENIED } else { EXIT_REFUSED };
     let words = match text("code") {
         Some("grants_needed") => grants_needed_words(&told),
         _ => refusal_words(status, &told),

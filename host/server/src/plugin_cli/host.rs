@@ -50,7 +50,7 @@ pub(super) struct DeployArguments {
 pub(super) struct RunsArguments {
     /// The plugin's name.
     name: String,
-    /// Those that wait for their turn or their next try, in place of those that were set aside.
+    /// Those that wait for their turn or their next try, in place of those that were parked.
     #[arg(long)]
     waiting: bool,
     /// How many, at most; 1 to 100.
@@ -65,7 +65,7 @@ pub(super) struct RunsArguments {
 pub(super) struct RunArguments {
     /// The plugin's name.
     name: String,
-    /// The run; every one that was set aside unless it is given.
+    /// The run; every one that was parked unless it is given.
     run: Option<String>,
     #[command(flatten)]
     host: HostArguments,
@@ -162,8 +162,10 @@ pub(super) async fn deploy(arguments: &DeployArguments) -> Result<Done, Failed> 
         failed
     })?;
     let version = member(member(&told, "uploaded"), "n");
+    let active = member(&told, "version");
     let words = match arguments.keep {
-        true => format!("{name}: version {version} is kept; version {} is the active one", member(&told, "version")),
+        true if active == 0 => format!("{name}: version {version} is kept; none is active yet"),
+        true => format!("{name}: version {version} is kept; version {active} is the active one"),
         false => format!("{name}: version {version} is live"),
     };
     Ok(Done::new(told, words))

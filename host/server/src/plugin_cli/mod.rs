@@ -59,11 +59,11 @@ enum PluginCommand {
     Logs(host::LogsArguments),
     /// Show a plugin: its state, version, grants and configuration.
     Inspect(host::NamedArguments),
-    /// List runs of a responder that were set aside, with why; or those that wait.
+    /// List runs of a responder that were parked, with why; or those that wait.
     Runs(host::RunsArguments),
-    /// Let a run that was set aside run anew, or all of them.
+    /// Let a run that was parked run anew, or all of them.
     Release(host::RunArguments),
-    /// Drop a run that was set aside.
+    /// Drop a run that was parked.
     Drop(host::DropArguments),
     /// Show what a plugin was given, what it asks for and what is missing; or give it.
     Grants(host::GrantsArguments),

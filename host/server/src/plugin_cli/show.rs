@@ -77,7 +77,7 @@ pub(super) fn grants_words(name: &str, told: &Value) -> String {
     lines.join("\n")
 }
 
-/// Runs that were set aside, or that wait.
+/// Runs that were parked, or that wait.
 pub(super) fn runs_words(told: &Value, state: &str) -> String {
     let mut lines = Vec::new();
     for run in member(told, "runs").as_array().into_iter().flatten() {

@@ -14,8 +14,8 @@ use switchboard_runtime::{CallContext, CallReport, LoadedPlugin};
 
 /// A plugin that is active.
 pub struct ActivePlugin {
-    /// Its record.
-    pub record: Plugin,
+    /// Its record, as it is stored.
+    pub record: Arc<Plugin>,
     /// Its component, ready to be called.
     pub loaded: Arc<LoadedPlugin>,
     full_name: Arc<str>,
@@ -50,12 +50,13 @@ impl ActivePlugin {
         let (config, grants) = (record.config.to_string().into(), Arc::new(record.grants.clone()));
         let (loaded, figures) = (Arc::new(loaded), ArcSwap::from_pointee(figures));
         let full_name = full_name(record.tenant, &record.name).into();
+        let record = Arc::new(record);
         Arc::new(Self { record, loaded, full_name, config, grants, openapi, usage: Usage::default(), figures })
     }
 
     /// The same component with the record as it was stored.
     pub(super) fn stored(&self, record: &Plugin) -> Arc<Self> {
-        let (record, loaded) = (record.clone(), Arc::clone(&self.loaded));
+        let (record, loaded) = (Arc::new(record.clone()), Arc::clone(&self.loaded));
         let (config, openapi, grants) = (Arc::clone(&self.config), self.openapi.clone(), Arc::new(record.grants.clone()));
         let (figures, full_name) = (ArcSwap::new(self.figures.load_full()), Arc::clone(&self.full_name));
         Arc::new(Self { record, loaded, full_name, config, grants, openapi, usage: Usage::default(), figures })

@@ -24,6 +24,8 @@ const GATHER_FOR: Duration = Duration::from_millis(250);
 const GATHERED_MAX: usize = 8_192;
 /// Bytes that they have at most, as far as that varies.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Which part of both the plugins of one owner may have: whoever calls or logs most crowds out nobody else.
+const PART_OF_ONE: usize = 8;
 /// Calls of one plugin that are written down in one commit.
 const COMMIT_MAX: usize = 256;
 
@@ -138,9 +140,39 @@ fn logged_line(line: &LogLine) -> LoggedLine {
 struct Gathered {
     /// By the owner and the name of their plugin.
     calls: BTreeMap<(TenantId, String), Vec<LoggedCall>>,
-    count: usize,
-    bytes: usize,
+    all: Amount,
+    of_owners: BTreeMap<TenantId, Amount>,
     left_out: u64,
+}
+
+/// How much is gathered.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    calls: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    /// This and one more call, if it is within one `part` of what may be gathered.
+    fn and(self, bytes: usize, part: usize) -> Option<Self> {
+        let sum = Self { calls: self.calls + 1, bytes: self.bytes.saturating_add(bytes) };
+        (sum.calls <= GATHERED_MAX / part && sum.bytes <= GATHERED_BYTES_MAX / part).then_some(sum)
+    }
+}
+
+impl Gathered {
+    /// Takes a call, if there is room for it.
+    fn add(&mut self, owner: TenantId, plugin: &str, call: LoggedCall) {
+        let bytes = bytes_of(&call);
+        let of_owner = self.of_owners.get(&owner).copied().unwrap_or_default();
+        let (Some(all), Some(of_owner)) = (self.all.and(bytes, 1), of_owner.and(bytes, PART_OF_ONE)) else {
+            self.left_out += 1;
+            return;
+        };
+        self.all = all;
+        self.of_owners.insert(owner, of_owner);
+        self.calls.entry((owner, plugin.to_owned())).or_default().push(call);
+    }
 }
 
 /// Calls that wait to be written down.
@@ -162,16 +194,10 @@ impl Default for CallLog {
 impl CallLog {
     /// Remembers a call of this plugin.
     pub(super) fn add(&self, plugin: &ActivePlugin, call: LoggedCall) {
-        let Ok(mut gathered) = self.gathered.lock() else { return };
-        let bytes = bytes_of(&call);
-        if gathered.count >= GATHERED_MAX || gathered.bytes.saturating_add(bytes) > GATHERED_BYTES_MAX {
-            gathered.left_out += 1;
-            return;
+        if let Ok(mut gathered) = self.gathered.lock() {
+            gathered.add(plugin.record.tenant, &plugin.record.name, call);
+            self.more.notify_one();
         }
-        gathered.count += 1;
-        gathered.bytes += bytes;
-        gathered.calls.entry((plugin.record.tenant, plugin.record.name.clone())).or_default().push(call);
-        self.more.notify_one();
     }
 
     /// Changes whenever calls were written down.
@@ -215,4 +241,45 @@ fn bytes_of(call: &LoggedCall) -> usize {
     let json = |value: &Option<Value>| value.as_ref().map_or(0, |value| value.to_string().len());
     let log: usize = call.log.iter().map(|line| line.message.len()).sum();
     log + json(&call.input) + json(&call.effects) + call.why.as_ref().map_or(0, String::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(message: &str) -> LoggedCall {
+        let line = LoggedLine { level: LineLevel::Info, message: message.to_owned() };
+        LoggedCall {
+            n: 0,
+            at: Timestamp(0),
+            tenant: TenantId(1),
+            interface: "router".to_owned(),
+            call: "req_1".to_owned(),
+            version: 1,
+            event: None,
+            event_type: None,
+            attempt: 0,
+            took_us: 0,
+            memory_bytes: 0,
+            host_calls: 0,
+            end: CallEnd::Trap,
+            why: None,
+            log: vec![line],
+            log_dropped: 0,
+            input: None,
+            effects: None,
+        }
+    }
+
+    #[test]
+    fn whoever_calls_or_logs_most_crowds_out_nobody_else() {
+        let mut gathered = Gathered::default();
+        (0..2 * GATHERED_MAX).for_each(|_| gathered.add(TenantId(1), "many", call("x")));
+        (0..1_000).for_each(|_| gathered.add(TenantId(2), "long", call(&"x".repeat(64 * 1024))));
+        gathered.add(TenantId(3), "quiet", call("x"));
+        let kept = |owner, plugin: &str| gathered.calls.get(&(TenantId(owner), plugin.to_owned())).map_or(0, Vec::len);
+        let long = GATHERED_BYTES_MAX / PART_OF_ONE / (64 * 1024);
+        assert_eq!([kept(1, "many"), kept(2, "long"), kept(3, "quiet")], [GATHERED_MAX / PART_OF_ONE, long, 1]);
+        assert_eq!(gathered.left_out as usize, 2 * GATHERED_MAX + 1_000 - kept(1, "many") - kept(2, "long"));
+    }
 }

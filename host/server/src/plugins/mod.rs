@@ -270,6 +270,7 @@ impl Responders for Plugins {
             event_types: plugin.loaded.event_kinds.clone(),
             narrowing: Arc::clone(&plugin.loaded.narrowing),
             grants: plugin.grants(),
+            plugin: Some(Arc::clone(&plugin.record)),
         };
         let mut serving: Vec<&Arc<ActivePlugin>> = generation.plugins.iter().filter(serves).collect();
         in_order(&mut serving);
@@ -289,14 +290,20 @@ impl Responders for Plugins {
         let context = plugin.context(tenant, self.clock.now().0);
         let (grants, names) = (plugin.grants(), self.names_for(tenant, plugin, event).await);
         let names = names.map_err(|error| error.to_string())?;
-        let event = Sight { fields: &grants.fields, names: &names }.event(event);
-        let called = self.runtime.respond(&plugin.loaded, &context, run, &event).await;
+        let seen = Sight { fields: &grants.fields, names: &names }.event(event);
+        let called = self.runtime.respond(&plugin.loaded, &context, run, &seen).await;
         // As the plugin saw it.
-        let input = || event_json(&event);
-        self.note_call(plugin, &CallAbout::of_run(tenant, run, &event).given(&input), &called);
+        let input = || event_json(&seen);
+        self.note_call(plugin, &CallAbout::of_run(tenant, run, &seen).given(&input), &called);
         let mut answer = called.outcome.into_result()?;
-        for Command { to, content, extras, .. } in &mut answer.commands {
-            resolve_outgoing(&names, to, content, extras).map_err(|unknown| unknown.to_string())?;
+        let wanted = answer.commands.clone();
+        let mut commands = answer.commands.iter_mut();
+        let resolved = commands
+            .try_for_each(|Command { to, content, extras, .. }| resolve_outgoing(&names, to, content, extras))
+            .map_err(|unknown| unknown.to_string());
+        if let Err(why) = resolved {
+            self.refused(tenant, subscription, run, event, &wanted, &why).await;
+            return Err(why);
         }
         Ok(answer)
     }

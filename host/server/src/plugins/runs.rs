@@ -1,4 +1,4 @@
-//! Runs of responders that wait or were set aside: looked at, released and dropped by the plugin's owner.
+//! Runs of responders that wait or were parked: looked at, released and dropped by the plugin's owner.
 
 use switchboard_core::records::id::TenantId;
 use switchboard_core::storage::{OwedRun, StorageError};
@@ -13,7 +13,7 @@ const RELEASED_AT_ONCE: usize = 64;
 pub enum RunState {
     /// Its turn, or its next try.
     Waiting,
-    /// A person: it was set aside.
+    /// A person: it was parked.
     Parked,
 }
 
@@ -93,7 +93,7 @@ impl Plugins {
         Ok(owed.map(|run| placed(tenant, RunState::Waiting, run)))
     }
 
-    /// Lets a run that was set aside run anew. One that is not, or no longer, is left as it is.
+    /// Lets a run that was parked run anew. One that is not, or no longer, is left as it is.
     ///
     /// # Errors
     /// When storage fails.
@@ -102,7 +102,7 @@ impl Plugins {
         Ok(released > 0)
     }
 
-    /// Lets every run that was set aside run anew; how many.
+    /// Lets every run that was parked run anew; how many.
     ///
     /// # Errors
     /// When storage fails: those before are released.
@@ -113,7 +113,7 @@ impl Plugins {
             loop {
                 let runs = self.storage.parked_runs(tenant, &subscription, after, RELEASED_AT_ONCE).await?;
                 let Some(last) = runs.last() else { break };
-                // Those that are set aside again meanwhile are not taken a second time.
+                // Those that are parked again meanwhile are not taken a second time.
                 after = last.event.n;
                 released += self.release_some(tenant, &subscription, &runs).await?;
             }
@@ -121,7 +121,7 @@ impl Plugins {
         Ok(released)
     }
 
-    /// Lets these runs run anew, as far as they are still set aside; how many.
+    /// Lets these runs run anew, as far as they are still parked; how many.
     async fn release_some(&self, tenant: TenantId, subscription: &str, runs: &[OwedRun]) -> Result<u64, StorageError> {
         let (mut released, now) = (0, self.clock.now());
         match self.storage.release_runs(tenant, subscription, runs, now).await {
@@ -145,7 +145,7 @@ impl Plugins {
         Ok(released)
     }
 
-    /// Drops a run that was set aside; whether it was.
+    /// Drops a run that was parked; whether it was.
     ///
     /// # Errors
     /// When storage fails.

@@ -22,7 +22,7 @@ pub async fn tried(town: &Town, row: &Row) -> Cell {
         }
         "logs of plugins" | "the tail stream" => Cell::NoSurface("each plugin has its own newest 1,000 calls"),
         "metrics labels" => Cell::NoSurface("labels are constants of the program"),
-        "webhooks and their signing keys" | "runs that wait or were set aside, and dead deliveries" => {
+        "webhooks and their signing keys" | "runs that wait or were parked, and dead deliveries" => {
             Cell::NoSurface("each tenant has lanes of its own; the hostile suite floods them")
         }
         "routers of tenants" => {

@@ -289,7 +289,7 @@ pub const ROWS: &[Row] = &[
         ..NONE
     },
     Row {
-        name: "runs that wait or were set aside, and dead deliveries",
+        name: "runs that wait or were parked, and dead deliveries",
         http: [
             &[
                 ("GET /plugins/{plugin}/runs", ""),

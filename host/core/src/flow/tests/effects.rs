@@ -41,6 +41,7 @@ impl Responders for Counter {
             event_types: vec!["message.received".to_owned()],
             narrowing: Arc::default(),
             grants,
+            plugin: None,
         }]
     }
 

@@ -129,6 +129,15 @@ impl Plugin {
         }
     }
 
+    /// Whether it is the same plugin and answers the same events as `other`: whatever decides that is as it was.
+    pub fn answers_as(&self, other: &Self) -> bool {
+        let decides = |plugin: &Self| (plugin.created_at, plugin.stopped);
+        decides(self) == decides(other)
+            && self.sha256 == other.sha256
+            && self.config == other.config
+            && self.grants == other.grants
+    }
+
     /// What a plugin is called by in logs, cursors and work: `operator/<name>` or `<tenant>/<name>`.
     pub fn full_name_of(tenant: TenantId, name: &str) -> String {
         if tenant == TenantId::OPERATOR { format!("operator/{name}") } else { format!("{tenant}/{name}") }

@@ -191,7 +191,7 @@ impl Script {
 
     async fn responders(&self, n: u64, session: SessionId, dice: &SeededEntropy) -> Done {
         let wanted = |event: &crate::records::event::Event| event.fact.type_name() == "message.received";
-        self.storage.step_cursor(TENANT, SUBSCRIPTION, 40, at(n), wanted).await?;
+        self.storage.step_cursor(TENANT, SUBSCRIPTION, None, 40, at(n), wanted).await?;
         for (part, run) in self.storage.owed_runs(TENANT, SUBSCRIPTION, 2).await?.into_iter().enumerate() {
             let work = Work { tries: run.work.tries + 1, due_at: at(n), last_error: Some("trap".to_owned()) };
             match dice.next_u64() % 4 {

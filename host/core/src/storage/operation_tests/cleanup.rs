@@ -281,7 +281,7 @@ async fn an_attempt_that_ends_after_its_endpoint_was_deleted_is_not_written_down
     assert_eq!(everything(&storage).await, before);
 }
 
-/// The operator's responder, which owes and has set aside several steps of runs to two tenants.
+/// The operator's responder, which owes and has parked several steps of runs to two tenants.
 async fn busy_plugin(storage: &Storage) {
     for (tenant, session) in [(ACME, SESSION), (GLOBEX, NEIGHBOUR)] {
         storage.create_tenant(&super::tenant(tenant, "a tenant")).await.unwrap();
@@ -289,7 +289,7 @@ async fn busy_plugin(storage: &Storage) {
         for n in 0..2 * MANY {
             storage.record_facts(tenant, session, NOW, &[poll_fact(n)]).await.unwrap();
         }
-        storage.step_cursor(tenant, REPLY, 999, NOW, |_| true).await.unwrap();
+        storage.step_cursor(tenant, REPLY, None, 999, NOW, |_| true).await.unwrap();
         for run in storage.owed_runs(tenant, REPLY, MANY as usize).await.unwrap() {
             let tried = Work { tries: 8, due_at: NOW, last_error: None };
             storage.park_run(tenant, REPLY, &run, &tried).await.unwrap();
@@ -330,13 +330,13 @@ async fn a_plugin_of_the_same_name_waits_until_nothing_is_left_of_the_first() {
     engine.commits_left.store(2, Ordering::Relaxed);
     storage.delete_plugin(TenantId::OPERATOR, "reply", REPLY).await.unwrap_err();
     engine.commits_left.store(u64::MAX, Ordering::Relaxed);
-    let step = storage.step_cursor(ACME, REPLY, 99, LATER, |_| true).await.unwrap();
+    let step = storage.step_cursor(ACME, REPLY, None, 99, LATER, |_| true).await.unwrap();
     assert_eq!(step.events, 0, "one that still ran owes nothing more");
     for tenant in [ACME, GLOBEX] {
         storage.start_cursor_at_end(tenant, REPLY).await.unwrap();
         assert!(storage.owed_runs(tenant, REPLY, 99).await.unwrap().is_empty());
         assert!(storage.parked_runs(tenant, REPLY, 0, 99).await.unwrap().is_empty());
-        assert_eq!(storage.step_cursor(tenant, REPLY, 99, LATER, |_| true).await.unwrap().events, 0);
+        assert_eq!(storage.step_cursor(tenant, REPLY, None, 99, LATER, |_| true).await.unwrap().events, 0);
     }
     refused(storage.settle_run(GLOBEX, REPLY, &run, &RunEffects::default()).await);
 }

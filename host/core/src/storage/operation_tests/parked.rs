@@ -1,4 +1,4 @@
-//! Runs that were set aside: they come back as if they had never been tried, or go, and are found page by page.
+//! Runs that were parked: they come back as if they had never been tried, or go, and are found page by page.
 
 use super::*;
 use crate::records::plugin::Work;
@@ -8,12 +8,12 @@ use crate::storage::{OwedRun, RunEffects};
 const REPLY: &str = "operator/reply";
 const OTHER: &str = "operator/reply-late";
 
-/// Storage where both subscriptions have the runs of events 1 to `count` set aside.
+/// Storage where both subscriptions have the runs of events 1 to `count` parked.
 async fn storage_with_parked(count: usize) -> Storage {
     let storage = storage_with_session().await;
     record_events(&storage, count).await;
     for subscription in [REPLY, OTHER] {
-        storage.step_cursor(ACME, subscription, 999, NOW, |_| true).await.unwrap();
+        storage.step_cursor(ACME, subscription, None, 999, NOW, |_| true).await.unwrap();
         for run in storage.owed_runs(ACME, subscription, 999).await.unwrap() {
             let last = Work { tries: 8, due_at: LATER, last_error: Some("it trapped".to_owned()) };
             storage.park_run(ACME, subscription, &run, &last).await.unwrap();

@@ -204,8 +204,30 @@ async fn a_responder_that_is_uploaded_begins_with_what_happens_from_then_on() {
     storage.keep_version(&new, |plugin, version| plugin.activate(version, NOW)).await.unwrap();
     let message = incoming("chat", "from", "IN4");
     storage.record_inbound(ACME, SESSION, NOW, &[message]).await.unwrap();
-    storage.step_cursor(ACME, "1/reply", 99, NOW, |_| true).await.unwrap();
+    storage.step_cursor(ACME, "1/reply", None, 99, NOW, |_| true).await.unwrap();
     assert_eq!(storage.owed_runs(ACME, "1/reply", 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cursor_moves_only_for_the_plugin_as_it_is_stored() {
+    let storage = storage_with_session().await;
+    upload(&storage, ACME, "reply", 1).await.unwrap();
+    let known = storage.plugin(ACME, "reply").await.unwrap().unwrap();
+    record_events(&storage, 3).await;
+    let step =
+        async |plugin: &Plugin| storage.step_cursor(ACME, "1/reply", Some(plugin), 1, NOW, |_| true).await.unwrap().events;
+    assert_eq!(step(&known).await, 1);
+    let change = storage.change_plugin(ACME, "reply", |plugin| plugin.config = serde_json::json!({ "answers": "more" }));
+    let changed = change.await.unwrap().unwrap();
+    assert_eq!(step(&known).await, 0, "what it wanted is not what it wants now");
+    assert_eq!(step(&changed).await, 1);
+    storage.change_plugin(ACME, "reply", |plugin| plugin.latest += 1).await.unwrap();
+    assert_eq!(step(&changed).await, 1, "what it wants is the same");
+    storage.delete_plugin(ACME, "reply", "1/reply").await.unwrap();
+    // A worker that has not heard of it yet.
+    assert_eq!(step(&changed).await, 0);
+    assert!(storage.owed_runs(ACME, "1/reply", 9).await.unwrap().is_empty());
+    assert_eq!(rows(&storage, RecordType::Cursor).await, 0, "nothing is left for a namesake");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn what_a_subscription_still_has_to_see_stays_for_its_grace() {
     days(&storage, 10).await;
     let now = NOW.plus(DAY * 41);
     let wanted = |event: &Event| event.n == 4;
-    storage.step_cursor(ACME, "operator/late", 6, NOW, wanted).await.unwrap();
+    storage.step_cursor(ACME, "operator/late", None, 6, NOW, wanted).await.unwrap();
     assert_eq!(trim(&storage, &KEEP, now).await, 3, "the run for event 4 is owed");
     let run = storage.owed_runs(ACME, "operator/late", 1).await.unwrap().remove(0);
     storage.settle_run(ACME, "operator/late", &run, &RunEffects::default()).await.unwrap();

@@ -26,7 +26,7 @@ async fn acme() -> Acme {
     device.commit(batch).await.unwrap();
     accept(&storage, SESSION, &[1]).await;
     record_events(&storage, 2).await;
-    storage.step_cursor(ACME, REPLY, 99, NOW, |_| true).await.unwrap();
+    storage.step_cursor(ACME, REPLY, None, 99, NOW, |_| true).await.unwrap();
     let mut runs = storage.owed_runs(ACME, REPLY, 99).await.unwrap();
     storage.park_run(ACME, REPLY, &runs.remove(1), &tried()).await.unwrap();
     let due = storage.next_due_send(ACME, SESSION).await.unwrap().unwrap();
@@ -104,7 +104,7 @@ async fn an_operation_of_one_tenant_does_not_touch_what_another_has() {
         let mut batch = device.batch();
         batch.put(TABLE, b"row", b"theirs");
         assert!(conflict(device.commit(batch).await));
-        let step = storage.step_cursor(other, REPLY, 99, LATER, |_| true).await.unwrap();
+        let step = storage.step_cursor(other, REPLY, None, 99, LATER, |_| true).await.unwrap();
         assert_eq!(step, CursorStep { events: 0, owed: 0 });
         assert!(conflict(storage.settle_run(other, REPLY, &owed, &effects).await));
         assert!(conflict(storage.postpone_run(other, REPLY, &owed, &tried()).await));

@@ -7,7 +7,7 @@ use crate::storage::{CursorStep, KvEffects, KvStorage, OwedRun, RunEffects, RunE
 const REPLY: &str = "operator/reply";
 
 async fn step(storage: &Storage, subscription: &str, limit: usize) -> CursorStep {
-    storage.step_cursor(ACME, subscription, limit, NOW, |_| true).await.unwrap()
+    storage.step_cursor(ACME, subscription, None, limit, NOW, |_| true).await.unwrap()
 }
 
 async fn owed(storage: &Storage, subscription: &str) -> Vec<OwedRun> {
@@ -52,7 +52,7 @@ async fn only_wanted_events_are_owed() {
     let storage = storage_with_session().await;
     record_events(&storage, 4).await;
     let even = |event: &Event| event.n.is_multiple_of(2);
-    let step = storage.step_cursor(ACME, REPLY, 99, NOW, even).await.unwrap();
+    let step = storage.step_cursor(ACME, REPLY, None, 99, NOW, even).await.unwrap();
     assert_eq!(step, CursorStep { events: 4, owed: 2 });
     assert_eq!(numbers(&owed(&storage, REPLY).await), [2, 4]);
 }
@@ -158,7 +158,7 @@ async fn a_postponed_run_is_owed_with_its_new_record_and_the_old_one_settles_not
 }
 
 #[tokio::test]
-async fn a_parked_run_is_set_aside_with_why() {
+async fn a_parked_run_is_kept_with_why() {
     let storage = storage_with_runs(2).await;
     let runs = owed(&storage, REPLY).await;
     storage.park_run(ACME, REPLY, &runs[0], &tried(8)).await.unwrap();

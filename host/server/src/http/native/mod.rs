@@ -16,6 +16,8 @@ mod tenants;
 mod usage;
 mod webhooks;
 
+pub(crate) use plugins::UploadRoom;
+
 use std::str::FromStr;
 
 use bytes::Bytes;

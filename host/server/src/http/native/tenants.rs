@@ -106,7 +106,7 @@ impl FrontDoor {
         let _turn = self.own_hosts.turn().await;
         let judge = |wished: Vec<String>| {
             let shared = self.plugins.of(TenantId::OPERATOR);
-            let shared: Vec<&Plugin> = shared.iter().map(|plugin| &plugin.record).collect();
+            let shared: Vec<&Plugin> = shared.iter().map(|plugin| &*plugin.record).collect();
             self.own_hosts.judge(id, &wished, &shared)
         };
         let hosts = change.hosts.map(judge).transpose()?;

@@ -240,7 +240,7 @@ pub(super) struct Expect {
     pub(super) http: Option<Vec<Value>>,
     /// What lines of the log have in them, level in front.
     pub(super) log: Option<Vec<String>>,
-    /// How many runs wait, and how many were set aside: `{"waiting","parked"}`.
+    /// How many runs wait, and how many were parked: `{"waiting","parked"}`.
     pub(super) runs: Option<Value>,
     /// The answer of whatever was asked.
     pub(super) answer: Option<Value>,

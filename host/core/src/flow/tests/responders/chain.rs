@@ -57,7 +57,7 @@ async fn a_run_that_may_end_the_chain_is_waited_for_in_its_chat_alone() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_set_aside_ends_nothing() {
+async fn a_run_that_was_parked_ends_nothing() {
     let host = Host::start_with_messages(&["a"]).await;
     let chain = FakeResponders::named(&[FIRST, LAST], |_, tries| {
         if tries < RUN_TRIES_MAX as usize { Err("it trapped".to_owned()) } else { Ok(Vec::new()) }

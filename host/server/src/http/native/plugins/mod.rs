@@ -7,6 +7,7 @@ mod secrets;
 mod versions;
 
 use hyper::StatusCode;
+use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
@@ -21,11 +22,16 @@ use super::refusals::config_problem;
 use super::{Answered, Call, Caller, JSON_BYTES_MAX, Route, no_content, route};
 use crate::builtins;
 use crate::http::front_door::FrontDoor;
+use crate::http::places::Places;
 use crate::http::problem::{Problem, json as json_answer};
 use crate::plugins::{GrantWish, Install, InstallError, ROUTER_INTERFACE, Standing, wanting};
 
 /// Most bytes of a JSON body that carries a component as base64.
 const UPLOAD_BYTES_MAX: usize = ARTIFACT_BYTES_MAX / 3 * 4 + JSON_BYTES_MAX;
+/// MiB of uploads that one owner may have in memory at once: 2 of the largest, and more than a hundred of the usual.
+const UPLOADS_MIB_MAX: usize = 128;
+/// When an upload that found no room may come back, seconds.
+const UPLOAD_RETRY_SECONDS: u64 = 5;
 /// The parameter by which the operator names the tenant whose plugins it looks at, stops or deletes.
 const TENANT: &str = "tenant";
 /// The parameters of an upload whose body is the component.
@@ -170,6 +176,7 @@ impl FrontDoor {
 
     async fn install_plugin(&self, call: Call) -> Answered {
         let asking = self.plugins_write(&call).await?;
+        let _room = self.upload_room.take_several(asking.owner, upload_mib(&call)).ok_or_else(no_upload_room)?;
         let install = read_upload(call, &asking).await?;
         let installed = self.plugins.install(install).await?;
         let status = if installed.new { StatusCode::CREATED } else { StatusCode::OK };
@@ -217,6 +224,24 @@ impl FrontDoor {
         })?;
         Ok(json_answer(StatusCode::OK, &self.plugin_json(&record)))
     }
+}
+
+/// Uploads that are in memory, in MiB.
+pub(crate) type UploadRoom = Places<UPLOADS_MIB_MAX>;
+
+/// The room that an upload takes, its body and what is read from it: as large as can be if it does not say its size.
+fn upload_mib(call: &Call) -> usize {
+    let bytes = call.request.body().size_hint().exact().unwrap_or(u64::MAX).min(UPLOAD_BYTES_MAX as u64);
+    usize::try_from(bytes / (1 << 20) + 1).unwrap_or(UPLOADS_MIB_MAX)
+}
+
+fn no_upload_room() -> Problem {
+    let why = format!("more than {UPLOADS_MIB_MAX} MiB of uploads are coming in; come back in {UPLOAD_RETRY_SECONDS} s");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, why)
+        .with("code", "limit_reached")
+        .with("limit", "uploads_mib")
+        .with("max", UPLOADS_MIB_MAX)
+        .with("retry_after", UPLOAD_RETRY_SECONDS)
 }
 
 async fn read_upload(call: Call, asking: &Asking) -> Result<Install, Problem> {

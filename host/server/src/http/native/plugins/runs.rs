@@ -1,4 +1,4 @@
-//! Runs of a plugin's responder: those that wait and those that were set aside, which a person lets run anew or drops.
+//! Runs of a plugin's responder: those that wait and those that were parked, which a person lets run anew or drops.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -56,8 +56,8 @@ impl Asked {
 }
 
 fn not_parked() -> Problem {
-    let why = "the run was not set aside: it waits for its turn or its next try, which comes by itself; when it has failed often \
-               enough it is set aside, and can be released or dropped then";
+    let why = "the run was not parked: it waits for its turn or its next try, which comes by itself; when it has failed often \
+               enough it is parked, and can be released or dropped then";
     Problem::new(StatusCode::CONFLICT, why).with("code", "not_parked")
 }
 
