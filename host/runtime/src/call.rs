@@ -51,6 +51,8 @@ pub(crate) struct CallState {
     pub(crate) masks: Masks,
     /// Whom it may ask over HTTP.
     pub(crate) fetching: Fetching,
+    /// Whom it has asked, and what came of that: as many as it may ask.
+    pub(crate) fetched: Vec<String>,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -89,6 +91,7 @@ impl CallState {
             keeping: Keeping::default(),
             masks: Masks::default(),
             fetching: Fetching::default(),
+            fetched: Vec::new(),
             host_calls: 0,
             parked: false,
             calls: 1,
@@ -105,6 +108,7 @@ impl CallState {
         self.keeping = Keeping::default();
         // What the guest read before it may still know: it stays masked.
         self.fetching = Fetching::default();
+        self.fetched.clear();
         self.log.renew();
         self.clock.set(context.now_ms);
         (self.host_calls, self.parked, self.ticks) = (0, false, 0);
@@ -265,7 +269,8 @@ pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> Cal
     let state = store.data();
     let (mut log, log_dropped) = state.log.take();
     state.masks.mask(&mut log);
-    CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped }
+    let fetched = state.fetched.iter().map(|fetched| state.masks.masked(fetched.clone())).collect();
+    CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped, fetched }
 }
 
 /// How a call ended, with what the guest said of its panic: in Rust where it gave up, and in JavaScript, say, which value did not fit

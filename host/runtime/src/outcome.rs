@@ -95,6 +95,8 @@ pub struct CallReport {
     pub log: Vec<LogLine>,
     /// Lines that its log had no room for.
     pub log_dropped: u64,
+    /// Whom it asked over HTTP, and what came of that, in words.
+    pub fetched: Vec<String>,
 }
 
 /// A call that ended.

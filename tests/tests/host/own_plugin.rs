@@ -242,25 +242,38 @@ async fn the_exit_code_says_what_kind_of_failure_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_refuses_with_the_codes_of_the_host() {
-    let place = tempfile::tempdir().unwrap();
+async fn check_refuses_as_the_host_does() {
+    let (stage, place) = (Stage::start().await, tempfile::tempdir().unwrap());
+    let account = stage.account("Shop").await;
     let write = |name: &str, bytes: &[u8]| std::fs::write(place.path().join(name), bytes).unwrap();
     write("empty.wasm", b"");
     write("text.wasm", b"not a component");
     write("core.wasm", b"\0asm\x01\0\0\0");
     let keys = env!("GUEST_IMPORTS_KEYS");
+    let headers =
+        [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", "application/wasm".to_owned())];
     for (component, code) in [
         ("empty.wasm", "empty"),
         ("text.wasm", "not_wasm"),
         ("core.wasm", "core_module"),
-        ("missing.wasm", "unreadable"),
         (keys, "forbidden_import"),
+        (env!("GUEST_NO_INTERFACE"), "no_known_interface"),
     ] {
         let (exit, told) = plugin(place.path(), &[], &["check", component]).await;
         assert_eq!((exit, &told["error"]["code"]), (1, &json!(code)), "{told}");
+        let bytes = std::fs::read(place.path().join(component)).unwrap();
+        let path = "/switchboard/v1/plugins?name=checked";
+        let refused = account.http.exchange("POST", path, &headers, bytes).await.unwrap();
+        assert_eq!(told["error"], refused.json(), "{component}");
     }
+    let (exit, told) = plugin(place.path(), &[], &["check", "missing.wasm"]).await;
+    assert_eq!((exit, &told["error"]["code"]), (1, &json!("unreadable")), "{told}");
     assert_eq!(plugin(place.path(), &[], &["check", keys, "--operator"]).await.0, 0);
     write("config.json", br#"{"replies": 5}"#);
     let (exit, told) = plugin(place.path(), &[], &["check", env!("PLUGIN_AUTO_REPLY"), "--config", "config.json"]).await;
-    assert_eq!((exit, &told["error"]["errors"][0]["path"]), (1, &json!(["replies"])), "{told}");
+    assert_eq!((exit, &told["error"]["errors"][0]["pointer"]), (1, &json!("#/replies")), "{told}");
+    write("config.json", br#""open-body""#);
+    let (exit, told) = plugin(place.path(), &[], &["check", env!("GUEST_HOSTILE"), "--config", "config.json"]).await;
+    assert_eq!((exit, &told["error"]["code"]), (1, &json!("open_body")), "{told}");
+    stage.stop().await;
 }

@@ -67,6 +67,24 @@ async fn a_granted_host_is_asked_for_the_tenant_and_its_answer_comes_back() {
 }
 
 #[tokio::test]
+async fn a_call_reports_whom_it_asked_and_what_came_of_it() {
+    let stage = Stage::new(settings(4)).await;
+    let route = stage.plugin.routes.iter().position(|route| route.path == "/fetch").unwrap();
+    let wish = json!({ "url": "https://api.example.com/v1", "method": "POST", "times": 2 });
+    let request = Request {
+        route: u32::try_from(route).unwrap(),
+        method: "POST".to_owned(),
+        path: "/fetch".to_owned(),
+        body: wish.to_string().into_bytes(),
+        ..Request::default()
+    };
+    let called = stage.runtime.handle(&stage.plugin, &granted(&["*.example.com"]), &request).await;
+    assert_eq!(called.report.fetched, ["POST https://api.example.com/v1: 200"; 2]);
+    let called = stage.runtime.handle(&stage.plugin, &granted(&[]), &request).await;
+    assert!(called.report.fetched.is_empty(), "what was not granted was not asked");
+}
+
+#[tokio::test]
 async fn what_a_request_may_not_have_is_refused_and_not_sent() {
     let stage = Stage::new(settings(4)).await;
     let context = granted(&["api.example.com"]);

@@ -111,11 +111,15 @@ impl http::Host for CallState {
         let Some(verbs) = self.verbs.clone() else {
             return Ok(Err(http::HttpError::Unreachable("there is no host here".to_owned())));
         };
-        let (tenant, wait) = (self.tenant, request.timeout);
+        let (tenant, wait, asked) = (self.tenant, request.timeout, format!("{} {}", request.method, request.url));
         let begun = tokio::time::Instant::now();
         let answered = tokio::time::timeout(wait, verbs.fetch(tenant, request)).await;
         self.parked |= begun.elapsed() >= EPOCH_TICK;
         let answered = answered.unwrap_or(Err(FetchError::TimedOut(wait)));
+        self.fetched.push(match &answered {
+            Ok(answer) => format!("{asked}: {}", answer.status),
+            Err(error) => format!("{asked}: {error}"),
+        });
         Ok(answered.map_err(wit_error).map(|answer| http::Response {
             status: answer.status,
             headers: answer.headers.iter().map(convert::field).collect(),

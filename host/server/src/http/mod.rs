@@ -36,7 +36,7 @@ pub(crate) use idempotency::OnceRuns;
 pub(crate) use in_process::ask;
 #[cfg(test)]
 pub(crate) use in_process::ask_holding;
-pub(crate) use native::UploadRoom;
+pub(crate) use native::{UploadRoom, refusal_json};
 pub(crate) use own_hosts::OwnHosts;
 pub(crate) use request_ids::RequestIds;
 pub(crate) use streams::Streams;

@@ -147,14 +147,20 @@ impl Problem {
         entry
     }
 
-    pub(super) fn answer(self) -> Answer {
+    /// The body of its answer.
+    pub(super) fn body(self) -> Value {
         let mut body = self.more;
-        let retry_after = body.get("retry_after").and_then(Value::as_u64);
         body.insert("type".to_owned(), "about:blank".into());
         body.insert("title".to_owned(), self.status.canonical_reason().unwrap_or("Problem").into());
         body.insert("status".to_owned(), self.status.as_u16().into());
         body.insert("detail".to_owned(), self.detail.into());
-        let mut answer = with_type(self.status, "application/problem+json", Value::Object(body).to_string().into());
+        Value::Object(body)
+    }
+
+    pub(super) fn answer(self) -> Answer {
+        let (status, body) = (self.status, self.body());
+        let retry_after = body.get("retry_after").and_then(Value::as_u64);
+        let mut answer = with_type(status, "application/problem+json", body.to_string().into());
         if let Some(seconds) = retry_after {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use super::show::member;
 use super::{EXIT_DENIED, EXIT_REFUSED, EXIT_USAGE, Failed, HostArguments};
 use crate::egress::{ApiAnswer, ApiClient, ApiError, ApiRequest};
 
@@ -69,7 +70,7 @@ pub(super) fn no_answer(error: ApiError) -> Failed {
 pub(super) async fn answer(answered: ApiAnswer) -> Result<Value, Failed> {
     let status = answered.status;
     let body = answered.body().await.map_err(no_answer)?;
-    let told: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let told: Value = serde_json::from_slice(&body).unwrap_or_else(|_| json!({ "status": status }));
     if (200..300).contains(&status) {
         return Ok(told);
     }
@@ -79,17 +80,17 @@ pub(super) async fn answer(answered: ApiAnswer) -> Result<Value, Failed> {
     let exit = if denied { EXIT_DENIED } else { EXIT_REFUSED };
     let words = match text("code") {
         Some("grants_needed") => grants_needed_words(&told),
-        _ => refusal_words(status, &told),
+        _ => refusal_words(&told),
     };
-    let json = if told.is_null() { json!({ "status": status }) } else { told };
-    Err(Failed { exit, json, words })
+    Err(Failed { exit, json: told, words })
 }
 
 /// What a host says of a refusal.
-fn refusal_words(status: u16, told: &Value) -> String {
+pub(super) fn refusal_words(told: &Value) -> String {
     let text = |member: &str| told.get(member).and_then(Value::as_str);
-    let mut words =
-        text("detail").or_else(|| text("title")).map_or_else(|| format!("the host answers {status}"), str::to_owned);
+    let mut words = text("detail")
+        .or_else(|| text("title"))
+        .map_or_else(|| format!("the host answers {}", member(told, "status")), str::to_owned);
     if let Some(code) = text("code") {
         words = format!("{code}: {words}");
     }
@@ -119,8 +120,8 @@ mod tests {
     #[test]
     fn a_refusal_says_its_code_its_faults_and_what_is_missing_once() {
         let told = json!({ "code": "invalid", "detail": "no", "errors": [{ "pointer": "#/a", "detail": "is 5" }] });
-        assert_eq!(refusal_words(422, &told), "invalid: no\n  #/a is 5");
-        assert_eq!(refusal_words(502, &Value::Null), "the host answers 502");
+        assert_eq!(refusal_words(&told), "invalid: no\n  #/a is 5");
+        assert_eq!(refusal_words(&json!({ "status": 502 })), "the host answers 502");
         let told = json!({ "code": "grants_needed", "version": 2, "missing": ["send"], "detail": "asks for: send" });
         assert_eq!(grants_needed_words(&told).matches("send").count(), 1, "in the list alone");
     }

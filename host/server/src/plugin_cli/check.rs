@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::records::id::TenantId;
-use switchboard_runtime::{
-    CallContext, ClassSettings, CompileError, Compiler, ConfigFault, LoadedPlugin, Owner, Runtime, RuntimeSettings,
-};
+use switchboard_runtime::{CallContext, ClassSettings, Compiler, LoadedPlugin, Owner, Runtime, RuntimeSettings};
 
+use super::asking::refusal_words;
 use super::project::component_or_built;
 use super::show::member;
 use super::{Done, EXIT_REFUSED, Failed, read_component};
 use crate::guards::order_fault;
+use crate::http::refusal_json;
+use crate::plugins::{InstallError, check_alone};
 
 /// `plugin check`.
 #[derive(Args)]
@@ -30,19 +31,10 @@ pub(super) struct CheckArguments {
     config: Option<PathBuf>,
 }
 
-fn refused(error: CompileError) -> Failed {
-    match error {
-        CompileError::Refused(refused) => Failed::refused(refused.code(), refused.to_string()),
-        CompileError::Misconfigured(faults) => misconfigured(&faults),
-        other => Failed::refused("host", other.to_string()),
-    }
-}
-
-fn misconfigured(faults: &[ConfigFault]) -> Failed {
-    let lines: Vec<String> = faults.iter().map(|fault| format!("  /{} {}", fault.path.join("/"), fault.why)).collect();
-    let words = format!("the configuration has faults\n{}", lines.join("\n"));
-    let errors: Vec<Value> = faults.iter().map(|fault| json!({ "path": fault.path, "detail": fault.why })).collect();
-    Failed { exit: EXIT_REFUSED, json: json!({ "code": "config", "errors": errors }), words }
+/// The refusal as a host gives it.
+fn refused(error: impl Into<InstallError>) -> Failed {
+    let json = refusal_json(error.into());
+    Failed { exit: EXIT_REFUSED, words: refusal_words(&json), json }
 }
 
 fn read_config(path: &PathBuf) -> Result<Value, Failed> {
@@ -84,8 +76,9 @@ pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
     let mut loaded = runtime.load(&bytes, owner, &context).await.map_err(refused)?;
     loaded.config_faults.extend(order_fault(&loaded.interfaces, &config));
     if arguments.config.is_some() && !loaded.config_faults.is_empty() {
-        return Err(misconfigured(&loaded.config_faults));
+        return Err(refused(InstallError::Config(loaded.config_faults)));
     }
+    let loaded = check_alone(tenant, loaded).map_err(refused)?;
     Ok(told(&component.display().to_string(), bytes.len(), &loaded))
 }
 

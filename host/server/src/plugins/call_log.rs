@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use switchboard_core::clock::{Clock, Timestamp};
 use switchboard_core::flow::responder_worker::RunTry;
 use switchboard_core::records::event::Event;
@@ -95,7 +95,7 @@ impl<'a> CallAbout<'a> {
     /// operator's others those that failed or logged something.
     pub(super) fn recorded<T>(&self, plugin: &ActivePlugin, at: Timestamp, called: &Called<T>) -> Option<LoggedCall> {
         let (end, why) = ending(&called.outcome);
-        let CallReport { took, host_calls, memory_bytes, log, log_dropped } = &called.report;
+        let CallReport { took, host_calls, memory_bytes, log, log_dropped, fetched } = &called.report;
         let tells = !end.is_well() || !log.is_empty() || *log_dropped > 0;
         if plugin.record.tenant == TenantId::OPERATOR && self.interface != RESPONDER_INTERFACE && !tells {
             return None;
@@ -106,6 +106,8 @@ impl<'a> CallAbout<'a> {
             host_calls: *host_calls,
             log: log.iter().map(logged_line).collect(),
             log_dropped: *log_dropped,
+            // What a call asked of others is done, however it ended.
+            effects: (!end.is_well() && !fetched.is_empty()).then(|| within_bounds(json!({ "http": fetched }))),
             ..self.record(plugin, at, (end, why))
         })
     }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use switchboard_core::clock::Timestamp;
 use switchboard_core::records::id::TenantId;
-use switchboard_core::records::plugin::{Declared, Plugin};
+use switchboard_core::records::plugin::{Declared, Mount, Plugin};
+use switchboard_core::rules::plugin_plan::PluginFigures;
 use switchboard_core::storage::{StorageError, VersionChange};
 use switchboard_runtime::types::Route;
 use switchboard_runtime::{CallContext, LoadedPlugin, Owner};
 
+use super::generation::Generation;
 use super::grants::enough;
 use super::install::{Faults, check_config};
 use super::{ActivePlugin, Change, GrantWish, IdlePlugin, InstallError, Plugins, full_name};
@@ -279,6 +282,22 @@ fn judge_config(record: &Plugin, mut loaded: LoadedPlugin, faults: Faults) -> Re
 pub(super) fn declared(loaded: &LoadedPlugin) -> Declared {
     let (interfaces, event_kinds) = (loaded.interfaces.clone(), loaded.event_kinds.clone());
     Declared { interfaces, event_kinds, class: loaded.class, keeps_instance: loaded.keeps_instance }
+}
+
+/// What a host would say of the routes of a component, if it had no other.
+///
+/// # Errors
+/// [`InstallError`].
+pub(crate) fn check_alone(owner: TenantId, loaded: LoadedPlugin) -> Result<Arc<LoadedPlugin>, InstallError> {
+    let mut record = Plugin::new(owner, "checked", Timestamp(0));
+    if owner == TenantId::OPERATOR {
+        // Where it is mounted, the operator says with the upload.
+        record.mounts = vec![Mount { prefix: "/checked".to_owned(), owner: false, host: None }];
+    }
+    let active = ActivePlugin::new(record, loaded, PluginFigures::default());
+    check_routes(&active)?;
+    Generation::default().next(&Change::Active(Arc::clone(&active)))?;
+    Ok(Arc::clone(&active.loaded))
 }
 
 /// Whether a plugin can serve its routes: the operator's has to be mounted, and a tenant's takes no large bodies from anybody.

@@ -47,6 +47,7 @@ pub use generation::{Generation, IdlePlugin};
 pub use grants::{GrantStanding, GrantWish, wanting};
 pub use install::{Install, InstallError, Installed};
 pub use lifecycle::Which;
+pub(crate) use lifecycle::check_alone;
 pub use runs::{PlacedRun, RunPlace, RunState};
 
 use active::{full_name, note_report};

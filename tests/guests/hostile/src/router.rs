@@ -44,6 +44,11 @@ impl Guest for Hostile {
                 route.body.json_bytes_max = 32 * 1024 * 1024 + 1;
                 routes.push(route);
             }
+            Ok("open-body") => {
+                let mut route = http::route("POST", "/big", &[]);
+                route.body.json_bytes_max = 2 * 1024 * 1024;
+                routes.push(route);
+            }
             Ok("files-of-nobody") => routes.push(http::route("POST", "/form", &[]).form(&[any_files(1)])),
             Ok("many-files") => routes.push(http::route("POST", "/form", &keys()).form(&[any_files(11)])),
             Ok("big-files") => {

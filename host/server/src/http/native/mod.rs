@@ -17,6 +17,7 @@ mod usage;
 mod webhooks;
 
 pub(crate) use plugins::UploadRoom;
+pub(crate) use refusals::refusal_json;
 
 use std::str::FromStr;
 

@@ -1,6 +1,7 @@
 //! What the host's own API says when the rooms behind it refuse.
 
 use hyper::StatusCode;
+use serde_json::Value;
 
 use switchboard_core::flow::media::MediaRefusal;
 use switchboard_core::rules::authority::Denial;
@@ -99,6 +100,14 @@ impl From<InstallError> for Problem {
             }
             InstallError::Storage(error) => storage_problem(&error),
         }
+    }
+}
+
+/// What a host answers to an upload that it refuses, as JSON; faults of a configuration are at their place in that.
+pub(crate) fn refusal_json(error: InstallError) -> Value {
+    match error {
+        InstallError::Config(faults) => config_problem(&[], &faults).with("code", "config").body(),
+        other => Problem::from(other).body(),
     }
 }
 
