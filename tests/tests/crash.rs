@@ -1,5 +1,5 @@
 //! Kill -9 of the host at seeded points under traffic: nothing is lost, reordered or shown twice, every webhook comes, no
-//! session pairs again, and a responder that counts has counted what it answered.
+//! session pairs again, and a responder that counts has counted what it answered, although its versions are swapped all the while.
 //!
 //! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (200 unless set).
 
@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use switchboard::app::STORAGE_FILE;
+use switchboard::http::{LocalAnswer, LocalClientError};
 use switchboard::secrets::master_key_file;
 use switchboard_core::clock::{Clock, SystemClock};
 use switchboard_core::entropy::{Entropy, SeededEntropy, SystemEntropy};
@@ -20,6 +21,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{KV_PAGE_ENTRIES_MAX, KvStretch};
 use switchboard_core::storage::{MasterKey, Storage};
 use switchboard_tests::account::{Account, TestSession, phone, received, write};
+use switchboard_tests::components::stamped;
 use switchboard_tests::patience::{PATIENCE, pause, until};
 use switchboard_tests::process::Process;
 use switchboard_tests::receiver::{Received, Receiver};
@@ -36,6 +38,9 @@ const SEND_PAUSE: Duration = Duration::from_millis(40);
 const REFUSED_ONE_IN: u64 = 400;
 /// Pause of a phone between two messages.
 const WRITE_PAUSE: Duration = Duration::from_millis(120);
+/// Versions of the counter, and the pause between two swaps.
+const COUNTERS: u16 = 3;
+const SWAP_PAUSE: Duration = Duration::from_millis(150);
 /// While more than this is on its way nobody writes more: a host that hardly lives sends less than clients can ask for.
 const BACKLOG_MAX: usize = 300;
 
@@ -96,7 +101,11 @@ impl Scene {
         let made = account.post("/switchboard/v1/webhooks", &account.tenant_key, hook).await;
         assert_eq!(made.status, 201, "{made:?}");
         account.auto_reply(json!({ "replies": [{ "keyword": "ping", "reply": "pong" }], "quote": true })).await;
-        upload_counter(&account).await;
+        // What is compiled is kept: swaps under kills are quick then.
+        for n in 0..COUNTERS {
+            let made = upload_counter(&account, n).await.unwrap();
+            assert_eq!(made.status, 201, "{made:?}");
+        }
         let mut sessions = Vec::new();
         for number in SESSION_NUMBERS {
             sessions.push(account.linked(sim.http(), "Crash", number).await);
@@ -110,14 +119,23 @@ impl Scene {
 }
 
 /// A responder that keeps how many messages came in each chat, and answers with the number.
-async fn upload_counter(account: &Account) {
-    let component = STANDARD.encode(std::fs::read(env!("GUEST_KEEPER")).unwrap());
+async fn upload_counter(account: &Account, n: u16) -> Result<LocalAnswer, LocalClientError> {
+    let component = STANDARD.encode(stamped(env!("GUEST_KEEPER"), n));
     // Only the operator can mount a router.
     let wish = json!({
         "name": "counter", "component_base64": component, "mounts": [{ "prefix": "/counter" }], "grants": "asked",
     });
-    let made = account.post("/switchboard/v1/plugins", ADMIN_KEY, wish).await;
-    assert_eq!(made.status, 201, "{made:?}");
+    account.http.json("POST", "/switchboard/v1/plugins", Some(ADMIN_KEY), Some(&wish)).await
+}
+
+/// Makes another version of the counter the active one, again and again. Whether one is that was under way when the host was killed,
+/// nobody knows, and it does not matter.
+async fn swap_for_ever(account: Account, swapped: Arc<AtomicU64>) {
+    for n in (0..COUNTERS).cycle() {
+        let answer = upload_counter(&account, n).await;
+        swapped.fetch_add(u64::from(answer.is_ok_and(|answer| answer.status == 200)), Ordering::Relaxed);
+        pause(SWAP_PAUSE).await;
+    }
 }
 
 async fn start_host(folder: &Path, sim: &Process, listen: &str) -> Process {
@@ -351,6 +369,8 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
         traffic.spawn(send_for_ever(scene.account.clone(), session.clone(), CUSTOMER_NUMBERS[at], Arc::clone(&ledger)));
         traffic.spawn(write_for_ever(scene.sim.http(), CUSTOMER_NUMBERS[at], SESSION_NUMBERS[at], Arc::clone(&ledger)));
     }
+    let swapped = Arc::<AtomicU64>::default();
+    traffic.spawn(swap_for_ever(scene.account.clone(), Arc::clone(&swapped)));
     let mut shown = Shown::default();
     for _ in 0..points {
         shown.look(&scene, &ledger).await;
@@ -382,6 +402,9 @@ async fn kill_at_any_point_loses_nothing_and_repeats_nothing() {
     let (accepted, written) = (ledger.accepted.lock().unwrap().len(), ledger.written.lock().unwrap().len());
     let unanswered = ledger.unanswered.load(Ordering::Relaxed);
     println!("{points} kills: {accepted} accepted and shown once, {written} answered once, {unanswered} sends cut off");
+    let swapped = swapped.load(Ordering::Relaxed);
+    println!("the counter was swapped {swapped} times");
+    assert!(swapped > points / 10, "seed {seed}: hardly a version was swapped");
     println!("the network took {messages} messages and {resent} resends, each under its first id");
     let (by_host, by_phones) = count_unopened(&scene);
     assert_eq!((by_host, by_phones), (0, 0), "seed {seed}: messages that the host and that phones could not open");

@@ -29,6 +29,10 @@ const SMALL_KEPT: u32 = 64;
 const LARGE_KEPT: u32 = 8;
 /// Which part of the memory that a call may have an instance may have to be kept: all of them hold it for as long as they are.
 const PART_OF_MEMORY: usize = 4;
+/// Small components that are compiled at once. Of one owner it is one at a time: what takes long to compile holds up nobody else.
+const SMALL_COMPILES: usize = 2;
+/// The same of large ones, each of which may take as much memory as it is allowed.
+const LARGE_COMPILES: usize = 1;
 /// Components that wait to be compiled, unless it is set.
 const COMPILES_WAITING_MAX: usize = 16;
 
@@ -43,7 +47,9 @@ pub struct ClassSettings {
     pub limits: CallLimits,
     /// Limits of one compilation.
     pub compile: CompileLimits,
-    /// Components that wait while one is compiled.
+    /// Components that are compiled at once.
+    pub compiles_at_once: usize,
+    /// Components that wait while others are compiled.
     pub compiles_waiting_max: usize,
 }
 
@@ -52,14 +58,16 @@ impl ClassSettings {
     pub fn small() -> Self {
         let (limits, compile) = (CallLimits::default(), CompileLimits::default());
         let compiles_waiting_max = COMPILES_WAITING_MAX;
-        Self { places: SMALL_PLACES, kept_max: SMALL_KEPT, limits, compile, compiles_waiting_max }
+        let (kept_max, compiles_at_once) = (SMALL_KEPT, SMALL_COMPILES);
+        Self { places: SMALL_PLACES, kept_max, limits, compile, compiles_at_once, compiles_waiting_max }
     }
 
     /// Those of large components.
     pub fn large() -> Self {
         let (limits, compile) = (CallLimits::large(), CompileLimits::large());
         let compiles_waiting_max = COMPILES_WAITING_MAX;
-        Self { places: LARGE_PLACES, kept_max: LARGE_KEPT, limits, compile, compiles_waiting_max }
+        let (kept_max, compiles_at_once) = (LARGE_KEPT, LARGE_COMPILES);
+        Self { places: LARGE_PLACES, kept_max, limits, compile, compiles_at_once, compiles_waiting_max }
     }
 }
 
@@ -96,7 +104,7 @@ impl ClassRoom {
             kept: Arc::new(KeptInstances::new(kept_max, settings.limits.memory_bytes_max / PART_OF_MEMORY)),
             limits: Arc::new(settings.limits),
             compile: settings.compile,
-            queue: CompileQueue::new(settings.compiles_waiting_max),
+            queue: CompileQueue::new(settings.compiles_at_once, settings.compiles_waiting_max),
             places: Semaphore::new(places),
             nested: Semaphore::new(places),
             of_tenants: PerTenant::new(move || Semaphore::new(places_of_one(places))),
@@ -141,7 +149,7 @@ impl ClassRoom {
     }
 }
 
-/// Whose turn it is to compile: one component at a time, since each may take as much memory as it is allowed.
+/// Whose turn it is to compile: a few components at a time, since each may take as much memory as it is allowed.
 pub(crate) struct CompileQueue {
     /// Whoever compiles or waits.
     inside: Semaphore,
@@ -156,8 +164,9 @@ pub(crate) struct CompileTurn<'a> {
 }
 
 impl CompileQueue {
-    fn new(waiting_max: usize) -> Self {
-        Self { inside: Semaphore::new(waiting_max.saturating_add(1)), turn: Semaphore::new(1), waiting_max }
+    fn new(at_once: usize, waiting_max: usize) -> Self {
+        let inside = Semaphore::new(waiting_max.saturating_add(at_once));
+        Self { inside, turn: Semaphore::new(at_once), waiting_max }
     }
 
     /// Waits for the turn.
@@ -169,5 +178,35 @@ impl CompileQueue {
         let inside = self.inside.try_acquire().map_err(|_| busy())?;
         let turn = self.turn.acquire().await.map_err(|_| busy())?;
         Ok(CompileTurn { _inside: inside, _turn: turn })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::shares::Processors;
+
+    #[tokio::test]
+    async fn a_call_that_another_one_waits_for_finds_a_place_when_all_are_taken() {
+        let limits = CallLimits { queue: Duration::from_millis(1), ..CallLimits::default() };
+        let room = ClassRoom::open(ClassSettings { places: 1, kept_max: 0, limits, ..ClassSettings::small() }).unwrap();
+        let processors = Processors::new().unwrap();
+        let _waits = room.place(TenantId(1)).await.unwrap();
+        assert!(room.place(TenantId(2)).await.is_none());
+        let asked = processors.share(TenantId(1), async { room.place(TenantId(1)).await.is_some() });
+        assert!(asked.await);
+    }
+
+    #[tokio::test]
+    async fn a_few_are_compiled_at_once_a_few_wait_and_others_are_told_to_come_back() {
+        let queue = CompileQueue::new(2, 1);
+        let (one, _two) = (queue.turn().await.unwrap(), queue.turn().await.unwrap());
+        let mut waits = std::pin::pin!(queue.turn());
+        assert!(futures_util::poll!(waits.as_mut()).is_pending());
+        assert!(matches!(queue.turn().await, Err(CompileError::Busy { max: 1 })));
+        drop(one);
+        assert!(waits.await.is_ok());
     }
 }

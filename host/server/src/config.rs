@@ -269,7 +269,7 @@ impl Default for Config {
 
 impl Default for PluginConfig {
     fn default() -> Self {
-        let ClassSettings { places, kept_max, limits, compile, compiles_waiting_max } = ClassSettings::small();
+        let ClassSettings { places, kept_max, limits, compile, compiles_waiting_max, .. } = ClassSettings::small();
         Self {
             places,
             kept: kept_max,

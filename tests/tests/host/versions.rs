@@ -391,3 +391,34 @@ async fn what_cannot_be_loaded_is_broken_until_another_version_is_activated() {
     assert_eq!((answer.status, answer.json()), (200, json!({ "a": 1 })));
     stage.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_of_one_owner_are_in_memory_up_to_a_limit_and_hold_up_no_other() {
+    let stage = Stage::start().await;
+    let (account, other) = (stage.account("A").await, stage.account("B").await);
+    let head = format!(
+        "POST {BASE}?name=large HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/wasm\r\n\
+         content-length: {}\r\n\r\nand so on",
+        account.tenant_key,
+        32 * 1024 * 1024 - 1
+    );
+    let mut coming = Vec::new();
+    for _ in 0..4 {
+        let mut socket = tokio::net::TcpStream::connect(stage.host.address()).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        coming.push(socket);
+    }
+    let small = async |account: &Account| upload(account, &account.tenant_key, "name=mine", stamped(AUTO_REPLY, 1)).await;
+    let mut last = None;
+    let refused = until(PATIENCE, async || {
+        let answer = small(&account).await;
+        let refused = answer.status == 429 && answer.json()["limit"] == "uploads_mib";
+        last = Some(answer);
+        refused
+    });
+    assert!(refused.await, "{last:?}");
+    assert_eq!(small(&other).await.status, 201);
+    drop(coming);
+    assert!(until(PATIENCE, async || matches!(small(&account).await.status, 200 | 201)).await, "no room became free");
+    stage.stop().await;
+}

@@ -147,7 +147,7 @@ async fn as_many_components_wait_to_be_compiled_as_may_and_no_more() {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtime/stage/compiles-for-ever").into();
     let mut settings = settings(1);
     settings.compiler = Compiler::Child { program };
-    settings.small.compiles_waiting_max = 1;
+    (settings.small.compiles_at_once, settings.small.compiles_waiting_max) = (1, 1);
     let runtime = runtime(settings);
     let (keys, reply, live) = (component(IMPORTS_KEYS), component(AUTO_REPLY), component(env!("GUEST_LIVE")));
     let context = context(None, "{}");
