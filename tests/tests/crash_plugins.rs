@@ -1,7 +1,7 @@
 //! Kill -9 of the host at seeded points of uploads, activations, rollbacks and deletions: after each start the plugin is as it was
 //! before or after what was under way, answers so, and nothing that no version has is left.
 //!
-//! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (20 unless set).
+//! `CRASH_SEED` repeats a run, `CRASH_POINTS` sets how often the host is killed (100 unless set).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -221,7 +221,7 @@ async fn start(folder: &Path) -> Process {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_while_plugins_change_leaves_one_version_that_was_asked_for_and_nothing_else() {
     let seed = number_of("CRASH_SEED", SystemEntropy.next_u64());
-    let points = number_of("CRASH_POINTS", 20);
+    let points = number_of("CRASH_POINTS", 100);
     println!("CRASH_SEED={seed} CRASH_POINTS={points}");
     let (scene, folder, begun) = (Scene::new(seed), tempfile::tempdir().unwrap(), Instant::now());
     let mut host = start(folder.path()).await;
