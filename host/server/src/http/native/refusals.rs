@@ -106,7 +106,7 @@ impl From<InstallError> for Problem {
 /// What a host answers to an upload that it refuses, as JSON; faults of a configuration are at their place in that.
 pub(crate) fn refusal_json(error: InstallError) -> Value {
     match error {
-        InstallError::Config(faults) => config_problem(&[], &faults).with("code", "config").body(),
+        InstallError::Config(faults) => config_problem(&[], &faults).body(),
         other => Problem::from(other).body(),
     }
 }
