@@ -1,11 +1,16 @@
 //! Messages that were decrypted and then lost: the client library may store how far the encryption has come a moment before it
 //! stores what it decrypted. Killed in between, it takes the next delivery for a repetition, and would confirm it. Such a
 //! message is not confirmed but asked for again, as if it could not be read; its sender seals it anew under the same id.
+//!
+//! So is a message that could not be read. The library asks for it by itself, but counts what a breaking connection swallowed,
+//! and confirms the message when it has counted to five (whatsapp-rust 0.7.0, src/message/retry.rs): after every break,
+//! whatever is still missing is asked for here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
+use whatsapp_rust::types::message::MessageInfo;
 use whatsapp_rust::wacore_binary::{JidExt as _, Node};
 use whatsapp_rust::{Client, Jid, NodeBuilder, async_trait};
 
@@ -15,7 +20,11 @@ use switchboard_core::storage::{Storage, StorageError};
 use super::storage::Repetitions;
 
 /// How often one message is asked for in the life of a client; its sender may be gone for good.
-const ASKS_MAX: u32 = 5;
+const ASKS_MAX: u32 = 16;
+/// The highest count that an asking names: a sender leaves higher ones unanswered (`MAX_RETRY_COUNT` of wacore 0.7.0).
+const COUNT_NAMED_MAX: u32 = 5;
+/// Messages that could not be read and are remembered. The oldest are left to what the library asked for by itself.
+const UNREAD_MAX: usize = 256;
 /// Messages whose askings are counted. Beyond that the count begins anew, which costs a few more askings.
 const COUNTED_MAX: usize = 4096;
 /// Askings that may wait for the session's task. What is over stays unconfirmed and comes again with the next connection.
@@ -38,14 +47,58 @@ pub(super) struct LostInbound {
     tenant: TenantId,
     session: SessionId,
     asked: Mutex<HashMap<String, u32>>,
+    unread: Mutex<VecDeque<Unread>>,
     asks: mpsc::Sender<Lost>,
+}
+
+/// A message that could not be read, by its names.
+#[derive(Clone, PartialEq, Eq)]
+struct Unread {
+    chat: String,
+    sender: String,
+    id: String,
 }
 
 impl LostInbound {
     /// For one session, with the queue of what it is to ask for.
     pub(super) fn new(storage: Storage, tenant: TenantId, session: SessionId) -> (Arc<Self>, mpsc::Receiver<Lost>) {
         let (asks, queue) = mpsc::channel(LOST_MAX);
-        (Arc::new(Self { storage, tenant, session, asked: Mutex::default(), asks }), queue)
+        (Arc::new(Self { storage, tenant, session, asked: Mutex::default(), unread: Mutex::default(), asks }), queue)
+    }
+
+    /// Remembers a message that came and could not be read.
+    pub(super) fn note_unread(&self, info: &MessageInfo) {
+        let (chat, sender) = (info.source.chat.to_string(), info.source.sender.to_string());
+        let unread = Unread { chat, sender, id: info.id.to_string() };
+        let Ok(mut known) = self.unread.lock() else { return };
+        if known.contains(&unread) {
+            return;
+        }
+        if known.len() >= UNREAD_MAX {
+            known.pop_front();
+            tracing::warn!(session = %self.session, limit = UNREAD_MAX, "too many messages could not be read; the oldest is let go");
+        }
+        known.push_back(unread);
+    }
+
+    /// Asks for all that could not be read before a connection broke and has not come since.
+    pub(super) async fn ask_for_unread(&self) {
+        let all = self.unread.lock().map(|mut unread| std::mem::take(&mut *unread)).unwrap_or_default();
+        for unread in all {
+            let missing = match self.is_lost(&unread.chat, &unread.sender, &unread.id).await {
+                Ok(missing) => missing,
+                Err(error) => {
+                    tracing::warn!(session = %self.session, id = unread.id, %error, "whether a message came is not known");
+                    true
+                }
+            };
+            if missing
+                && let Ok(mut known) = self.unread.lock()
+                && !known.contains(&unread)
+            {
+                known.push_back(unread);
+            }
+        }
     }
 
     /// How often it has been asked for, this time included.
@@ -83,7 +136,7 @@ impl Repetitions for LostInbound {
         }
         let count = self.count(chat, sender, id);
         if count > ASKS_MAX {
-            tracing::error!(session = %self.session, id, asked = ASKS_MAX, "a message that was lost in a crash is given up");
+            tracing::error!(session = %self.session, id, asked = ASKS_MAX, "a message that was lost or could not be read is given up");
             return Ok(false);
         }
         let lost = Lost { chat: chat_jid, sender: sender_jid, id: id.to_owned(), own, count };
@@ -97,7 +150,7 @@ impl Repetitions for LostInbound {
 /// Asks for a message again.
 pub(super) async fn ask(client: &Client, lost: &Lost) {
     let registration_id = client.persistence_manager().get_device_snapshot().registration_id;
-    tracing::info!(id = lost.id, count = lost.count, "a message that was lost in a crash is asked for again");
+    tracing::info!(id = lost.id, count = lost.count, "a message that was lost or could not be read is asked for again");
     if let Err(error) = client.send_node(request(lost, registration_id)).await {
         // It is not confirmed, so it comes again, and is asked for again.
         tracing::warn!(id = lost.id, %error, "a lost message could not be asked for");
@@ -105,9 +158,10 @@ pub(super) async fn ask(client: &Client, lost: &Lost) {
 }
 
 /// A retry receipt, of the shape that the client library gives its own (whatsapp-rust 0.7.0, src/retry.rs,
-/// `send_retry_receipt`), without keys: the session with the sender is sound.
+/// `send_retry_receipt`), without keys: the session with the sender is sound, or the library has sent keys when it asked.
 fn request(lost: &Lost, registration_id: u32) -> Node {
-    let retry = NodeBuilder::new("retry").attr("v", "1").attr("id", &lost.id).attr("count", lost.count).build();
+    let retry =
+        NodeBuilder::new("retry").attr("v", "1").attr("id", &lost.id).attr("count", lost.count.min(COUNT_NAMED_MAX)).build();
     let registration = NodeBuilder::new("registration").bytes(registration_id.to_be_bytes().to_vec()).build();
     let is_group = lost.chat.is_group();
     let to = if is_group { &lost.chat } else { &lost.sender };
@@ -125,13 +179,15 @@ mod tests {
     use switchboard_core::clock::Timestamp;
     use switchboard_core::records::content::{Content, Extras};
     use switchboard_core::records::event::Incoming;
+    use switchboard_core::records::id::{SessionId, TenantId};
     use switchboard_core::storage::{MasterKey, SessionChange, Storage};
     use wacore::store::traits::ProtocolStore as _;
+    use whatsapp_rust::types::message::{MessageInfo, MessageSource};
     use whatsapp_rust::wacore_binary::Node;
 
     use super::super::storage::DeviceBackend;
     use super::super::storage::test_support::memory_session;
-    use super::{ASKS_MAX, Lost, LostInbound, request};
+    use super::{ASKS_MAX, Lost, LostInbound, UNREAD_MAX, request};
 
     const CUSTOMER: &str = "491520000001@s.whatsapp.net";
     const OWN: &str = "491510000001@s.whatsapp.net";
@@ -179,9 +235,52 @@ mod tests {
         assert!(asks.try_recv().unwrap().own);
     }
 
+    fn unread(id: &str) -> MessageInfo {
+        let (chat, sender) = (CUSTOMER.parse().unwrap(), "491520000001:3@s.whatsapp.net".parse().unwrap());
+        let source = MessageSource { chat, sender, ..MessageSource::default() };
+        MessageInfo { id: id.to_owned(), source, ..MessageInfo::default() }
+    }
+
+    #[tokio::test]
+    async fn after_each_break_is_asked_for_what_could_not_be_read_until_it_has_come() {
+        let storage = Storage::in_memory(MasterKey::new([7; 32]));
+        let (tenant, session) = memory_session(&storage, 1);
+        let (lost, mut asks) = LostInbound::new(storage.clone(), tenant, session);
+        lost.ask_for_unread().await;
+        assert!(asks.try_recv().is_err(), "nothing is missing");
+        for id in ["COMES", "GONE", "GONE"] {
+            lost.note_unread(&unread(id));
+        }
+        assert!(asks.try_recv().is_err(), "the library asks for it by itself at first");
+        let mut asked = async || {
+            lost.ask_for_unread().await;
+            std::iter::from_fn(|| asks.try_recv().ok()).map(|lost| (lost.id, lost.count)).collect::<Vec<_>>()
+        };
+        let of = |id: &str, count: u32| (id.to_owned(), count);
+        assert_eq!(asked().await, [of("COMES", 1), of("GONE", 1)]);
+        storage.record_inbound(tenant, session, Timestamp(1), &[incoming("COMES")]).await.unwrap();
+        for count in 2..=ASKS_MAX {
+            assert_eq!(asked().await, [of("GONE", count)]);
+        }
+        assert_eq!(asked().await, [], "given up");
+        assert!(lost.unread.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn so_many_messages_that_could_not_be_read_are_remembered() {
+        let storage = Storage::in_memory(MasterKey::new([7; 32]));
+        let (lost, _asks) = LostInbound::new(storage, TenantId(1), SessionId(1));
+        (0..=UNREAD_MAX).for_each(|n| lost.note_unread(&unread(&n.to_string())));
+        let unread = lost.unread.lock().unwrap();
+        assert_eq!((unread.len(), unread.front().unwrap().id.as_str()), (UNREAD_MAX, "1"));
+    }
+
+    fn asking(chat: &str, sender: &str, own: bool) -> Lost {
+        Lost { chat: chat.parse().unwrap(), sender: sender.parse().unwrap(), id: "M1".to_owned(), own, count: 1 }
+    }
+
     fn lost(chat: &str, sender: &str, own: bool) -> Node {
-        let lost = Lost { chat: chat.parse().unwrap(), sender: sender.parse().unwrap(), id: "M1".to_owned(), own, count: 2 };
-        request(&lost, 7)
+        request(&Lost { count: 2, ..asking(chat, sender, own) }, 7)
     }
 
     fn attribute(node: &Node, name: &str) -> Option<String> {
@@ -202,5 +301,11 @@ mod tests {
         let retry = copy.get_optional_child("retry").unwrap();
         assert_eq!((attribute(retry, "id").as_deref(), attribute(retry, "count").as_deref()), (Some("M1"), Some("2")));
         assert_eq!(attribute(&copy, "type").as_deref(), Some("retry"));
+    }
+
+    #[test]
+    fn a_request_names_no_higher_count_than_senders_answer() {
+        let often = Lost { count: ASKS_MAX, ..asking(CUSTOMER, CUSTOMER, false) };
+        assert_eq!(attribute(request(&often, 7).get_optional_child("retry").unwrap(), "count").as_deref(), Some("5"));
     }
 }

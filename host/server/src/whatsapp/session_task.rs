@@ -104,9 +104,9 @@ impl SessionTask {
             _ = wish_to_stop(&mut stopped) => {}
             () = self.door.turn() => {}
         }
-        let (signals, mut queues) = Signals::new(Arc::clone(&self.barrier));
         let (lost, mut lost_queue) = LostInbound::new(self.deps.storage.clone(), self.session.tenant, self.session.id);
-        let bot = match self.build(signals, lost).await {
+        let (signals, mut queues) = Signals::new(Arc::clone(&self.barrier), Arc::clone(&lost));
+        let bot = match self.build(signals, Arc::clone(&lost)).await {
             Ok(bot) => bot,
             Err(error) => {
                 tracing::error!(session = %self.session.id, %error, "a session's client cannot be built");
@@ -132,7 +132,7 @@ impl SessionTask {
         let linking = linking::answer(Arc::clone(&client), Arc::clone(&self.deps.clock), links);
         let linking = AbortOnDrop(tokio::spawn(linking));
         let mut run = Some(tokio::spawn(bot.run()));
-        let end = self.follow(&client, &mut queues, &mut stop, &mut run).await;
+        let end = self.follow(&client, &lost, &mut queues, &mut stop, &mut run).await;
         self.watch = None;
         // What is under way may still hear from the server; the rest gives its leases back.
         stop_outbox.send_replace(true);
@@ -197,6 +197,7 @@ impl SessionTask {
     async fn follow(
         &mut self,
         client: &Arc<Client>,
+        lost: &Arc<LostInbound>,
         queues: &mut SignalQueues,
         stop: &mut watch::Receiver<Option<Stop>>,
         run: &mut Option<JoinHandle<()>>,
@@ -215,6 +216,8 @@ impl SessionTask {
                     }
                     if connected {
                         self.begin_watch(client);
+                        let lost = Arc::clone(lost);
+                        tokio::spawn(async move { lost.ask_for_unread().await });
                         let (client, settings) = (Arc::clone(client), self.session.settings.clone());
                         tokio::spawn(async move { presence::watch(&client, &Default::default(), &settings).await });
                     }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use whatsapp_rust::wacore::types::events::{Event, EventHandler};
 
 use super::barrier::Barrier;
+use super::lost::LostInbound;
 use super::observed::Ear;
 use super::reasons;
 
@@ -86,6 +87,7 @@ pub(super) struct Signals {
     life: mpsc::Sender<Life>,
     ear: Ear,
     acks: Arc<AckWaiters>,
+    lost: Arc<LostInbound>,
 }
 
 /// The other end of [`Signals`].
@@ -96,12 +98,12 @@ pub(super) struct SignalQueues {
 }
 
 impl Signals {
-    pub(super) fn new(barrier: Arc<Barrier>) -> (Self, SignalQueues) {
+    pub(super) fn new(barrier: Arc<Barrier>, lost: Arc<LostInbound>) -> (Self, SignalQueues) {
         let (life, life_queue) = mpsc::channel(LIFE_SIGNALS_MAX);
         let (ear, heard) = Ear::new(barrier);
         let acks = Arc::<AckWaiters>::default();
         let queues = SignalQueues { life: life_queue, observed: Some(heard), acks: Arc::clone(&acks) };
-        (Self { life, ear, acks }, queues)
+        (Self { life, ear, acks, lost }, queues)
     }
 
     fn life(&self, life: Life) {
@@ -138,6 +140,8 @@ impl EventHandler for Signals {
             Event::TemporaryBan(ban) => self.life(Life::Banned(reasons::banned(ban), ban.expire.to_std().ok())),
             Event::ConnectFailure(failure) => self.life(Life::Refused(reasons::refused(failure))),
             Event::ClientOutdated(_) => self.life(Life::Refused(reasons::OUTDATED.to_owned())),
+            // What the phone has seen and keeps for itself cannot be asked for.
+            Event::UndecryptableMessage(unread) if !unread.is_unavailable => self.lost.note_unread(&unread.info),
             Event::ServerAck(ack) if ack.class.as_deref() == Some("message") => {
                 self.acks.tell(&ack.id, ack.error.clone().map_or(Ok(()), Err));
             }
@@ -151,6 +155,8 @@ mod tests {
     use std::io;
 
     use switchboard_core::clock::{ManualClock, Timestamp};
+    use switchboard_core::records::id::{SessionId, TenantId};
+    use switchboard_core::storage::{MasterKey, Storage};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
@@ -188,7 +194,8 @@ mod tests {
     }
 
     fn signals() -> (Signals, SignalQueues) {
-        Signals::new(Arc::new(Barrier::new(Arc::new(ManualClock::at(Timestamp(0))))))
+        let (lost, _asks) = LostInbound::new(Storage::in_memory(MasterKey::new([7; 32])), TenantId(1), SessionId(1));
+        Signals::new(Arc::new(Barrier::new(Arc::new(ManualClock::at(Timestamp(0))))), lost)
     }
 
     #[test]
