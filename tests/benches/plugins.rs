@@ -226,6 +226,7 @@ fn context(tenant: u64) -> CallContext {
         tenant: TenantId(tenant),
         principal: None,
         plugin: Arc::from(format!("{tenant}/bench")),
+        made_at: Timestamp(1),
         config: Arc::from("{}"),
         grants: Arc::default(),
         figures: Arc::default(),

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use switchboard_core::clock::Timestamp;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
@@ -34,6 +35,7 @@ pub(crate) struct Breach(pub(crate) Limit, pub(crate) String);
 pub(crate) struct CallState {
     pub(crate) principal: Option<Principal>,
     pub(crate) plugin: Arc<str>,
+    pub(crate) made_at: Timestamp,
     pub(crate) config: Arc<str>,
     pub(crate) tenant: TenantId,
     pub(crate) grants: Arc<Grants>,
@@ -76,6 +78,7 @@ impl CallState {
         Self {
             principal: context.principal.clone(),
             plugin: Arc::clone(&context.plugin),
+            made_at: context.made_at,
             config: Arc::clone(&context.config),
             tenant: context.tenant,
             grants: Arc::clone(&context.grants),

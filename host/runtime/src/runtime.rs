@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
+use switchboard_core::clock::Timestamp;
 use switchboard_core::records::account::Principal;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::once::Once;
@@ -104,6 +105,8 @@ pub struct CallContext {
     pub principal: Option<Principal>,
     /// The plugin's full name: what is drawn for it is good for no other.
     pub plugin: Arc<str>,
+    /// When the plugin was made: what another of its name keeps later is not its own.
+    pub made_at: Timestamp,
     /// The plugin's configuration, JSON.
     pub config: Arc<str>,
     /// What the plugin was given.

@@ -11,6 +11,7 @@ mod uploads;
 
 use std::sync::Arc;
 
+use switchboard_core::clock::Timestamp;
 use switchboard_core::flow::responder_worker::RunTry;
 use switchboard_core::records::content::Content;
 use switchboard_core::records::id::TenantId;
@@ -202,6 +203,7 @@ pub fn context(tenant: TenantId, config: &str) -> CallContext {
         tenant,
         principal: None,
         plugin: Arc::from(PLUGIN),
+        made_at: Timestamp(NOW_MS),
         config: Arc::from(config),
         figures: Arc::default(),
         grants: Arc::new(grants),

@@ -82,6 +82,7 @@ pub fn context(principal: Option<Principal>, config: &str) -> CallContext {
         tenant,
         principal,
         plugin,
+        made_at: Timestamp(NOW_MS),
         config: Arc::from(config),
         grants: Arc::default(),
         figures: Arc::default(),

@@ -50,7 +50,7 @@ impl CallState {
             Keeping::AtOnce => None,
             Keeping::WithRun(effects) => Some(std::mem::take(effects)),
         };
-        let kv = verbs.kv(self.tenant, &self.plugin, bytes_max);
+        let kv = verbs.kv(self.tenant, &self.plugin, self.made_at, bytes_max);
         Ok(Ok(Use { kv, run, now: Timestamp(self.now_ms) }))
     }
 

@@ -71,6 +71,7 @@ pub(super) async fn check(arguments: &CheckArguments) -> Result<Done, Failed> {
         tenant,
         principal: None,
         plugin: Arc::from("checked"),
+        made_at: SystemClock.now(),
         config: config.to_string().into(),
         grants: Arc::default(),
         now_ms: SystemClock.now().0,

@@ -101,7 +101,8 @@ impl ActivePlugin {
         let (plugin, config) = (Arc::clone(&self.full_name), Arc::clone(&self.config));
         let grants = Arc::clone(&self.grants);
         let figures = self.figures.load_full();
-        CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None }
+        let made_at = self.record.created_at;
+        CallContext { tenant, principal: None, plugin, made_at, config, grants, figures, now_ms, once: None }
     }
 }
 

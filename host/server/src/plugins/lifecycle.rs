@@ -236,7 +236,8 @@ impl Plugins {
         let (plugin, config) = (full_name(record.tenant, &record.name).into(), record.config.to_string().into());
         let (tenant, now_ms) = (record.tenant, self.clock.now().0);
         let (grants, figures) = (Arc::default(), Arc::new(self.figures(tenant).await?));
-        Ok((owner, CallContext { tenant, principal: None, plugin, config, grants, figures, now_ms, once: None }))
+        let made_at = record.created_at;
+        Ok((owner, CallContext { tenant, principal: None, plugin, made_at, config, grants, figures, now_ms, once: None }))
     }
 
     /// The subscription that is to begin with the activation of a version: a responder answers what happens from now on, not

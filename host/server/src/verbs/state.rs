@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use switchboard_core::clock::Timestamp;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::Plugin;
 use switchboard_core::storage::KvStorage;
@@ -11,8 +12,8 @@ use super::{HostVerbs, unavailable};
 
 #[async_trait]
 impl StateVerbs for HostVerbs {
-    fn kv(&self, tenant: TenantId, plugin: &str, bytes_max: u64) -> KvStorage {
-        self.storage.kv(tenant, plugin, bytes_max)
+    fn kv(&self, tenant: TenantId, plugin: &str, made_at: Timestamp, bytes_max: u64) -> KvStorage {
+        self.storage.kv(tenant, plugin, bytes_max).made_at(made_at)
     }
 
     async fn secret(&self, plugin: &str, name: &str) -> Result<Option<String>, VerbError> {

@@ -1,6 +1,7 @@
 //! Verbs for what plugins keep: in a storage that is forgotten with the stage.
 
 use async_trait::async_trait;
+use switchboard_core::clock::Timestamp;
 use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::Plugin;
 use switchboard_core::storage::KvStorage;
@@ -10,8 +11,8 @@ use super::FakeVerbs;
 
 #[async_trait]
 impl StateVerbs for FakeVerbs {
-    fn kv(&self, tenant: TenantId, plugin: &str, bytes_max: u64) -> KvStorage {
-        self.storage.kv(tenant, plugin, bytes_max)
+    fn kv(&self, tenant: TenantId, plugin: &str, made_at: Timestamp, bytes_max: u64) -> KvStorage {
+        self.storage.kv(tenant, plugin, bytes_max).made_at(made_at)
     }
 
     async fn secret(&self, plugin: &str, name: &str) -> Result<Option<String>, VerbError> {

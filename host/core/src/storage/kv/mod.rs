@@ -10,6 +10,7 @@ mod sweep;
 
 use std::sync::Arc;
 
+use super::codec::decode;
 use super::engine::{Batch, Check, count_in};
 use super::{CONFLICT_TRIES_MAX, Storage, StorageError, keys};
 use crate::clock::Timestamp;
@@ -57,13 +58,14 @@ pub struct KvStorage {
     storage: Storage,
     tenant: TenantId,
     plugin: Arc<str>,
+    made_at: Option<Timestamp>,
     bytes_max: u64,
 }
 
 impl Storage {
     /// What `plugin`, by its full name, keeps for `tenant`: at most `bytes_max` bytes of keys and values.
     pub fn kv(&self, tenant: TenantId, plugin: &str, bytes_max: u64) -> KvStorage {
-        KvStorage { storage: self.clone(), tenant, plugin: plugin.into(), bytes_max }
+        KvStorage { storage: self.clone(), tenant, plugin: plugin.into(), made_at: None, bytes_max }
     }
 
     /// Bytes of keys and values that `plugin` keeps, those among them that are over and not swept.
@@ -73,6 +75,12 @@ impl Storage {
 }
 
 impl KvStorage {
+    /// For the plugin of this name that was made then alone: what a call of it writes after it was deleted is not kept for a
+    /// plugin that bears its name by now.
+    pub fn made_at(self, made_at: Timestamp) -> Self {
+        Self { made_at: Some(made_at), ..self }
+    }
+
     /// The value of a key. In a `run` the same answer however often it is asked, unless the run itself wrote it; the key is
     /// looked at once more when the run is settled.
     ///
@@ -151,6 +159,11 @@ impl KvStorage {
         for _ in 0..CONFLICT_TRIES_MAX {
             // What a call of a deleted plugin writes would be left for ever.
             let value = self.storage.engine.get(&record).await?.ok_or(KvError::PluginGone)?;
+            if let Some(made_at) = self.made_at
+                && decode::<Plugin>(&record, &value)?.created_at != made_at
+            {
+                return Err(KvError::PluginGone);
+            }
             let before = self.row(key).await?;
             let there = self.live(key, before.as_deref(), now)?;
             let (after, answer) = match &write {

@@ -86,6 +86,18 @@ async fn a_key_has_what_was_last_put_there_and_the_count_follows() {
 }
 
 #[tokio::test]
+async fn what_a_deleted_plugin_writes_is_not_kept_for_another_of_its_name() {
+    for storage in storages().await {
+        let made_at = storage.plugin(TenantId::OPERATOR, "reply").await.unwrap().unwrap().created_at;
+        let kv = |made_at| storage.kv(ACME, REPLY, ROOM).made_at(made_at);
+        assert!(put(&kv(made_at), "a", value("one")).await.unwrap());
+        let another = Timestamp(made_at.0 + 1);
+        assert!(matches!(put(&kv(another), "a", value("two")).await, Err(KvError::PluginGone)));
+        assert_eq!(text(&kv(another), "a", NOW).await.as_deref(), Some("one"));
+    }
+}
+
+#[tokio::test]
 async fn a_conditional_write_happens_only_where_the_key_has_what_is_expected() {
     for storage in storages().await {
         let kv = storage.kv(ACME, REPLY, ROOM);
