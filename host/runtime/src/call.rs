@@ -55,6 +55,8 @@ pub(crate) struct CallState {
     pub(crate) fetching: Fetching,
     /// Whom it has asked, and what came of that: as many as it may ask.
     pub(crate) fetched: Vec<String>,
+    /// Requests over HTTP beyond those.
+    pub(crate) fetches_over: u32,
     pub(crate) host_calls: u32,
     /// A host call took longer than a tick: the next tick is not the guest's own.
     pub(crate) parked: bool,
@@ -95,6 +97,7 @@ impl CallState {
             masks: Masks::default(),
             fetching: Fetching::default(),
             fetched: Vec::new(),
+            fetches_over: 0,
             host_calls: 0,
             parked: false,
             calls: 1,
@@ -112,6 +115,7 @@ impl CallState {
         // What the guest read before it may still know: it stays masked.
         self.fetching = Fetching::default();
         self.fetched.clear();
+        self.fetches_over = 0;
         self.log.renew();
         self.clock.set(context.now_ms);
         (self.host_calls, self.parked, self.ticks) = (0, false, 0);
@@ -273,7 +277,8 @@ pub(crate) fn report(store: &Store<CallState>, took: std::time::Duration) -> Cal
     let (mut log, log_dropped) = state.log.take();
     state.masks.mask(&mut log);
     let fetched = state.fetched.iter().map(|fetched| state.masks.masked(fetched.clone())).collect();
-    CallReport { took, host_calls: state.host_calls, memory_bytes: state.memory.used, log, log_dropped, fetched }
+    let (host_calls, memory_bytes, fetches_over) = (state.host_calls, state.memory.used, state.fetches_over);
+    CallReport { took, host_calls, memory_bytes, log, log_dropped, fetched, fetches_over }
 }
 
 /// How a call ended, with what the guest said of its panic: in Rust where it gave up, and in JavaScript, say, which value did not fit

@@ -97,6 +97,16 @@ pub struct CallReport {
     pub log_dropped: u64,
     /// Whom it asked over HTTP, and what came of that, in words.
     pub fetched: Vec<String>,
+    /// Requests over HTTP beyond those that it may make.
+    pub fetches_over: u32,
+}
+
+impl CallReport {
+    /// The limits that it reached and that did not end it, by the names in logs and metrics.
+    pub fn limits_reached(&self) -> impl Iterator<Item = &'static str> {
+        let log = (self.log_dropped > 0).then_some("log bytes");
+        log.into_iter().chain((self.fetches_over > 0).then_some("http requests"))
+    }
 }
 
 /// A call that ended.

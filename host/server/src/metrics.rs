@@ -93,7 +93,7 @@ impl Metrics {
         self.with(|numbers| *numbers.plugin_calls.entry((interface, outcome)).or_default() += 1);
     }
 
-    /// A call of a plugin was ended by this limit.
+    /// A plugin came to this limit.
     pub fn plugin_limit_reached(&self, limit: &'static str) {
         self.with(|numbers| *numbers.plugin_limits.entry(limit).or_default() += 1);
     }
@@ -120,7 +120,7 @@ impl Metrics {
         for (route, histogram) in &numbers.http_seconds {
             histogram.write(text, "switchboard_http_request_seconds", ("route", route));
         }
-        let help = "Calls of plugins that a limit ended, by limit.";
+        let help = "How often plugins came to a limit, by limit.";
         text.counts("switchboard_plugin_limits_reached_total", help, "limit", &numbers.plugin_limits);
         text.family("switchboard_plugin_calls_total", "counter", "Calls of plugins, by interface and outcome.");
         for ((interface, outcome), count) in &numbers.plugin_calls {

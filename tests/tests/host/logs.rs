@@ -1,11 +1,15 @@
 //! What is remembered of plugins' calls: listed, filtered, followed live, kept over a restart, and nobody else's to see.
 
+use std::process::Stdio;
+
 use base64::Engine;
 use serde_json::{Value, json};
 use switchboard_tests::account::{Account, phone, write};
 use switchboard_tests::event_stream::EventStream;
 use switchboard_tests::patience::{PATIENCE, until};
 use switchboard_tests::stage::{ADMIN_KEY, Stage};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 const SHOP: &str = "491510000001";
 const CUSTOMER: &str = "491520000001";
@@ -68,6 +72,30 @@ async fn every_run_of_a_responder_is_told_with_what_it_used() {
     let stage = stage.restart().await;
     assert_eq!(remembered(&account_of(&stage, account), "", 2).await.len(), 2);
     stage.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_tells_what_was_and_goes_on_with_what_comes_until_the_host_stops() {
+    let (stage, account) = start().await;
+    account.auto_reply(json!({ "replies": [{ "keyword": "hours", "reply": "9 to 17" }] })).await;
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "hours").await;
+    let before = remembered(&account, "", 1).await.remove(0);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-under-test"));
+    command.args(["plugin", "logs", "auto-reply", "--follow", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.env("SWITCHBOARD_URL", format!("http://{}", stage.host.address())).env("SWITCHBOARD_KEY", &account.tenant_key);
+    let mut following = command.stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says nothing").unwrap();
+        line.map(|line| serde_json::from_str::<Value>(&line).unwrap())
+    };
+    assert_eq!(next().await, Some(before));
+    write(stage.control(), ADMIN_KEY, CUSTOMER, SHOP, "and now").await;
+    let told = next().await.unwrap();
+    assert_eq!((&told["n"], &told["event_type"], &told["end"]), (&json!(2), &json!("message.received"), &json!("reply")));
+    stage.stop().await;
+    assert_eq!(next().await.unwrap()["code"], "unreachable");
+    assert_eq!(following.wait().await.unwrap().code(), Some(3));
 }
 
 /// The same account of a host that was started again.

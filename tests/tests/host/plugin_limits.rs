@@ -17,6 +17,14 @@ async fn limit(account: &Account, limits: Value) {
     assert_eq!(changed.status, 200, "{changed:?}");
 }
 
+/// What the metrics say about limits that plugins came to.
+async fn limits_reached(account: &Account) -> String {
+    let metrics = account.get("/metrics", ADMIN_KEY).await;
+    let text = String::from_utf8(metrics.body).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("switchboard_plugin_limits_reached_total"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 async fn upload(account: &Account, n: u16) -> (u16, Value) {
     let headers =
         [("authorization", format!("Bearer {}", account.tenant_key)), ("content-type", "application/wasm".to_owned())];
@@ -58,6 +66,7 @@ async fn components_and_versions_beyond_the_plan_are_not_kept() {
         (403, &json!("limit_reached"), &json!("plugin_component_bytes"))
     );
     assert_eq!((&refused["max"], &refused["used"]), (&json!(bytes - 1), &json!(bytes)), "{refused}");
+    assert!(limits_reached(&account).await.contains("{limit=\"component bytes\"} 1"));
     limit(&account, json!({ "plugin_versions": 2 })).await;
     for n in 1..=4 {
         let (status, made) = upload(&account, n).await;
@@ -89,9 +98,7 @@ async fn a_call_is_held_to_the_plan_as_it_is_now_and_says_the_limit() {
     assert!(until(PATIENCE, over).await);
     let why = failed[0]["why"].as_str().unwrap();
     assert!(why.contains("more than 0 host calls"), "{why}");
-    let metrics = account.get("/metrics", ADMIN_KEY).await;
-    let text = String::from_utf8(metrics.body).unwrap();
-    assert!(text.contains("switchboard_plugin_limits_reached_total{limit=\"host calls\"}"), "{text}");
+    assert!(limits_reached(&account).await.contains("{limit=\"host calls\"}"));
     // With the limit gone the run is made after all.
     limit(&account, json!({})).await;
     switchboard_tests::account::shows(stage.control(), ADMIN_KEY, CUSTOMER, "9 to 17").await;

@@ -164,6 +164,7 @@ async fn a_flood_of_log_lines_is_cut_and_what_was_dropped_is_counted() {
     assert_eq!(called.report.host_calls, 1025);
     // 4096 bytes hold 819 lines of five; 1024 were written before the limit.
     assert_eq!((called.report.log.len(), called.report.log_dropped), (819, 205));
+    assert_eq!(called.report.limits_reached().collect::<Vec<_>>(), ["log bytes"]);
     stage.assert_well().await;
 }
 

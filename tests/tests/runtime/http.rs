@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use switchboard_core::flow::responder_worker::RunTry;
 use switchboard_core::records::id::{SessionId, TenantId};
 use switchboard_core::records::plugin::Grants;
-use switchboard_runtime::types::Request;
-use switchboard_runtime::{CallContext, Matter, Outcome};
+use switchboard_runtime::types::{Request, Response};
+use switchboard_runtime::{CallContext, Called, Matter, Outcome};
 
 use crate::stage::{NOW_MS, Stage, context, heard, limits, said, session, settings};
 use crate::webhook::endpoint;
@@ -18,6 +18,17 @@ fn granted(hosts: &[&str]) -> CallContext {
 
 /// Lets the router ask; what it says of the answer.
 async fn ask(stage: &Stage, context: &CallContext, wish: Value) -> Value {
+    answer(call(stage, context, wish).await)
+}
+
+fn answer(called: Called<Response>) -> Value {
+    match called.outcome {
+        Outcome::Reply(response) => serde_json::from_slice(&response.body).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn call(stage: &Stage, context: &CallContext, wish: Value) -> Called<Response> {
     let route = stage.plugin.routes.iter().position(|route| route.path == "/fetch").unwrap();
     let request = Request {
         route: u32::try_from(route).unwrap(),
@@ -27,10 +38,7 @@ async fn ask(stage: &Stage, context: &CallContext, wish: Value) -> Value {
         now_ms: NOW_MS,
         ..Request::default()
     };
-    match stage.runtime.handle(&stage.plugin, context, &request).await.outcome {
-        Outcome::Reply(response) => serde_json::from_slice(&response.body).unwrap(),
-        other => panic!("{other:?}"),
-    }
+    stage.runtime.handle(&stage.plugin, context, &request).await
 }
 
 #[tokio::test]
@@ -111,8 +119,9 @@ async fn what_a_request_may_not_have_is_refused_and_not_sent() {
 async fn one_call_asks_ten_times_and_what_hangs_is_given_up() {
     let stage = Stage::new(settings(4)).await;
     let context = granted(&["api.example.com"]);
-    let told = ask(&stage, &context, json!({ "url": "https://api.example.com/", "times": 11 })).await;
-    assert_eq!(told["error"], "limit-reached: more than 10 requests in one call");
+    let called = call(&stage, &context, json!({ "url": "https://api.example.com/", "times": 11 })).await;
+    assert_eq!(called.report.limits_reached().collect::<Vec<_>>(), ["http requests"]);
+    assert_eq!(answer(called)["error"], "limit-reached: more than 10 requests in one call");
     assert_eq!(stage.verbs.fetched().len(), 10);
     let told = ask(&stage, &context, json!({ "url": "https://api.example.com/hang", "timeout_ms": 0 })).await;
     assert_eq!(told["error"], "timed-out: 1");

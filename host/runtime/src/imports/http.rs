@@ -49,6 +49,7 @@ impl CallState {
             Fetching::Run(run, count) => (count, Some(run)),
         };
         if *count >= max {
+            self.fetches_over = self.fetches_over.saturating_add(1);
             return Err(FetchError::LimitReached(format!("more than {max} requests in one call")));
         }
         *count += 1;

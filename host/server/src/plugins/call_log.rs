@@ -95,7 +95,7 @@ impl<'a> CallAbout<'a> {
     /// operator's others those that failed or logged something.
     pub(super) fn recorded<T>(&self, plugin: &ActivePlugin, at: Timestamp, called: &Called<T>) -> Option<LoggedCall> {
         let (end, why) = ending(&called.outcome);
-        let CallReport { took, host_calls, memory_bytes, log, log_dropped, fetched } = &called.report;
+        let CallReport { took, host_calls, memory_bytes, log, log_dropped, fetched, .. } = &called.report;
         let tells = !end.is_well() || !log.is_empty() || *log_dropped > 0;
         if plugin.record.tenant == TenantId::OPERATOR && self.interface != RESPONDER_INTERFACE && !tells {
             return None;

@@ -139,6 +139,7 @@ impl Plugins {
         if let Outcome::LimitExceeded(limit, _) = &called.outcome {
             self.metrics.plugin_limit_reached(limit.name());
         }
+        called.report.limits_reached().for_each(|limit| self.metrics.plugin_limit_reached(limit));
         note_report(plugin, about.call, &called.report);
         if let Some(call) = about.recorded(plugin, self.clock.now(), called) {
             self.call_log.add(plugin, call);

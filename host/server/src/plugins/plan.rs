@@ -47,7 +47,10 @@ impl Plugins {
     pub(super) async fn fits_plan(&self, owner: TenantId, bytes: usize) -> Result<(), InstallError> {
         let (bytes, max) = (bytes as u64, self.figures(owner).await?.component_bytes);
         match max.filter(|max| bytes > *max) {
-            Some(max) => Err(InstallError::OverPlan { figure: "plugin_component_bytes", value: bytes, max }),
+            Some(max) => {
+                self.metrics.plugin_limit_reached("component bytes");
+                Err(InstallError::OverPlan { figure: "plugin_component_bytes", value: bytes, max })
+            }
             None => Ok(()),
         }
     }
