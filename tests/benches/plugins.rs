@@ -3,7 +3,8 @@
 //!
 //! `cargo bench -p switchboard-tests --features sim --bench plugins` prints one line per figure. `BENCH_ARTIFACTS` sets how many
 //! distinct components are loaded at once (500 unless set), `BENCH_WORKERD` names the program workerd, if the rule in JavaScript
-//! is to be measured beside ours.
+//! is to be measured beside ours. `BENCH_ONLY=word` takes only the parts whose name has the word: extension points, uploads,
+//! cached loads, idle plugins, many artifacts, one rule.
 
 #![recursion_limit = "256"]
 
@@ -49,12 +50,18 @@ const TO: &str = "491520000001@s.whatsapp.net";
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        extension_points().await;
-        uploads().await;
-        cached_loads().await;
-        idle_plugins().await;
-        many_artifacts().await;
-        one_rule().await;
+        let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+        let parts = ["extension points", "uploads", "cached loads", "idle plugins", "many artifacts", "one rule"];
+        for part in parts.into_iter().filter(|part| part.contains(&only)) {
+            match part {
+                "extension points" => extension_points().await,
+                "uploads" => uploads().await,
+                "cached loads" => cached_loads().await,
+                "idle plugins" => idle_plugins().await,
+                "many artifacts" => many_artifacts().await,
+                _ => one_rule().await,
+            }
+        }
     });
 }
 
