@@ -94,7 +94,7 @@ async fn the_command_tells_what_was_and_goes_on_with_what_comes_until_the_host_s
     let told = next().await.unwrap();
     assert_eq!((&told["n"], &told["event_type"], &told["end"]), (&json!(2), &json!("message.received"), &json!("reply")));
     stage.stop().await;
-    assert_eq!(next().await.unwrap()["code"], "unreachable");
+    assert_eq!(next().await.unwrap()["error"]["code"], "unreachable");
     assert_eq!(following.wait().await.unwrap().code(), Some(3));
 }
 
