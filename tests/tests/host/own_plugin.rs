@@ -272,6 +272,7 @@ async fn check_refuses_as_the_host_does() {
     write("config.json", br#"{"replies": 5}"#);
     let (exit, told) = plugin(place.path(), &[], &["check", env!("PLUGIN_AUTO_REPLY"), "--config", "config.json"]).await;
     assert_eq!((exit, &told["error"]["errors"][0]["pointer"]), (1, &json!("#/replies")), "{told}");
+    assert_eq!(told["error"]["code"], "config");
     write("config.json", br#""open-body""#);
     let (exit, told) = plugin(place.path(), &[], &["check", env!("GUEST_HOSTILE"), "--config", "config.json"]).await;
     assert_eq!((exit, &told["error"]["code"]), (1, &json!("open_body")), "{told}");

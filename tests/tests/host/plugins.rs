@@ -90,7 +90,7 @@ async fn what_a_plugin_would_not_follow_is_refused_by_place_and_what_was_before_
         { "pointer": "#/requests~1min", "detail": "is not known; there are: requests_per_minute, messages_per_minute" },
         { "pointer": "#/requests_per_minute", "detail": format!("is 0; {expected}") },
     ]);
-    assert_eq!(refused.json()["errors"], errors, "{refused:?}");
+    assert_eq!((&refused.json()["errors"], &refused.json()["code"]), (&errors, &json!("config")), "{refused:?}");
     assert_eq!(refused.json()["detail"], format!("messages_per_minute: is -1; {expected}"));
     assert_eq!(account.get(path, ADMIN_KEY).await.json(), good);
 

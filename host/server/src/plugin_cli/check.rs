@@ -33,11 +33,7 @@ pub(super) struct CheckArguments {
 
 /// The refusal as a host gives it.
 fn refused(error: impl Into<InstallError>) -> Failed {
-    let mut json = refusal_json(error.into());
-    if let Some(json) = json.as_object_mut() {
-        // Faults of a configuration have places, and no code of their own.
-        json.entry("code").or_insert_with(|| "config".into());
-    }
+    let json = refusal_json(error.into());
     Failed { exit: EXIT_REFUSED, words: refusal_words(&json), json }
 }
 

@@ -131,6 +131,7 @@ pub(super) fn config_problem(place: &[&str], faults: &[ConfigFault]) -> Problem 
         let way = place.iter().copied().chain(fault.path.iter().map(String::as_str));
         (way.collect(), fault.why.as_str())
     }))
+    .with("code", "config")
 }
 
 /// What is wrong with grants, which are at `place` of the body.
