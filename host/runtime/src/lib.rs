@@ -7,6 +7,7 @@ mod bindings;
 mod bodies;
 mod call;
 mod classes;
+mod code_cache;
 mod compile;
 mod configure;
 mod convert;

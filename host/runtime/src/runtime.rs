@@ -19,7 +19,8 @@ use crate::bindings::router_world::exports::switchboard::plugin::router as wit_r
 use crate::bodies;
 use crate::call::{Borrows, CallState, InStore, fresh_store, read_ending, renew_store, report, with_panic};
 use crate::classes::{ClassRoom, ClassSettings};
-use crate::compile::{CodeCache, CompileError, Compiler, NewCode};
+use crate::code_cache::{CodeCache, NewCode};
+use crate::compile::{CompileError, Compiler};
 use crate::configure::ConfigFault;
 use crate::convert;
 use crate::declarations::checked_routes;
