@@ -153,8 +153,13 @@ async fn logs_are_their_owners_and_wrong_questions_are_told() {
         let theirs = account.get(&format!("{PLUGINS}/auto-reply/{path}"), &other.tenant_key).await;
         assert_eq!(theirs.status, 404, "{path}: {theirs:?}");
     }
-    for (query, parameter) in [("failed=maybe", "failed"), ("end=well", "end"), ("limit=101", "limit"), ("event=x", "event")]
-    {
+    for (query, parameter) in [
+        ("failed=maybe", "failed"),
+        ("end=well", "end"),
+        ("interface=respond", "router, streamer, responder"),
+        ("limit=101", "limit"),
+        ("event=x", "event"),
+    ] {
         let wrong = account.get(&format!("{PLUGINS}/auto-reply/logs?{query}"), &account.tenant_key).await;
         assert_eq!(wrong.status, 422, "{wrong:?}");
         assert!(wrong.json()["detail"].as_str().unwrap().contains(parameter), "{wrong:?}");

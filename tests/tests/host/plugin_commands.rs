@@ -131,6 +131,14 @@ async fn a_version_is_kept_made_active_and_gone_back_from() {
         versions["versions"].as_array().unwrap().iter().any(|version| version["n"] == n && version["active"] == true)
     };
     assert!(exit == 0 && active(1) && !active(2), "{versions}");
+    let grant = said(&host, &["grants", "replies", "--asked", "--version", "2"]).await;
+    assert!(grant.0 == 0 && said(&host, &["rollback", "replies"]).await.1.contains("version 1"), "it made 2 the active one");
+    let stop = json!({ "stopped": true });
+    let path = "/switchboard/v1/plugins/replies";
+    assert_eq!(account.http.json("PATCH", path, Some(&account.tenant_key), Some(&stop)).await.unwrap().status, 200);
+    let kept = deploy(2, &[]).await;
+    let words = "replies: version 2 is the active one; the plugin is stopped, and stays so\n";
+    assert_eq!(kept, (0, words.to_owned()));
     // Another key would not get by a limit: it is no matter of keys.
     let change = json!({ "limits": { "plugin_component_bytes": 1000 } });
     let path = format!("/switchboard/v1/tenants/{}", account.tenant);

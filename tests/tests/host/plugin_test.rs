@@ -205,6 +205,10 @@ async fn what_is_not_as_expected_is_shown_with_its_place_and_nothing_stays_behin
     let (exit, told) = plugin(place.path(), &environment, &words).await;
     assert_eq!(exit, 5);
     assert!(told["cases"][0]["error"].as_str().unwrap().contains("a step has one of"), "{told}");
+    let other = json!({ "about": "x", "steps": [{ "policy": { "to": "+49 152 00000001", "text": "hi" } }] });
+    let (exit, told) = run(place.path(), env!("PLUGIN_AUTO_REPLY"), other).await;
+    let why = told["cases"][0]["error"].as_str().unwrap();
+    assert!(exit == 5 && why.contains("does not export auth-policy; it exports: responder"), "{told}");
     let (exit, told) = run(place.path(), env!("GUEST_NO_INTERFACE"), json!({ "about": "x" })).await;
     assert_eq!((exit, &told["error"]["code"]), (1, &json!("no_known_interface")), "{told}");
 }

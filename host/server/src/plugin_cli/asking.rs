@@ -61,7 +61,7 @@ impl HostArguments {
 
 pub(super) fn no_answer(error: ApiError) -> Failed {
     match error {
-        ApiError::Address(_) => Failed::refused("address", error.to_string()),
+        ApiError::Address(_) => Failed { exit: EXIT_USAGE, ..Failed::refused("address", error.to_string()) },
         other => Failed::unreachable(other.to_string()),
     }
 }
@@ -109,7 +109,9 @@ fn grants_needed_words(told: &Value) -> String {
     for missing in told.get("missing").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         words.push_str(&format!("\n  {missing}"));
     }
-    words.push_str("\nsay yes to all of it with: switchboard plugin grants NAME --asked (or deploy --grant)");
+    words.push_str(&format!(
+        "\nsay yes to all of it with: switchboard plugin grants NAME --asked --version {version} (or deploy --grant)"
+    ));
     words
 }
 

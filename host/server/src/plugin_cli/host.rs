@@ -93,6 +93,9 @@ pub(super) struct GrantsArguments {
     /// Give it all that its active version asks for; the newest one, which becomes active, while none is.
     #[arg(long)]
     asked: bool,
+    /// The version that is meant instead, which becomes the active one.
+    #[arg(long, requires = "asked")]
+    version: Option<u64>,
     #[command(flatten)]
     host: HostArguments,
 }
@@ -166,6 +169,9 @@ pub(super) async fn deploy(arguments: &DeployArguments) -> Result<Done, Failed> 
     let words = match arguments.keep {
         true if active == 0 => format!("{name}: version {version} is kept; none is active yet"),
         true => format!("{name}: version {version} is kept; version {active} is the active one"),
+        false if member(&told, "state") == "stopped" => {
+            format!("{name}: version {version} is the active one; the plugin is stopped, and stays so")
+        }
         false => format!("{name}: version {version} is live"),
     };
     Ok(Done::new(told, words))
@@ -225,7 +231,7 @@ pub(super) async fn drop_run(arguments: &DropArguments) -> Result<Done, Failed> 
 }
 
 pub(super) async fn grants(arguments: &GrantsArguments) -> Result<Done, Failed> {
-    let GrantsArguments { name, set, asked, host } = arguments;
+    let GrantsArguments { name, set, asked, version, host } = arguments;
     let path = ["plugins", name.as_str(), "grants"];
     if let Some(file) = set {
         host.as_its_owner("given grants")?;
@@ -236,7 +242,8 @@ pub(super) async fn grants(arguments: &GrantsArguments) -> Result<Done, Failed> 
         // Saying yes is said of a version, which is the active one from then on.
         let plugin = host.get(&["plugins", name], Vec::new()).await?;
         let active = member(&plugin, "version");
-        let version = if active == 0 { member(&plugin, "latest") } else { active }.to_string();
+        let held = || if active == 0 { member(&plugin, "latest") } else { active }.to_string();
+        let version = version.map_or_else(held, |version| version.to_string());
         let yes = br#"{"grants":"asked"}"#.to_vec();
         let activate = ["plugins", name.as_str(), "versions", &version, "activate"];
         host.change(Method::POST, &activate, &[], Some(("application/json", yes))).await?;

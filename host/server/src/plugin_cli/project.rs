@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::json;
+use switchboard_core::records::plugin::Grants;
 use switchboard_runtime::{GRANTS_SECTION, INSTANCE_KEPT, INSTANCE_SECTION, add_section};
 use tokio::process::Command;
 
@@ -246,7 +247,10 @@ fn ask_for(folder: &Path, component: &Path) -> Result<(), Failed> {
     if !asked.is_file() {
         return Ok(());
     }
-    add_to(component, GRANTS_SECTION, &std::fs::read(&asked).map_err(io_failed(&asked))?)
+    let grants = std::fs::read(&asked).map_err(io_failed(&asked))?;
+    serde_json::from_slice::<Grants>(&grants)
+        .map_err(|error| Failed::refused("grants", format!("{}: {error}", asked.display())))?;
+    add_to(component, GRANTS_SECTION, &grants)
 }
 
 /// Adds a section to a component.
@@ -380,6 +384,16 @@ mod tests {
             assert_eq!(alone["dependencies"][name], of_workspace[name], "{name}");
         }
         assert_eq!(alone["package"]["version"], json!(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn grants_that_no_host_reads_are_named_by_their_file() {
+        let place = tempfile::tempdir().unwrap();
+        for (text, why) in [("{\"sessions\":\"all\",", "EOF"), ("{\"sesions\":\"all\"}", "sesions")] {
+            std::fs::write(place.path().join("grants.json"), text).unwrap();
+            let words = ask_for(place.path(), Path::new("nothing.wasm")).unwrap_err().words;
+            assert!(words.contains("grants.json: ") && words.contains(why), "{words}");
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Stage {
 
     async fn ask(&self, step: &Step) -> Result<Asked, String> {
         let Step { event, request, policy, template, webhook, sender_route, .. } = step;
+        self.serves(step)?;
         match (event, request, policy, template, webhook, sender_route) {
             (Some(event), None, None, None, None, None) => self.tell(event).await,
             (None, Some(request), None, None, None, None) => self.request(request).await,
@@ -78,6 +79,27 @@ impl Stage {
             _ => {
                 Err("a step has one of event, request, policy, template, webhook, sender_route, or advance alone".to_owned())
             }
+        }
+    }
+
+    /// Whether the component exports what a step asks.
+    fn serves(&self, step: &Step) -> Result<(), String> {
+        let Some(plugin) = self.host.plugins.find(self.owner, &self.name) else { return Ok(()) };
+        let there = &plugin.loaded.interfaces;
+        let asked = [
+            ("event", "responder", step.event.is_some()),
+            ("request", "router", step.request.is_some()),
+            ("policy", "auth-policy", step.policy.is_some()),
+            ("template", "template", step.template.is_some()),
+            ("webhook", "webhook", step.webhook.is_some()),
+            ("sender_route", "sender-route", step.sender_route.is_some()),
+        ];
+        let asked: Vec<_> = asked.into_iter().filter(|(.., asks)| *asks).collect();
+        match *asked {
+            [(step, interface, _)] if !there.iter().any(|name| name == interface) => {
+                Err(format!("{step}: the component does not export {interface}; it exports: {}", there.join(", ")))
+            }
+            _ => Ok(()),
         }
     }
 

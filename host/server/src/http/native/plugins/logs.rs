@@ -13,6 +13,7 @@ use switchboard_core::records::id::TenantId;
 use switchboard_core::records::plugin::{CallEnd, LoggedCall};
 use switchboard_core::rules::said_back::said_back;
 use switchboard_core::storage::{CallQuery, Storage};
+use switchboard_runtime::INTERFACES;
 
 use super::super::stream::{GREETING, last_event_id, too_many_streams};
 use super::super::{Answered, Call, Query, Route, route};
@@ -58,12 +59,17 @@ fn wanted(query: &Query) -> Result<CallQuery, Problem> {
             Problem::bad_parameter("end", format!("{:?} is none of: {names}", said_back(name)))
         })?),
     };
+    let interface = query.get("interface");
+    if let Some(name) = interface.filter(|name| !INTERFACES.contains(name)) {
+        let why = format!("{:?} is none of: {}", said_back(name), INTERFACES.join(", "));
+        return Err(Problem::bad_parameter("interface", why));
+    }
     Ok(CallQuery {
         after: query.number("after")?,
         before: query.number("cursor")?,
         failed,
         end,
-        interface: query.get("interface").map(str::to_owned),
+        interface: interface.map(str::to_owned),
         call: query.get("call").map(str::to_owned),
         event: query.number("event")?,
         since: query.number("since")?.map(Timestamp),
